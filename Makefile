@@ -1,0 +1,64 @@
+# Everything a developer runs. Only relative paths, so that a checkout whose path has spaces works.
+PYTHON ?= python3
+JOBS ?= 2
+PERSONS ?= 2000
+SEED ?= 7
+UV ?= uv>=0.13,<0.14
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+DEMO := build/demo
+CODE := src tests $(wildcard bench)
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test lint format lock bench clean help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+setup: $(STAMP) ## create .venv exactly as requirements.lock says, without a compiler
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or later is needed; name one, as in: make PYTHON=python3.12")'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	$(RUN) -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+demo: setup ## sample, check, migrate and verify 2000 persons in build/demo
+	rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(RUN) -m person_unify sample $(DEMO)/old.db --persons $(PERSONS) --seed $(SEED)
+	$(RUN) -m person_unify check $(DEMO)/old.db
+	$(RUN) -m person_unify migrate $(DEMO)/old.db $(DEMO)/new.db
+	$(RUN) -m person_unify verify $(DEMO)/old.db $(DEMO)/new.db
+
+test: lint ## lint, then every test
+	$(RUN) -m pytest -n $(JOBS)
+
+lint: setup ## formatting, ruff and mypy --strict; changes nothing
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy --strict $(CODE)
+
+format: setup ## format and fix in place
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+lock: ## resolve requirements.lock anew, for every supported Python and platform
+	$(PYTHON) -m venv --clear build/lock-venv
+	build/lock-venv/bin/python -m pip install --quiet '$(UV)'
+	build/lock-venv/bin/uv pip compile pyproject.toml --extra dev --universal --upgrade \
+	    --python-version 3.11 --fork-strategy fewest --only-binary :all: --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+	    --custom-compile-command 'make lock' -o requirements.lock
+
+bench: setup ## time the migration at several sizes
+	$(RUN) bench/migrate.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

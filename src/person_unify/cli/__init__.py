@@ -1,0 +1,27 @@
+"""The command line: arguments, one call into the library, a printed report, an exit code.
+
+Only this package knows typer and rich.  Nothing here imports Polars, PyArrow or connectorx before a
+command runs, so ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+
+from person_unify.cli.app import app
+from person_unify.cli.ending import stop_on_signals
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    os.umask(0o077)  # everything that a run writes holds personal data
+    stop_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A file name need not fit the terminal's encoding, and must not end a run.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="person-unify")

@@ -1,0 +1,88 @@
+"""How a command ends: one line on stderr and an honest exit code, whatever went wrong."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+import typer
+
+from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.errors import MigrationError
+
+EXIT_CODES = """\
+\b
+Exit codes:
+  0    done and verified
+  1    failed, nothing changed
+  2    wrong usage
+  3    source or target refused
+  4    verification failed, nothing published
+  5    --strict and there are discrepancies of severity error, nothing published
+  130  interrupted (143 when terminated)
+"""
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asked the process to end; it unwinds like Ctrl-C, so that everything rolls back."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def stop_on_signals() -> None:
+    """Turn SIGTERM and SIGHUP into :class:`Terminated`, unless the caller ignores them (nohup)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+@contextmanager
+def honest_exit(as_json: bool = False) -> Iterator[None]:
+    """Run a command's body; whatever it raises becomes one line and an exit code."""
+    try:
+        yield
+    except MigrationError as error:
+        code, message = error.exit_code, str(error)
+    except Terminated as error:
+        code, message = 128 + error.number, "terminated"
+    except KeyboardInterrupt:
+        code, message = 130, "interrupted"
+    except OSError as error:
+        code, message = 1, _describe(error)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  Rust panics are no Exception
+        # Neither message nor traceback: both may quote a cell.
+        where = _innermost(error.__traceback__)
+        code, message = 1, f"internal error: {type(error).__name__} in {where}"
+    else:
+        return
+    if as_json:
+        write_event({"event": "error", "exit_code": code, "message": message})
+    write_line(f"person-unify: {printable(message)}", sys.stderr)
+    raise typer.Exit(code)
+
+
+def _describe(error: OSError) -> str:
+    reason = error.strerror or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _innermost(trace: TracebackType | None) -> str:
+    """``module:line`` of the deepest frame of ours."""
+    where = "unknown"
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == "person_unify":
+            where = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return where

@@ -1,0 +1,60 @@
+"""Writing to a terminal, a file or a pipe whose reader may leave before we are done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rich.console import Console
+
+WIDTH = 100
+
+
+class Screen(Console):
+    """A rich console that never ends the process: a reader who leaves does not stop a migration."""
+
+    def on_broken_pipe(self) -> None:
+        """Discard everything from here on."""
+        _discard(self.file)
+
+
+def screen(stream: IO[str]) -> Screen:
+    """A console on ``stream``, at most 100 columns wide, that takes every text literally."""
+    width = min(WIDTH, shutil.get_terminal_size().columns) if stream.isatty() else WIDTH
+    return Screen(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def write_line(text: str, stream: IO[str]) -> None:
+    """One line, out at once."""
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+
+
+def write_event(event: Mapping[str, Any]) -> None:
+    """One JSON event as one ASCII line on stdout."""
+    write_line(json.dumps(event), sys.stdout)
+
+
+def printable(text: str) -> str:
+    r"""A text that stays on its line and cannot steer a terminal, whatever a file is called.
+
+    >>> printable("old\x1b[2J\n.db")
+    'old\\x1b[2J\\n.db'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def _discard(stream: IO[str]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,58 @@
+"""Everything that stops a run, as one tree.
+
+    MigrationError               exit 1   failed, nothing changed
+    ├── UsageError               exit 2   the call itself is wrong
+    ├── SchemaRefused            exit 3   a database is not what the run needs
+    │   ├── SourceError                   … the old one
+    │   └── TargetError                   … the new one
+    ├── VerificationFailed       exit 4   a check failed, nothing published
+    ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
+    └── DatabaseError            exit 1   SQLite, connectorx or ADBC said no
+
+An error stops the run and leaves every file as it was.  A *discrepancy* is something else: a row in
+the ledger, never an exception.  Messages name files, tables, columns, counts and ids, never a cell.
+"""
+
+from __future__ import annotations
+
+
+class MigrationError(Exception):
+    """The run failed and changed nothing; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(MigrationError):
+    """The call cannot be carried out as written: same file twice, unknown time zone, bad option."""
+
+    exit_code = 2
+
+
+class SchemaRefused(MigrationError):
+    """A database is not in the state that the migration needs; nothing was written."""
+
+    exit_code = 3
+
+
+class SourceError(SchemaRefused):
+    """The source is missing, damaged, not an old-schema database, or breaks a precondition."""
+
+
+class TargetError(SchemaRefused):
+    """The target cannot take the rows: not empty, a table or column missing, a forbidding index."""
+
+
+class VerificationFailed(MigrationError):
+    """At least one check of contract section 10 failed; the transaction was rolled back."""
+
+    exit_code = 4
+
+
+class StrictStop(MigrationError):
+    """``--strict`` was given and there are discrepancies of severity ``error``."""
+
+    exit_code = 5
+
+
+class DatabaseError(MigrationError):
+    """A database driver failed; the message is ours, because drivers quote cells in theirs."""

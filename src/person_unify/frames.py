@@ -1,0 +1,129 @@
+"""Frames that pass between the stages: source tables as read, and what a stage made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from person_unify.schema import Table
+from person_unify.values import Lane
+
+ROW = "@row"
+"""Position of a row in source order: its rowid, or its rank by primary key."""
+
+DISCREPANCY = {
+    "kind": pl.String,
+    "severity": pl.String,
+    "source_table": pl.String,
+    "source_id": pl.String,
+    "related_id": pl.String,
+    "person_id": pl.String,
+    "field": pl.String,
+    "child_value": pl.String,
+    "patient_value": pl.String,
+    "chosen_value": pl.String,
+    "message": pl.String,
+}
+"""Columns of the ledger's ``discrepancies`` (contract section 8)."""
+
+SEVERITY = {
+    "demographic_mismatch": "warning",
+    "missing_linked_patient": "error",
+    "shared_linked_patient": "warning",
+    "merged_child_rows": "info",
+    "missing_gender": "info",
+    "duplicate_udid": "error",
+    "multiple_primary_caregivers": "warning",
+    "no_primary_caregiver": "info",
+    "orphaned_consent_grant": "error",
+    "orphaned_record": "error",
+    "dangling_reference": "warning",
+    "implied_grant": "warning",
+    "id_collision": "warning",
+    "merged_tag": "info",
+    "duplicate_key": "error",
+    "child_id_in_patient_column": "info",
+    "unreadable_value": "error",
+    "soft_reference": "warning",
+    "suspected_duplicate": "warning",
+}
+"""Every kind of discrepancy and its severity (contract section 8)."""
+
+MAP = {"old_id": pl.String, "new_id": pl.String}
+"""Columns of an id map (contract section 9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """One source table: ``@row`` and its columns, each in the lane that ``lanes`` names.
+
+    ``has_rowid`` is False where no name reaches the rowid (``WITHOUT ROWID``).
+    """
+
+    table: Table
+    frame: pl.DataFrame
+    lanes: dict[str, Lane]
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.frame.height
+
+    def lane(self, column: str) -> Lane:
+        """The column's lane; ``absent`` where the file has no such column."""
+        return self.lanes.get(column, "absent")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Cells of one source table to keep verbatim (contract section 9).
+
+    frame: the key columns, then the archived columns in their lanes, then ``archived`` (the JSON
+    list of the columns that the row archives) and ``reason``.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one source table.
+
+    rows: target table -> rows to append, named as the target's columns.
+    discrepancies: frames of :data:`DISCREPANCY`.
+    normalisations: (source column, rule, cells).
+    maps: ledger map -> frame.
+    not_loaded: reason -> rows that stay in the archive only.
+    """
+
+    source: str
+    source_rows: int
+    rows: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    discrepancies: tuple[pl.DataFrame, ...] = ()
+    normalisations: tuple[tuple[str, str, int], ...] = ()
+    archive: Archive | None = None
+    maps: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    not_loaded: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> int:
+        """Rows of the source table that became target rows."""
+        return self.source_rows - sum(self.not_loaded.values())
+
+
+def _column(value: str | pl.Expr | None) -> pl.Expr:
+    """A String column; a constant is repeated, since a lone literal would make a row of its own."""
+    if isinstance(value, pl.Expr):
+        return value
+    return pl.repeat(value, pl.len(), dtype=pl.String)
+
+
+def discrepancies(frame: pl.DataFrame, kind: str, **columns: str | pl.Expr | None) -> pl.DataFrame:
+    """One discrepancy per row of ``frame``; columns that are not given are NULL."""
+    given = {"kind": kind, "severity": SEVERITY[kind], **columns}
+    return frame.select(_column(given.get(name)).alias(name) for name in DISCREPANCY)

@@ -1,0 +1,184 @@
+"""The ledger: the second SQLite file beside the target, with everything the target has no home for.
+
+Contract section 9 names its tables.  Archive columns have no declared type, so SQLite stores every
+cell in the class it came with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from person_unify.database import Database
+from person_unify.frames import DISCREPANCY, ROW, Archive
+from person_unify.schema import quote
+from person_unify.values import MIXED
+
+CATALOG = "ledger"
+"""The name under which the ledger is attached to the target's connection."""
+
+_ID_MAP = {"old_id": "TEXT NOT NULL", "new_id": "TEXT NOT NULL"}
+ID_MAPS = (
+    "patient_to_person",
+    "child_to_person",
+    "child_to_view",
+    "patient_to_view",
+    "consent_to_grant",
+    "parent_link_to_view",
+)
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "run": {
+        "id": "TEXT NOT NULL PRIMARY KEY",
+        "tool_version": "TEXT NOT NULL",
+        "started": "INTEGER NOT NULL",
+        "finished": "INTEGER",
+        "source": "TEXT NOT NULL",
+        "target": "TEXT NOT NULL",
+        "source_sha256": "TEXT NOT NULL",
+        "options": "TEXT NOT NULL",
+        "outcome": "TEXT",
+    },
+    **{name: _ID_MAP for name in ID_MAPS},
+    "tag_to_tag": {"patient_id": "TEXT", "tag": "TEXT", "new_id": "TEXT NOT NULL"},
+    "collision_to_id": {"source_table": "TEXT NOT NULL", **_ID_MAP},
+    "discrepancies": {
+        name: "TEXT NOT NULL" if name in ("kind", "severity", "source_table", "message") else "TEXT"
+        for name in DISCREPANCY
+    },
+    "normalisations": {
+        "source_table": "TEXT NOT NULL",
+        "source_column": "TEXT NOT NULL",
+        "rule": "TEXT NOT NULL",
+        "cells": "INTEGER NOT NULL",
+    },
+    "person_notes": {"person_id": "TEXT NOT NULL", "note": "TEXT NOT NULL"},
+    "lineage": {
+        "source_table": "TEXT NOT NULL",
+        "source_column": "TEXT NOT NULL",
+        "disposition": "TEXT NOT NULL",
+        "target_table": "TEXT",
+        "target_column": "TEXT",
+        "rule": "TEXT NOT NULL",
+    },
+    "checkpoints": {
+        "phase": "TEXT NOT NULL",
+        "started": "INTEGER NOT NULL",
+        "finished": "INTEGER NOT NULL",
+        "rows": "INTEGER NOT NULL",
+        "errors": "TEXT",
+    },
+    "verification": {
+        "check": "TEXT NOT NULL",
+        "source_table": "TEXT",
+        "expected": "",
+        "actual": "",
+        "passed": "INTEGER",
+        "outcome": "TEXT NOT NULL",
+        "detail": "TEXT NOT NULL",
+    },
+}
+"""Table -> column -> declaration.  Instants (``started``, ``finished``) are ms since the epoch."""
+
+_INDEXES = {
+    **{name: ("old_id",) for name in ID_MAPS},
+    "discrepancies": ("source_table", "source_id"),
+}
+
+
+class Ledger:
+    """Writes the ledger through the target's connection, where it is attached as ``ledger``."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the database's connection; the file must be attached and empty."""
+        self._database = database
+
+    def create(self) -> None:
+        """Create every table of section 9 but the archives, which come with their rows."""
+        for table, columns in TABLES.items():
+            declared = ", ".join(
+                f"{quote(name)} {type_}".rstrip() for name, type_ in columns.items()
+            )
+            self._database.execute(f"CREATE TABLE {CATALOG}.{quote(table)} ({declared})")
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Append rows to one of the ledger's tables."""
+        self._database.ingest(table, frame, catalog=CATALOG)
+
+    def append_rows(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
+        """Append a few rows given as plain values."""
+        frame = pl.DataFrame(
+            list(rows), schema=dict.fromkeys(TABLES[table], pl.String), strict=False
+        )
+        for name, declared in TABLES[table].items():
+            if declared.startswith("INTEGER"):
+                frame = frame.with_columns(pl.col(name).cast(pl.Int64))
+        self.append(table, frame)
+
+    def index(self) -> None:
+        """Create the indexes that readers of a finished ledger need."""
+        for table, columns in _INDEXES.items():
+            listed = ", ".join(map(quote, columns))
+            self._database.execute(
+                f"CREATE INDEX {CATALOG}.{quote(f'{table}_idx')} ON {quote(table)} ({listed})"
+            )
+
+    def archive(self, archive: Archive) -> None:
+        """Write one source table's archive, every cell in its storage class (section 9)."""
+        frame, key = archive.frame, archive.key or (ROW,)
+        names = _column_names(archive)
+        table = f"archive_{archive.table}"
+        self._database.execute(
+            f"CREATE TABLE {CATALOG}.{quote(table)} ({', '.join(quote(n) for n in names.values())})"
+        )
+        mixed = [name for name in frame.columns if frame.schema[name] == MIXED]
+        if mixed:
+            self._through_stage(table, frame, names)
+        else:
+            self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
+        listed = ", ".join(quote(names[name]) for name in key)
+        self._database.execute(
+            f"CREATE INDEX {CATALOG}.{quote(f'{table}_key')} ON {quote(table)} ({listed})"
+        )
+
+    def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
+        """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
+        columns: list[pl.Expr] = []
+        expressions = []
+        for position, name in enumerate(names):
+            if frame.schema[name] != MIXED:
+                columns.append(pl.col(name).alias(f"c{position}"))
+                expressions.append(f"c{position}")
+                continue
+            parts = [f"c{position}_{field}" for field in ("class", "integer", "real", "bytes")]
+            columns += [
+                pl.col(name).struct.field(part.rpartition("_")[2]).alias(part) for part in parts
+            ]
+            kind, integer, real, stored = parts
+            expressions.append(
+                f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
+                f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
+            )
+        staged = frame.select(columns)
+        self._database.execute(f"CREATE TEMP TABLE archive_stage ({', '.join(staged.columns)})")
+        self._database.ingest("archive_stage", staged, catalog="temp")
+        self._database.execute(
+            f"INSERT INTO {CATALOG}.{quote(table)} SELECT {', '.join(expressions)} "
+            "FROM temp.archive_stage ORDER BY rowid"
+        )
+        self._database.execute("DROP TABLE temp.archive_stage")
+
+
+def _column_names(archive: Archive) -> dict[str, str]:
+    """Frame column -> archive column: the source's names, and ours with underscores until free."""
+    taken = {name.lower() for name in (*archive.key, *archive.columns)}
+    names = {name: name for name in archive.key or (ROW,)}
+    names.update({name: name for name in archive.columns})
+    for internal in (ROW, "@archived", "@reason"):
+        if internal == ROW and archive.key:
+            continue
+        free = "_rowid" if internal == ROW else internal.replace("@", "_")
+        while free in taken:
+            free = f"_{free}"
+        names[internal] = free
+    return names

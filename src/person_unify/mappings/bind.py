@@ -1,0 +1,365 @@
+"""Bind the mappings to two real files, before a row is read (contract section 2).
+
+The result says, for every table of the source as it stands, which word fills which column of the
+target as it stands, what is unknown, what is missing, and what makes the run impossible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Literal
+
+from person_unify.errors import SourceError, TargetError
+from person_unify.mappings import CORE_TABLES, MAPPINGS, SHORT_NAMES
+from person_unify.schema import OLD, UNIFIED, Column, Schema, Table
+from person_unify.spec import (
+    Computed,
+    Copy,
+    Decided,
+    Fold,
+    Mapping,
+    Person,
+    Reference,
+    Type,
+    Via,
+    Word,
+)
+
+Strength = Literal["required", "optional", "loose"]
+NOTES = ("persons", "migration_notes")
+"""The one target column that may be absent: Prisma's own unified schema lacks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One target column and what fills it.
+
+    ``names``: source table whose loaded rows the value must name; ``strength``: what happens if it
+    names none: ``required`` keeps the row out, ``optional`` becomes NULL, ``loose`` stays and is logged.
+    """
+
+    target: Column
+    word: Word
+    type: Type
+    names: str | None = None
+    strength: Strength | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMapping:
+    """A mapping on real files; ``target`` is None for a table that only the archive takes."""
+
+    mapping: Mapping
+    source: Table
+    target: Table | None
+    columns: tuple[Binding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The source table's name in the file, which every record of the run uses."""
+        return self.source.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is known about the run before a row is read.
+
+    ``tables``: one or more bound mappings per source table, in load order.  ``unmapped``: tables
+    archived whole because nothing knows them.  ``notes``: drift in words, for people.
+    """
+
+    bound: tuple[BoundMapping, ...]
+    unmapped: tuple[Table, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    source_names: Dictionary[str, str] = field(default_factory=dict)
+
+    def of(self, source: str) -> tuple[BoundMapping, ...]:
+        """The bound mappings of an old table, by the contract's name for it."""
+        return tuple(b for b in self.bound if b.mapping.source == source)
+
+
+def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Plan:
+    """Bind all mappings to the tables of two files.
+
+    Raises :class:`SourceError` or :class:`TargetError` with every problem of that file in one message.
+    """
+    if "patients" not in source and "children" not in source:
+        raise SourceError(
+            "this is not an old-schema database: it has neither a table patients nor a table children"
+        )
+    names = _names_in_file(source, has_rows)
+    taken = set(names.values())
+    bound: list[BoundMapping] = []
+    problems: list[str] = []
+    filled: dict[str, set[str]] = {}
+    for mapping in MAPPINGS:
+        table = source.get(names.get(mapping.source, mapping.source))
+        if table is None:
+            continue
+        if mapping.target is None:
+            bound.append(BoundMapping(mapping, table, None))
+            continue
+        if mapping.target not in target:
+            problems.append(f"table {mapping.target} is missing")
+            continue
+        bound.append(_bind_one(mapping, table, target[mapping.target], filled, problems))
+    unknown = [t for name, t in source.items() if name not in taken]
+    by_convention, unmapped = _by_convention(unknown, target)
+    bound += by_convention
+    problems += _missing_tables(target)
+    if problems:
+        raise TargetError(
+            "the target does not have the unified schema: "
+            + "; ".join(dict.fromkeys(problems))
+            + ". Create it with the platform's current migrations, or give a path that does not exist yet"
+        )
+    missing = tuple(name for name in OLD if name not in names)
+    return Plan(
+        tuple(bound),
+        tuple(unmapped),
+        missing,
+        tuple(_drift(source, names, by_convention, unmapped, missing)),
+        names,
+    )
+
+
+def _names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str, str]:
+    """Old table -> its name in the file, for those the file has."""
+    names = {name: name for name in OLD if name in source}
+    for usual, short in SHORT_NAMES.items():
+        if short not in source:
+            continue
+        if usual not in source:
+            names[usual] = short
+        elif has_rows(short):
+            if has_rows(usual):
+                raise SourceError(
+                    f"the source has rows in both {usual} and {short}, which are two names of one "
+                    "table: move the rows of one into the other first"
+                )
+            names[usual] = short
+    return names
+
+
+def _bind_one(
+    mapping: Mapping,
+    source: Table,
+    target: Table,
+    filled: dict[str, set[str]],
+    problems: list[str],
+) -> BoundMapping:
+    """Bind one mapping; ``filled`` remembers per source table which unknown columns have a home."""
+    unknown = [c for c in source.column_names if OLD[mapping.source].column(c) is None]
+    used = filled.setdefault(mapping.source, set())
+    earlier = filled.setdefault(f"{mapping.source} -> {target.name}", set())
+    bindings = []
+    for column in target.columns:
+        word = mapping.columns.get(column.name)
+        if word is None and OLD[mapping.source].column(column.name) is not None:
+            word = Copy(column.name)
+        if word is None and column.name in unknown and column.name not in used | earlier:
+            if not _filled_by_another(mapping, column.name):
+                word = Copy(column.name)
+                used.add(column.name)
+        if word is not None:
+            bindings.append(_binding(mapping, source, target, column, word))
+        elif column.not_null and column.default is None:
+            problems.append(f"column {target.name}.{column.name} is required and nothing fills it")
+    present = {column.name for column in target.columns}
+    for name in mapping.columns:
+        if name not in present and (target.name, name) != NOTES:
+            problems.append(f"column {target.name}.{name} is missing")
+    for name in OLD[mapping.source].column_names:
+        builtin = UNIFIED[target.name].column(name) if target.name in UNIFIED else None
+        if name not in present and builtin is not None:
+            problems.append(f"column {target.name}.{name} is missing")
+    return BoundMapping(mapping, source, target, tuple(bindings))
+
+
+def _filled_by_another(mapping: Mapping, column: str) -> bool:
+    """Whether a child's row already fills the column that a parent link could fill too (section 2)."""
+    if mapping.source != "parent_children":
+        return False
+    return any(
+        column in other.columns or OLD[other.source].column(column) is not None
+        for other in MAPPINGS
+        if other.target == mapping.target and other is not mapping
+    )
+
+
+def _binding(mapping: Mapping, source: Table, target: Table, column: Column, word: Word) -> Binding:
+    reference = _foreign_table(target.name, column.name)
+    names: str | None = None
+    strength: Strength | None = None
+    if isinstance(word, Reference):
+        names, word = word.table, Copy(word.column)
+    elif isinstance(word, Copy) and reference is not None:
+        names = _loader_of(reference)
+    elif isinstance(word, Copy):
+        names = _old_reference(mapping, word.column, target)
+    if isinstance(word, Person):
+        strength = "required" if column.not_null else "optional"
+    elif isinstance(word, Via) and reference == "persons":
+        strength = "required"
+    elif names is not None:
+        required = any(r.column == getattr(word, "column", None) for r in mapping.requires)
+        if required or (reference is not None and column.not_null):
+            strength = "required"
+        else:
+            strength = "optional" if reference is not None else "loose"
+    return Binding(column, word, type_of(column), names, strength)
+
+
+def _foreign_table(table: str, column: str) -> str | None:
+    """The table that the unified schema's foreign key on the column references."""
+    key = UNIFIED[table].foreign_key(column) if table in UNIFIED else None
+    return key.table if key else None
+
+
+def _loader_of(target: str) -> str:
+    """The source table whose rows fill a target table (the first one, where two do)."""
+    return next((m.source for m in MAPPINGS if m.target == target), target)
+
+
+def _old_reference(mapping: Mapping, column: str, target: Table) -> str | None:
+    """The old table that a reference without a key in the unified schema is looked up in."""
+    if mapping.source in CORE_TABLES or mapping.source not in OLD:
+        return None
+    key = OLD[mapping.source].foreign_key(column)
+    return key.table if key else None
+
+
+def type_of(column: Column) -> Type:
+    """The contract's type of a target column, by its declared type."""
+    declared = column.type.upper()
+    for word, type_ in _TYPES:
+        if word in declared:
+            return type_
+    return "TEXT"
+
+
+_TYPES: tuple[tuple[str, Type], ...] = (
+    ("BOOL", "BOOLEAN"),
+    ("DATE", "DATETIME"),
+    ("TIME", "DATETIME"),
+    ("INT", "INTEGER"),
+    ("REAL", "REAL"),
+    ("FLOA", "REAL"),
+    ("DOUB", "REAL"),
+    ("NUMERIC", "REAL"),
+    ("DECIMAL", "REAL"),
+)
+
+
+def _by_convention(unknown: list[Table], target: Schema) -> tuple[list[BoundMapping], list[Table]]:
+    """Split tables that no mapping knows into those the target has room for and the rest."""
+    mapped = {mapping.target for mapping in MAPPINGS}
+    bound: dict[str, BoundMapping] = {}
+    unmapped = []
+    for table in unknown:
+        home = target.get(table.name)
+        made = None
+        if home is not None and table.name not in mapped and not table.name.startswith("_prisma"):
+            made = _convention(table, home)
+        if made is None:
+            unmapped.append(table)
+        else:
+            bound[table.name] = made
+    order = TopologicalSorter(
+        {
+            name: {b.names for b in bound_mapping.columns if b.names in bound and b.names != name}
+            for name, bound_mapping in bound.items()
+        }
+    )
+    return [bound[name] for name in order.static_order()], unmapped
+
+
+def _convention(source: Table, target: Table) -> BoundMapping | None:
+    """Same-named columns; ``patient_id`` or ``child_id`` becomes ``person_id``; None if they do not suffice."""
+    columns: dict[str, Word] = {}
+    for column in target.columns:
+        if column.name == "person_id" and source.column("patient_id"):
+            columns[column.name] = Person("patient_id")
+        elif column.name == "person_id" and source.column("child_id"):
+            columns[column.name] = Person("child_id", "children")
+        elif source.column(column.name):
+            columns[column.name] = Copy(column.name)
+        elif column.not_null and column.default is None:
+            return None
+    if not target.primary_key or not set(target.primary_key) <= set(columns):
+        return None
+    mapping = Mapping(source.name, target.name, columns)
+    bindings = tuple(
+        _binding(mapping, source, target, column, columns[column.name])
+        for column in target.columns
+        if column.name in columns
+    )
+    return BoundMapping(mapping, source, target, bindings)
+
+
+def _missing_tables(target: Schema) -> list[str]:
+    return [
+        f"table {mapping.target} is missing"
+        for mapping in MAPPINGS
+        if mapping.target is not None and mapping.target not in target
+    ]
+
+
+def _drift(
+    source: Schema,
+    names: Dictionary[str, str],
+    by_convention: list[BoundMapping],
+    unmapped: list[Table],
+    missing: tuple[str, ...],
+) -> list[str]:
+    notes = [f"table {name} is not in the source: taken as empty" for name in missing]
+    notes += [
+        f"table {short} stands for {usual}" for usual, short in names.items() if usual != short
+    ]
+    for usual, name in names.items():
+        known, present = OLD[usual], source[name]
+        notes += [
+            f"column {name}.{c} is not in the source: taken as NULL"
+            for c in known.column_names
+            if present.column(c) is None
+        ]
+        notes += [
+            f"column {name}.{c} is not in the old schema"
+            for c in present.column_names
+            if known.column(c) is None
+        ]
+    notes += [
+        f"table {b.name} is migrated by convention: same-named columns" for b in by_convention
+    ]
+    notes += [f"table {table.name} is archived whole: nothing knows it" for table in unmapped]
+    return notes
+
+
+def reads(bound: BoundMapping) -> list[tuple[str, Type]]:
+    """Every source column that a bound mapping reads, with the type it reads it as."""
+    found: list[tuple[str, Type]] = [(name, "TEXT") for name in bound.source.primary_key]
+    found.append((bound.mapping.created, "DATETIME"))
+    for binding in bound.columns:
+        type_: Type = "TEXT" if binding.names is not None else binding.type
+        found += _reads_of(binding.word, type_)
+    for word in bound.mapping.exposes.values():
+        found += _reads_of(word, "TEXT")
+    return found
+
+
+def _reads_of(word: Word, type_: Type) -> list[tuple[str, Type]]:
+    if isinstance(word, Copy):
+        nested = _reads_of(word.otherwise, type_) if isinstance(word.otherwise, Copy) else []
+        return [(word.column, type_), *nested]
+    if isinstance(word, Computed):
+        return [(read.column, read.type) for read in word.reads]
+    if isinstance(word, Fold):
+        return [(part.column, part.type) for part in word.parts]
+    if isinstance(word, Decided):
+        return [(word.column, type_)] if word.column else []
+    column = getattr(word, "column", None)
+    return [(column, "TEXT")] if column else []

@@ -1,0 +1,38 @@
+"""The platform's own tables, and those that only the archive takes (contract section 6)."""
+
+from person_unify.spec import Mapping, copy
+
+USERS = Mapping("users", "users")
+
+PARENTS = Mapping("parents", "parents", {"account_status": copy("accountStatus")})
+
+UNCHANGED = tuple(
+    Mapping(table, table)
+    for table in (
+        "clinician_profiles",
+        "credentials",
+        "refresh_tokens",
+        "user_preferences",
+        "audit_logs",
+        "practice_locations",
+        "clinician_availability",
+        "clinician_time_off",
+        "notifications",
+        "resources",
+        "mchat_questions",
+        "asq_questions",
+    )
+)
+
+ARCHIVED_WHOLE = tuple(
+    Mapping(table, None)
+    for table in (
+        "appointment_history",
+        "appointment_participants",
+        "appointment_reminders",
+        "session_templates",
+        "patient_activity_log",
+    )
+)
+
+MAPPINGS = (USERS, PARENTS, *UNCHANGED, *ARCHIVED_WHOLE)

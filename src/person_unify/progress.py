@@ -1,0 +1,74 @@
+"""What a running pipeline tells whoever watches: typed events, handed to one callable.
+
+The pipeline and its stages emit; the command line draws.  An event names phases, tables, counts and
+seconds, never a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+PHASES = ("snapshot", "extract", "resolve", "transform", "load", "verify", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A phase of the story begins; ``phase`` is one of :data:`PHASES`, or ``sample``."""
+
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseFinished:
+    """A phase is over, after so many rows (0 where rows mean nothing) and wall-clock seconds."""
+
+    phase: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableStarted:
+    """Work on one table begins; ``rows`` is None while nobody has counted them."""
+
+    phase: str
+    table: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableAdvanced:
+    """So many further rows of a table are done; :class:`TableFinished` still tells their sum."""
+
+    phase: str
+    table: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableFinished:
+    """One table is done, after so many rows and wall-clock seconds."""
+
+    phase: str
+    table: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence worth reading now, such as an assumption that the run makes."""
+
+    message: str
+
+
+Event: TypeAlias = (
+    PhaseStarted | PhaseFinished | TableStarted | TableAdvanced | TableFinished | Note
+)
+Progress: TypeAlias = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """A progress that nobody watches."""

@@ -1,0 +1,328 @@
+"""Reading one source table cell by cell, and remembering what became of every cell.
+
+Contract section 1: every source cell ends carried, archived, or both.  A :class:`Reader` hands out
+expressions for values and notes, per source column, where the cell is unreadable, where it is not
+carried after all, and what was normalised.  Once the rows to load are settled, it turns these notes
+into discrepancies, normalisation counts and the archive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import and_, or_
+
+import polars as pl
+
+from person_unify.frames import ROW, Archive, SourceFrame, discrepancies
+from person_unify.schema import Column
+from person_unify.values import (
+    FIRST_INSTANT,
+    LAST_INSTANT,
+    NULL,
+    PLAIN,
+    Cells,
+    Type,
+    cells,
+    converted,
+    literal,
+)
+
+Mask = pl.Expr | None
+"""A boolean expression; None stands for "in no row"."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """The notes on one source table.
+
+    lost: per source column, one mask per target cell it feeds: the rows where that cell does not
+    hold it.  A column without an entry is archived in every row.
+    """
+
+    source: SourceFrame
+    run_time: int
+    created: str = "created_at"
+    unreadable: dict[str, list[pl.Expr]] = field(default_factory=dict)
+    lost: dict[str, list[Mask]] = field(default_factory=dict)
+    counted: dict[tuple[str, str], list[pl.Expr]] = field(default_factory=dict)
+    ready: dict[tuple[str, Type], Cells] = field(default_factory=dict)
+
+    def prepare(self, reads: Iterable[tuple[str, Type]]) -> None:
+        """Convert the columns that are going to be read, once; reading others converts each time."""
+        frame = self.source.frame
+        for column, type_ in dict.fromkeys(reads):
+            lane = self.source.lane(column)
+            if lane == "absent" or (lane, type_) in PLAIN:
+                continue
+            if lane == "integer" and _canonical(frame[column], type_):
+                self.ready[column, type_] = Cells(pl.col(column))
+                continue
+            frame, self.ready[column, type_] = converted(frame, column, lane, type_)
+        self.source = replace(self.source, frame=frame)
+
+    def value(self, column: str, type_: Type, where: Mask = None) -> pl.Expr:
+        """The cell as a value that feeds a derived one; unreadable cells are noted ``where`` it counts."""
+        return self._cells(column, type_, where).value
+
+    def peek(self, column: str, type_: Type) -> Cells:
+        """The cell without any note, for comparisons and order."""
+        ready = self.ready.get((column, type_))
+        return ready or cells(column, self.source.lane(column), type_)
+
+    def _cells(self, column: str, type_: Type, where: Mask) -> Cells:
+        read = self.peek(column, type_)
+        if read.unreadable is not None:
+            self.unreadable.setdefault(column, []).append(_both(read.unreadable, where))
+        return read
+
+    def carry(
+        self,
+        column: str,
+        type_: Type,
+        *,
+        result: pl.Expr | None = None,
+        lost: Mask = None,
+        where: Mask = None,
+    ) -> pl.Expr:
+        """The cell's value for a target cell that holds it, or ``result``, which holds it where equal.
+
+        ``lost``: rows where the target cell does not hold it although it could be read.
+        ``where``: rows that are read at all; elsewhere the cell is lost.
+        """
+        read = self._cells(column, type_, where)
+        masks = [mask for mask in (read.unreadable, read.altered, lost) if mask is not None]
+        if where is not None:
+            masks.append(~where)
+        if result is not None:
+            masks.append(read.value.ne_missing(result))
+        self.lost.setdefault(column, []).append(reduce(or_, masks) if masks else None)
+        for rule, recast in read.recast:
+            self.counted.setdefault((column, rule), []).append(_both(recast, where))
+        return read.value if result is None else result
+
+    def required(
+        self,
+        column: str,
+        target: Column,
+        type_: Type,
+        *,
+        otherwise: pl.Expr | None = None,
+        where: Mask = None,
+    ) -> pl.Expr:
+        """The cell for a target column by name or renamed, with the defaults of section 1."""
+        missing = self.peek(column, type_).value.is_null()
+        if self.complete(column, type_):
+            return self.carry(column, type_, where=where)
+        if not target.not_null and otherwise is None:
+            return self.carry(column, type_, where=where)
+        value = self.carry(column, type_, lost=missing, where=where)
+        if target.not_null:
+            rule = (column, "required_default")
+            self.counted.setdefault(rule, []).append(_both(missing, where))
+        default = self.default(column, target, type_)
+        return (
+            pl.coalesce(value, otherwise, default)
+            if otherwise is not None
+            else pl.coalesce(value, default)
+        )
+
+    def stated(self, column: str) -> pl.Expr:
+        """Whether the cell is not NULL, readable or not."""
+        if self.source.lane(column) == "absent":
+            return pl.repeat(value=False, n=pl.len())
+        if self.source.lane(column) == "mixed":
+            return pl.col(column).struct.field("class") != NULL
+        return pl.col(column).is_not_null()
+
+    def complete(self, column: str, type_: Type) -> bool:
+        """Whether no cell of the column can be without a value."""
+        lane = self.source.lane(column)
+        if lane in ("absent", "mixed") or self.source.frame[column].null_count():
+            return False
+        read = self.ready.get((column, type_))
+        return (lane, type_) in PLAIN or (read is not None and read.unreadable is None)
+
+    def default(self, column: str, target: Column, type_: Type) -> pl.Expr:
+        """What a required column without a value takes: an instant of the row, its default, 0 or ``''``."""
+        if type_ == "DATETIME":
+            run_time = literal(self.run_time, "DATETIME")
+            if column == self.created or self.source.lane(self.created) == "absent":
+                return run_time
+            return pl.coalesce(self.peek(self.created, "DATETIME").value, run_time)
+        constant = constant_default(target, type_)
+        if constant is None:
+            constant = "" if type_ == "TEXT" else 0
+        return literal(constant, type_)
+
+    def settle(
+        self, rows: pl.DataFrame, person: pl.Expr | None = None
+    ) -> tuple[list[pl.DataFrame], list[tuple[str, str, int]]]:
+        """Unreadable cells and normalisation counts of the rows that are represented."""
+        key = self.key_text()
+        found = []
+        for column, masks in self.unreadable.items():
+            hit = rows.filter(reduce(or_, masks))
+            if hit.height:
+                found.append(
+                    discrepancies(
+                        hit,
+                        "unreadable_value",
+                        source_table=self.source.table.name,
+                        source_id=key,
+                        person_id=person,
+                        field=column,
+                        message=f"{column} cannot be read as its type; the cell is archived",
+                    )
+                )
+        counts = rows.select(
+            reduce(or_, masks).sum().alias(str(position))
+            for position, masks in enumerate(self.counted.values())
+        )
+        totals = counts.row(0) if counts.width else ()
+        counted = [
+            (column, rule, int(total or 0))
+            for (column, rule), total in zip(self.counted, totals, strict=True)
+        ]
+        return found, [entry for entry in counted if entry[2]]
+
+    def key_text(self) -> pl.Expr:
+        """The row's first key column as text, for ``source_id``; the rowid where there is no key."""
+        key = self.source.table.primary_key
+        if not key:
+            return pl.col(ROW).cast(pl.String)
+        return self.peek(key[0], "TEXT").value
+
+    def archive(
+        self, kept: pl.DataFrame, whole: Mask, others: Sequence[tuple[pl.DataFrame, str]]
+    ) -> Archive | None:
+        """Everything that the target does not hold.
+
+        kept: the represented rows, archived cell by cell (all cells where ``whole``).
+        others: rows that are not loaded, each frame with its reason.
+        """
+        masks = self._archived(whole)
+        rows_kept = self._kept_cells(kept, masks)
+        names = list(self.source.table.column_names)
+        wholes = [self._whole(frame, reason) for frame, reason in others if frame.height]
+        parts = [part for part in (rows_kept, *wholes) if part is not None and part.height]
+        if not parts:
+            return None
+        key = self.source.table.primary_key
+        used = names if wholes else [name for name in names if name in masks]
+        columns = [name for name in used if name not in key]
+        frame = pl.concat(
+            [part.select(*_keys(key), *columns, "@archived", "@reason") for part in parts]
+        )
+        return Archive(self.source.table.name, key, tuple(columns), frame)
+
+    def _archived(self, whole: Mask) -> dict[str, pl.Expr | None]:
+        """Per column that may be archived: the rows where it is; None stands for all rows."""
+        masks: dict[str, pl.Expr | None] = {}
+        for name in self.source.table.column_names:
+            losses = self.lost.get(name)
+            if losses is None:
+                masks[name] = None
+            elif all(loss is not None for loss in losses):
+                lost = reduce(
+                    and_, [loss.fill_null(value=False) for loss in losses if loss is not None]
+                )
+                masks[name] = lost if whole is None else lost | whole
+            elif whole is not None:
+                masks[name] = whole
+        return masks
+
+    def _kept_cells(
+        self, kept: pl.DataFrame, masks: dict[str, pl.Expr | None]
+    ) -> pl.DataFrame | None:
+        if not masks or not kept.height:
+            return None
+        flags = kept.select(
+            (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(name)
+            for name, mask in masks.items()
+        )
+        for name in [n for n in flags.columns if masks[n] is not None and not flags[n].any()]:
+            del masks[name]
+        if not masks:
+            return None
+        flags = flags.select(list(masks))
+        listed = _listed(flags)
+        cells_kept = kept.select(
+            *_keys(self.source.table.primary_key),
+            *(
+                pl.when(flags[name]).then(pl.col(name)).alias(name)
+                if mask is not None and name not in self.source.table.primary_key
+                else pl.col(name)
+                for name, mask in masks.items()
+                if name not in self.source.table.primary_key
+            ),
+            *(
+                pl.lit(None).cast(kept.schema[name]).alias(name)
+                for name in self.source.table.column_names
+                if name not in masks and name not in self.source.table.primary_key
+            ),
+        )
+        return cells_kept.with_columns(
+            listed.alias("@archived"), pl.lit("not_carried").alias("@reason")
+        ).filter(pl.col("@archived") != "[]")
+
+    def _whole(self, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
+        names = self.source.table.column_names
+        return frame.select(
+            *_keys(self.source.table.primary_key),
+            *(name for name in names if name not in self.source.table.primary_key),
+            pl.lit(json.dumps(list(names))).alias("@archived"),
+            pl.lit(reason).alias("@reason"),
+        )
+
+
+def _keys(key: tuple[str, ...]) -> tuple[str, ...]:
+    return key or (ROW,)
+
+
+def _listed(flags: pl.DataFrame) -> pl.Series:
+    """Per row, the JSON list of the columns that are flagged."""
+    parts = [pl.when(pl.col(name)).then(pl.lit(json.dumps(name))) for name in flags.columns]
+    joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
+    return flags.select(("[" + joined + "]").alias("archived")).to_series()
+
+
+def _canonical(column: pl.Series, type_: Type) -> bool:
+    """Whether every integer of the column is already what the type asks for."""
+    bounds = {"DATETIME": (FIRST_INSTANT, LAST_INSTANT), "BOOLEAN": (0, 1)}.get(type_)
+    if bounds is None:
+        return False
+    if column.null_count() == len(column):
+        return True
+    low, high = column.min(), column.max()
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    return bounds[0] <= low and high <= bounds[1]
+
+
+def _both(mask: pl.Expr, where: Mask) -> pl.Expr:
+    return mask if where is None else mask & where
+
+
+def constant_default(column: Column, type_: Type) -> str | int | None:
+    """The constant of a column's DEFAULT; None for no default and for CURRENT_TIMESTAMP.
+
+    >>> constant_default(Column("a", "TEXT", True, "'it''s'"), "TEXT")
+    "it's"
+    >>> constant_default(Column("b", "BOOLEAN", True, "true"), "BOOLEAN")
+    1
+    """
+    default = column.default
+    if default is None:
+        return None
+    if len(default) >= 2 and default[0] == default[-1] == "'":
+        return default[1:-1].replace("''", "'")
+    words = {"true": 1, "false": 0}
+    if default.lower() in words:
+        return words[default.lower()]
+    try:
+        return int(default)
+    except ValueError:
+        return None

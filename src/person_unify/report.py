@@ -1,0 +1,167 @@
+"""The one report of a run: what went in, what came out, and whether it adds up.
+
+Plain frozen data, written to ``migration-report.json`` and rendered as text by the command line.
+It holds counts, ids, names of files, tables and columns, and never a cell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+Severity = Literal["error", "warning", "info"]
+Outcome = Literal["passed", "failed", "not_applicable", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A database file as it stood: size in bytes and SHA-256 (None where it was not hashed)."""
+
+    path: str
+    bytes: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTiming:
+    """Rows handled and wall-clock seconds spent in one phase."""
+
+    phase: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableCount:
+    """Where the rows of one source table went; ``archived`` counts rows not loaded, by reason."""
+
+    source: str
+    target: str | None
+    source_rows: int
+    loaded: int
+    archived: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def residual(self) -> int:
+        """Source rows that are neither loaded nor archived; anything but 0 is a loss."""
+        return self.source_rows - self.loaded - sum(self.archived.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of an equation."""
+
+    sign: Literal["+", "-"]
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """``name left = term + term - term``, as in ``persons 5 = patients 3 + standalone 2``."""
+
+    name: str
+    left: int
+    terms: tuple[Term, ...]
+
+    @property
+    def residual(self) -> int:
+        """Left side minus the signed terms; 0 when everything is explained."""
+        return self.left - sum(t.count if t.sign == "+" else -t.count for t in self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyCount:
+    """How many discrepancies of one kind (contract section 8) the run logged."""
+
+    kind: str
+    severity: Severity
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """How many cells of one source column a rule brought into canonical form."""
+
+    table: str
+    column: str
+    rule: str
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check of contract section 10; ``detail`` names ids and columns, never values."""
+
+    name: str
+    table: str | None
+    expected: int | str | None
+    actual: int | str | None
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that one command found, in the order a reader asks for it."""
+
+    tool_version: str
+    command: str
+    started_ms: int
+    finished_ms: int
+    source: FileFacts
+    target: FileFacts | None
+    ledger: str | None
+    outcome: str
+    options: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+    phases: tuple[PhaseTiming, ...] = ()
+    tables: tuple[TableCount, ...] = ()
+    equations: tuple[Equation, ...] = ()
+    discrepancies: tuple[DiscrepancyCount, ...] = ()
+    normalisations: tuple[Normalisation, ...] = ()
+    drift: tuple[str, ...] = ()
+    verification: tuple[CheckResult, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed_checks(self) -> tuple[CheckResult, ...]:
+        """The checks that failed or could not be carried out."""
+        return tuple(c for c in self.verification if c.outcome in ("failed", "error"))
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """Names of the equations and source tables whose residual is not 0."""
+        equations = tuple(e.name for e in self.equations if e.residual)
+        return equations + tuple(t.source for t in self.tables if t.residual)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON types, residuals included for readers that do not add up."""
+        raw = dataclasses.asdict(self)
+        for table, counted in zip(raw["tables"], self.tables, strict=True):
+            table["residual"] = counted.residual
+        for equation, stated in zip(raw["equations"], self.equations, strict=True):
+            equation["residual"] = stated.residual
+        return raw
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Report:
+        """The report that :meth:`to_json` wrote; keys that this version lacks are ignored."""
+        report = _read(cls, raw)
+        assert isinstance(report, cls)
+        return report
+
+
+def _read(kind: Any, raw: Any) -> Any:
+    """One JSON value as the annotated type; dataclasses and tuples recurse, the rest stays."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{name: _read(hint, raw[name]) for name, hint in hints.items() if name in raw})
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], item) for item in raw)
+    if get_origin(kind) in (types.UnionType, Union) and raw is not None:
+        structured = [option for option in get_args(kind) if dataclasses.is_dataclass(option)]
+        return _read(structured[0], raw) if structured else raw
+    return raw

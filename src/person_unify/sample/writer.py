@@ -1,0 +1,169 @@
+"""Writes a sample: tables chunk by chunk, then the faults, then the indexes, then the name.
+
+The file is built under a temporary name without a journal (a crash leaves rubbish there, nothing
+else) and renamed when it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote as percent_encode
+
+import adbc_driver_sqlite.dbapi as sqlite
+import numpy as np
+import polars as pl
+from adbc_driver_manager import Error as DriverError
+
+from person_unify.errors import DatabaseError, UsageError
+from person_unify.sample import care, people, plans, platform, practice
+from person_unify.sample.clinic import Clinic
+from person_unify.sample.columns import Columns
+from person_unify.sample.draw import Draw
+from person_unify.sample.faults import plant
+from person_unify.sample.faults_cells import CELLS
+from person_unify.sample.faults_people import (
+    DEFAULTED,
+    DEMOGRAPHICS,
+    GRANTS,
+    LINKS,
+    NO_CONSENT,
+    VIEWS,
+)
+from person_unify.sample.faults_records import DRIFT, HUGE, RECORDS
+from person_unify.sample.options import SampleOptions
+from person_unify.sample.relaxed import relaxed
+from person_unify.sample.rows import Chunk, Rows
+from person_unify.schema import OLD, Schema, Table, create_index, create_table, quote
+
+Progress = Callable[[str, int], None]
+Builder = Callable[[Rows, Draw], Columns]
+
+PERSONS_PER_CHUNK = 50_000
+"""Even, so that no family is cut in two; part of what a seed means."""
+
+BUILDERS: dict[str, Builder] = {
+    builder.__name__: builder
+    for area in (people, care, plans, practice, platform)
+    for builder in area.BUILDERS
+}
+"""Table -> what fills its columns, in the order of writing."""
+
+FAULTS = (
+    DEFAULTED,
+    *DRIFT,
+    *LINKS,
+    *DEMOGRAPHICS,
+    *VIEWS,
+    *GRANTS,
+    *RECORDS,
+    *CELLS,
+    *HUGE,
+    NO_CONSENT,
+)
+"""In the order of planting: what needs whole rows comes before what breaks cells."""
+
+_TYPES: dict[str, type[pl.DataType]] = {
+    "TEXT": pl.String,
+    "INTEGER": pl.Int64,
+    "DATETIME": pl.Int64,
+    "BOOLEAN": pl.Boolean,
+    "REAL": pl.Float64,
+}
+_PRAGMAS = (
+    "PRAGMA journal_mode = off",
+    "PRAGMA synchronous = off",
+    "PRAGMA locking_mode = exclusive",
+    "PRAGMA cache_size = -262144",
+)
+
+
+def write_sample(
+    path: Path, options: SampleOptions, progress: Progress | None = None
+) -> dict[str, int]:
+    """Write a synthetic old-schema database; returns the rows of each of its 55 tables.
+
+    ``progress`` is called with (table, rows just written).  The same options give the same logical
+    content.  Raises UsageError if ``path`` exists or its directory does not, DatabaseError if
+    SQLite refuses (disk full, for one).
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists already; name a new file")
+    if not path.parent.is_dir():
+        raise UsageError(f"the directory {path.parent} does not exist")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        rows = _build(unfinished, options, progress or (lambda table, count: None))
+        unfinished.rename(path)
+    except DriverError as error:
+        raise DatabaseError(f"the sample could not be written to {path}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows
+
+
+def frames(options: SampleOptions, table: str) -> Iterator[pl.DataFrame]:
+    """The rows of one table without faults, a frame per chunk of persons that has any."""
+    clinic = Clinic(options.seed, options.persons)
+    for index, start in enumerate(range(0, options.persons, PERSONS_PER_CHUNK)):
+        stop = min(start + PERSONS_PER_CHUNK, options.persons)
+        rows = Chunk(clinic, index, start, stop).rows(table)
+        if rows.key.size:
+            draw = Draw(options.seed, table, index, rows.key.size)
+            yield _frame(OLD[table], BUILDERS[table](rows, draw), rows.key.size)
+
+
+def _build(path: Path, options: SampleOptions, progress: Progress) -> dict[str, int]:
+    schema = OLD if options.faults == 0 else relaxed(OLD)
+    uri = "file:" + percent_encode(str(path.absolute()))
+    with sqlite.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        for table in schema.values():
+            cursor.execute(create_table(table))
+        for name, frame in _ahead(options):
+            cursor.adbc_ingest(name, frame.to_arrow(), mode="append")
+            progress(name, frame.height)
+        if options.faults:
+            plant(cursor, options, FAULTS)
+        for table in schema.values():
+            for statement in create_index(table):
+                cursor.execute(statement)
+        return _counts(cursor, schema)
+
+
+def _ahead(options: SampleOptions) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Every frame of every table; the next one is made while the caller writes this one."""
+    every = ((table, frame) for table in BUILDERS for frame in frames(options, table))
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, every, None)
+        while (ready := coming.result()) is not None:
+            coming = maker.submit(next, every, None)
+            yield ready
+
+
+def _frame(table: Table, columns: Columns, size: int) -> pl.DataFrame:
+    """The columns in declared order and storage type; the ones left out are NULL."""
+    unknown = columns.keys() - set(table.column_names)
+    if unknown:
+        raise KeyError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+    series = []
+    for column in table.columns:
+        cells = columns.get(column.name)
+        if isinstance(cells, np.ndarray):
+            cells = pl.Series(cells)
+        series.append(pl.lit(cells).cast(_TYPES[column.type]).alias(column.name))
+    return pl.select(pl.repeat(0, size).alias("")).select(series)
+
+
+def _counts(cursor: sqlite.Cursor, schema: Schema) -> dict[str, int]:
+    counts = {}
+    for table in schema:
+        cursor.execute(f"SELECT count(*) FROM {quote(table)}")
+        counts[table] = int(cursor.fetchall()[0][0])
+    return counts
+
+
+__all__ = ["BUILDERS", "frames", "write_sample"]

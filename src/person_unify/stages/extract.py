@@ -1,0 +1,202 @@
+"""Extract: whole source tables as Polars frames, every cell exact (contract section 1).
+
+A table is read optimistically with the storage class its declared types promise.  Where a cell
+breaks that promise, the columns concerned are read again in the mixed lane, which keeps each cell's
+storage class and bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from person_unify.database import Database, inspect, read_frame
+from person_unify.errors import DatabaseError, SourceError
+from person_unify.frames import ROW, SourceFrame
+from person_unify.schema import Table, quote
+from person_unify.values import DTYPES, MIXED, Lane, decode_utf8
+
+_ROWS_PER_PARTITION = 50_000
+_EXPRESSIONS_PER_QUERY = 1_000
+_SENTINELS = {"integer": "0", "real": "0.0", "text": "''"}
+_CLASSES = {"integer": "integer", "real": "real", "text": "text"}
+_MIXED_FIELDS = {
+    "class": (
+        "0",
+        "CASE typeof({c}) WHEN 'integer' THEN 1 WHEN 'real' THEN 2 "
+        "WHEN 'text' THEN 3 WHEN 'blob' THEN 4 ELSE 0 END",
+    ),
+    "integer": ("0", "CASE WHEN typeof({c}) = 'integer' THEN {c} END"),
+    "real": ("0.0", "CASE WHEN typeof({c}) = 'real' THEN {c} END"),
+    "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ('text', 'blob') THEN CAST({c} AS BLOB) END"),
+    "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN CAST({c} AS TEXT) END"),
+}
+
+
+class Extractor:
+    """Reads tables of one snapshot; the snapshot must not be written while it is in use."""
+
+    def __init__(self, snapshot: Path) -> None:
+        """Look at the snapshot's schema; raises :class:`SourceError` for an encoding but UTF-8."""
+        self.snapshot = snapshot
+        with Database(snapshot, read_only=True) as database:
+            encoding = database.value("PRAGMA encoding")
+            if encoding != "UTF-8":
+                raise SourceError(
+                    f"the source is encoded in {encoding}: copy its tables into a UTF-8 database first"
+                )
+            self.tables = inspect(database)
+            self._unordered = {
+                name
+                for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
+            }
+
+    def count(self, table: str) -> int:
+        """Number of rows of a table of the file."""
+        with Database(self.snapshot, read_only=True) as database:
+            return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+
+    def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
+        """Read a table, or some of its columns, in source order."""
+        table = self.tables[name]
+        wanted = [c for c in table.column_names if columns is None or c in columns]
+        lanes: dict[str, Lane] = {
+            c.name: _promised(c.type) for c in table.columns if c.name in wanted
+        }
+        try:
+            return SourceFrame(table, self._frame(table, lanes), lanes)
+        except DatabaseError:
+            lanes = self._observed(table, lanes)
+        try:
+            return SourceFrame(table, self._frame(table, lanes), lanes)
+        except DatabaseError:
+            # SQL cannot see text that is not UTF-8: read every text column by its bytes.
+            lanes = {c: "mixed" if lane == "text" else lane for c, lane in lanes.items()}
+        return SourceFrame(table, self._frame(table, lanes), lanes)
+
+    def _observed(self, table: Table, lanes: dict[str, Lane]) -> dict[str, Lane]:
+        single = {c: lane for c, lane in lanes.items() if lane != "mixed"}
+        if not single:
+            return lanes
+        broken = dict(lanes)
+        with Database(self.snapshot, read_only=True) as database:
+            for group in _groups(list(single)):
+                counts = database.rows(
+                    "SELECT "
+                    + ", ".join(
+                        f"coalesce(sum(typeof({quote(c)}) NOT IN ('{_CLASSES[single[c]]}', 'null')), 0)"
+                        for c in group
+                    )
+                    + f" FROM {quote(table.name)}"
+                )[0]
+                broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
+        return broken
+
+    def _frame(self, table: Table, lanes: dict[str, Lane]) -> pl.DataFrame:
+        # A mixed column takes five expressions, and SQLite allows 2,000 in one result.
+        groups = list(_groups(list(lanes))) or [[]]
+        frames = [self._columns(table, {c: lanes[c] for c in group}) for group in groups]
+        return frames[0].hstack(
+            [series for frame in frames[1:] for series in frame.drop(ROW).get_columns()]
+        )
+
+    def _columns(self, table: Table, lanes: dict[str, Lane]) -> pl.DataFrame:
+        literals, expressions = ["0"], [self._position(table)]
+        for column, lane in lanes.items():
+            if lane == "mixed":
+                literals += [literal for literal, _ in _MIXED_FIELDS.values()]
+                expressions += [
+                    expression.format(c=quote(column)) for _, expression in _MIXED_FIELDS.values()
+                ]
+            else:
+                literals.append(_SENTINELS[lane])
+                expressions.append(quote(column))
+        frame = self._query(table, literals, expressions)
+        return _shaped(frame, lanes).sort(ROW)
+
+    def _query(self, table: Table, literals: list[str], expressions: list[str]) -> pl.DataFrame:
+        aliases = [f"c{position}" for position in range(len(expressions))]
+        listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
+        sentinel = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
+        queries = [
+            f"SELECT {', '.join(listed)} FROM {quote(table.name)}{where}"
+            for where in self._partitions(table)
+        ]
+        return read_frame(self.snapshot, f"SELECT {', '.join(sentinel)} LIMIT 0", queries, aliases)
+
+    def _position(self, table: Table) -> str:
+        rowid = self.rowid(table)
+        if rowid is not None:
+            return rowid
+        key = ", ".join(map(quote, table.primary_key or table.column_names))
+        return f"row_number() OVER (ORDER BY {key})"
+
+    def rowid(self, table: Table) -> str | None:
+        """The name that reaches the table's rowid; None if it has none or columns hide all names."""
+        if table.name in self._unordered:
+            return None
+        hidden = {column.lower() for column in table.column_names}
+        return next((n for n in ("rowid", "_rowid_", "oid") if n not in hidden), None)
+
+    def _partitions(self, table: Table) -> list[str]:
+        rowid = self.rowid(table)
+        if rowid is None:
+            return [""]
+        with Database(self.snapshot, read_only=True) as database:
+            first, last = database.rows(
+                f"SELECT min({rowid}), max({rowid}) FROM {quote(table.name)}"
+            )[0]
+        if first is None:
+            return [""]
+        parts = max(1, min(os.cpu_count() or 1, (last - first) // _ROWS_PER_PARTITION))
+        step = (last - first) // parts + 1
+        return [
+            f" WHERE {rowid} BETWEEN {first + i * step} AND {min(first + (i + 1) * step - 1, last)}"
+            for i in range(parts)
+        ]
+
+
+def _promised(declared: str) -> Lane:
+    """The lane that a declared type promises, by SQLite's affinity rules."""
+    if "INT" in declared:
+        return "integer"
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if not declared or "BLOB" in declared:
+        return "mixed"
+    if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
+        return "real"
+    return "integer"
+
+
+def _groups(columns: list[str]) -> Iterator[list[str]]:
+    size = _EXPRESSIONS_PER_QUERY // len(_MIXED_FIELDS)
+    for start in range(0, len(columns), size):
+        yield columns[start : start + size]
+
+
+def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> pl.DataFrame:
+    """Give the result's positional columns their names, and mixed ones their struct."""
+    position = 1
+    shaped = [frame.to_series(0).cast(pl.Int64).alias(ROW)]
+    plain: dict[Lane, pl.DataType] = {
+        "integer": DTYPES["INTEGER"],
+        "real": DTYPES["REAL"],
+        "text": DTYPES["TEXT"],
+    }
+    for column, lane in lanes.items():
+        if lane == "mixed":
+            width = len(_MIXED_FIELDS)
+            fields = frame[:, position : position + width]
+            fields.columns = list(_MIXED_FIELDS)
+            stored = fields["bytes"].cast(pl.Binary)
+            fields = fields.with_columns(decode_utf8(stored).alias("decoded"))
+            shaped.append(fields.to_struct(column).cast(MIXED))
+            position += width
+        else:
+            shaped.append(frame.to_series(position).cast(plain[lane]).alias(column))
+            position += 1
+    return pl.DataFrame(shaped)

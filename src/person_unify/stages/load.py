@@ -1,0 +1,143 @@
+"""Load: rows into target and ledger through one ADBC connection, in one transaction.
+
+A target that does not exist yet is built in a staging file that nobody else sees, so it may go
+without a journal: if anything fails, the file is deleted.  An existing target is filled in place, in
+one exclusive transaction with its journal on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote as percent
+
+from person_unify.database import Database
+from person_unify.errors import DatabaseError, TargetError
+from person_unify.frames import Outcome
+from person_unify.ledger import CATALOG, Ledger
+from person_unify.schema import UNIFIED, Table, create_index, create_table, quote
+
+_STAGING = (
+    "PRAGMA page_size = 8192",
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA cache_size = -65536",
+)
+_IN_PLACE = ("PRAGMA cache_size = -65536",)
+
+
+class Loader:
+    """The open transaction over target (``main``), ledger (``ledger``) and snapshot (``source``)."""
+
+    def __init__(self, target: Path, ledger: Path, snapshot: Path, *, created: bool) -> None:
+        """Open the target and attach the others; ``created``: the target is a new staging file."""
+        self.created = created
+        self.database = Database(target)
+        for pragma in _STAGING if created else _IN_PLACE:
+            self.database.execute(pragma)
+        self.database.execute("PRAGMA foreign_keys = OFF")
+        _attach(self.database, ledger, CATALOG, "rwc")
+        self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
+        if created:
+            self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
+        _attach(self.database, snapshot, "source", "ro")
+        self.ledger = Ledger(self.database)
+        self._triggers: list[str] = []
+
+    def begin(self, schema: Iterable[Table]) -> None:
+        """Begin the transaction; create the tables of a new target, silence triggers of an old one."""
+        try:
+            self.database.execute("BEGIN EXCLUSIVE")
+        except DatabaseError as error:
+            raise DatabaseError(
+                f"{self.database.path.name} is in use by another program: {error}; stop it and run again"
+            ) from error
+        self.ledger.create()
+        if self.created:
+            for table in schema:
+                self.database.execute(create_table(table))
+            return
+        for name, sql in self.database.rows(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        ):
+            self._triggers.append(sql)
+            self.database.execute(f"DROP TRIGGER {quote(name)}")
+
+    def load(self, outcome: Outcome) -> int:
+        """Append everything that became of one source table; returns the number of target rows."""
+        loaded = 0
+        for table, rows in outcome.rows.items():
+            self.database.ingest(table, rows)
+            loaded += rows.height
+        for table, frame in outcome.maps.items():
+            self.ledger.append(table, frame)
+        for frame in outcome.discrepancies:
+            self.ledger.append("discrepancies", frame)
+        if outcome.archive is not None:
+            self.ledger.archive(outcome.archive)
+        self.ledger.append_rows(
+            "normalisations",
+            (
+                {
+                    "source_table": outcome.source,
+                    "source_column": column,
+                    "rule": rule,
+                    "cells": cells,
+                }
+                for column, rule, cells in outcome.normalisations
+            ),
+        )
+        return loaded
+
+    def drop_unique(self, table: str, column: str) -> None:
+        """Drop the target's UNIQUE index on one column; refused when it is part of the table itself."""
+        found = self.database.rows(
+            "SELECT l.name, l.origin FROM pragma_index_list('"
+            + table.replace("'", "''")
+            + '\') AS l WHERE l."unique" AND (SELECT group_concat(name) FROM pragma_index_info(l.name)) '
+            + "= '"
+            + column.replace("'", "''")
+            + "'"
+        )
+        for name, origin in found:
+            if origin != "c":
+                raise TargetError(
+                    f"the UNIQUE on {table}.{column} is part of the table's definition and cannot be "
+                    "dropped: recreate the target with the platform's current schema"
+                )
+            self.database.execute(f"DROP INDEX {quote(name)}")
+
+    def finish(self, schema: Iterable[Table]) -> None:
+        """Create what is cheaper to make once the rows are there: indexes, and the triggers again."""
+        if self.created:
+            for table in schema:
+                for statement in create_index(table):
+                    self.database.execute(statement)
+        for statement in self._triggers:
+            self.database.execute(statement)
+        self.ledger.index()
+
+    def commit(self) -> None:
+        """Commit target and ledger together."""
+        self.database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone."""
+        self.database.close()
+
+
+def _attach(database: Database, path: Path, name: str, mode: str) -> None:
+    uri = f"file:{percent(str(path))}?mode={mode}".replace("'", "''")
+    database.execute(f"ATTACH '{uri}' AS {name}")
+
+
+def attach_for_verification(database: Database, ledger: Path, snapshot: Path) -> None:
+    """Attach a finished ledger and a snapshot of the source, read-only, to a finished target."""
+    _attach(database, ledger, CATALOG, "ro")
+    _attach(database, snapshot, "source", "ro")
+
+
+def built_in_schema() -> tuple[Table, ...]:
+    """The unified schema that an absent target is created with."""
+    return tuple(UNIFIED.values())

@@ -1,0 +1,99 @@
+"""Grants that a link implies although no consent row speaks of it (contract section 5)."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from person_unify.frames import discrepancies
+from person_unify.ids import fresh_ids
+from person_unify.reading import Reader
+from person_unify.registry import Registry
+from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
+from person_unify.stages.resolve.views import PAIR, PARENT
+
+PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
+"""The old schema's default permissions."""
+
+_MESSAGE = {
+    "active": "the link implies a grant that no consent states; an active one was made",
+    "pending": "the link implies a grant that no consent states; a pending one was made",
+    "none": "the link implies a grant that no consent states; no grant was made",
+}
+
+
+def implied(
+    children: pl.DataFrame, patients: pl.DataFrame, consents: Reader, registry: Registry
+) -> pl.DataFrame:
+    """The earliest linked child of each (parent, person) that needs a grant.
+
+    children: with ``@parent``; patients: with ``@clinician`` (NULL if missing) and ``deleted_at``.
+    Returns ``@id``, ``@patient``, ``@person``, ``@parent``, ``@clinician``.
+    """
+    entitled = patients.filter(pl.col("@clinician").is_not_null() & pl.col("@present"))
+    linked = children.filter(pl.col(PATIENT).is_not_null() & pl.col(PARENT).is_not_null()).join(
+        entitled.select(pl.col(ID).alias(PATIENT), "@clinician"), on=PATIENT, how="inner"
+    )
+    people = registry.persons().lookup("patients").select("old_id", "person_id")
+    spoken = (
+        consents.source.frame.select(
+            consents.peek("patient_id", "TEXT").value.alias("old_id"),
+            consents.peek("parent_id", "TEXT").value.alias(PARENT),
+        )
+        .join(people, on="old_id", how="inner")
+        .rename({"person_id": PERSON})
+    )
+    silent = linked.join(spoken, on=PAIR, how="anti")
+    ordered = silent.sort(CREATED, ID, nulls_last=True)
+    return ordered.unique(PAIR, keep="first", maintain_order=True).select(
+        ID, PATIENT, PERSON, PARENT, "@clinician"
+    )
+
+
+def implied_rows(
+    needed: pl.DataFrame, registry: Registry, run_time: int, mode: str
+) -> pl.DataFrame:
+    """The access_grants rows for them; none where the operator chose ``none``."""
+    if mode == "none":
+        needed = needed.clear()
+    parents = registry.attribute("parents", "user_id")
+    emails = registry.attribute("users", "email")
+    mails = parents.join(emails.rename({"@old": "user_id"}), on="user_id", how="left")
+    frame = needed.join(
+        mails.select(pl.col("@old").alias(PARENT), "email"),
+        on=PARENT,
+        how="left",
+        maintain_order="left",
+    )
+    now = pl.lit(run_time, dtype=pl.Int64)
+    email = pl.col("email").fill_null("")
+    notes = pl.lit("Implied by the link of child ") + pl.col(ID) + " to patient " + pl.col(PATIENT)
+    return frame.select(
+        fresh_ids(frame.height).alias("id"),
+        pl.lit("parent").alias("grantor_type"),
+        pl.col(PARENT).alias("grantor_id"),
+        pl.lit("clinician").alias("grantee_type"),
+        pl.col("@clinician").alias("grantee_id"),
+        pl.col(PERSON).alias("person_id"),
+        pl.lit(PERMISSIONS).alias("permissions"),
+        pl.lit("view").alias("access_level"),
+        pl.lit(mode).alias("status"),
+        now.alias("granted_at"),
+        (now if mode == "active" else pl.lit(None, dtype=pl.Int64)).alias("activated_at"),
+        email.alias("granted_by_name"),
+        email.alias("granted_by_email"),
+        notes.alias("notes"),
+    )
+
+
+def implied_log(needed: pl.DataFrame, table: str, mode: str) -> pl.DataFrame:
+    """``implied_grant``, once per grant, on the earliest child."""
+    return discrepancies(
+        needed,
+        "implied_grant",
+        source_table=table,
+        source_id=pl.col(ID),
+        related_id=pl.col(PATIENT),
+        person_id=pl.col(PERSON),
+        field="linked_patient_id",
+        message=_MESSAGE[mode],
+    )

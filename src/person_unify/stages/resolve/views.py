@@ -1,0 +1,242 @@
+"""parent_child_views: one row per (person, parent) pair that children or parent links state (section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from person_unify.frames import ROW, discrepancies
+from person_unify.ids import fresh_ids
+from person_unify.reading import Reader
+from person_unify.registry import OLD, Registry
+from person_unify.stages.resolve.links import CREATED, ID, PERSON, Linked
+
+PARENT, VIEW = "@parent", "@view"
+ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
+ORPHAN_FIELD, ORPHAN_ID, OF_CHILD = "@orphan_field", "@orphan_id", "@of_child"
+PAIR = (PERSON, PARENT)
+TEXTS = ("medical_history", "current_concerns", "developmental_notes")
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLinks:
+    """The rows of ``parent_children``: those whose patient and parent exist, and the others.
+
+    loaded: with ``@person``, ``@parent``, ``@of_child``, ``@added``, ``@relation``, ``@flagged``, and
+    ``@speaks`` on the earliest row of each pair; ``@rows`` counts the pair's rows.
+    orphans: with ``@orphan_field`` and ``@orphan_id``.
+    """
+
+    loaded: pl.DataFrame
+    orphans: pl.DataFrame
+
+
+def read_links(reader: Reader, registry: Registry) -> ParentLinks:
+    """Resolve both ends of every parent link, and find which row of a pair speaks."""
+    people = registry.persons().lookup("patients")
+    frame = reader.source.frame.with_columns(
+        reader.key_text().alias(ID),
+        reader.peek("patient_id", "TEXT").value.alias("@patient_key"),
+        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
+    )
+    frame = frame.join(
+        people.rename({"old_id": "@patient_key", "person_id": PERSON, "of_child": OF_CHILD}),
+        on="@patient_key",
+        how="left",
+        maintain_order="left",
+    )
+    frame = _with_parent(frame, registry)
+    nobody = pl.col(PERSON).is_null()
+    frame = frame.with_columns(
+        pl.when(nobody)
+        .then(pl.lit("patient_id"))
+        .when(pl.col(PARENT).is_null())
+        .then(pl.lit("parent_id"))
+        .alias(ORPHAN_FIELD),
+        pl.when(nobody).then("@patient_key").otherwise("@parent_key").alias(ORPHAN_ID),
+    )
+    loaded = frame.filter(pl.col(ORPHAN_FIELD).is_null()).with_columns(
+        reader.value("added_at", "DATETIME").alias(ADDED),
+        reader.value("relationship_type", "TEXT").alias(RELATION),
+        (reader.value("is_primary", "BOOLEAN") == 1).fill_null(value=False).alias(FLAGGED),
+    )
+    ordered = loaded.sort(ADDED, ID, nulls_last=True).with_columns(
+        (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
+    )
+    return ParentLinks(ordered.sort(ROW), frame.filter(pl.col(ORPHAN_FIELD).is_not_null()))
+
+
+def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
+    """Add ``@parent``: the parent that ``@parent_key`` names, NULL where none is loaded."""
+    parents = registry.rows_of("parents").select(
+        pl.col(OLD).alias("@parent_key"), pl.col(OLD).alias(PARENT)
+    )
+    return frame.join(parents, on="@parent_key", how="left", maintain_order="left")
+
+
+def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
+    """The children, with ``@parent`` where it exists, ``@speaks`` on the earliest child of a pair,
+    ``@rows`` (children of the pair) and ``@head`` (id of the earliest)."""
+    key = reader.value("parent_id", "TEXT")
+    frame = _with_parent(linked.children.with_columns(key.alias("@parent_key")), registry)
+    ordered = frame.sort(CREATED, ID, nulls_last=True)
+    paired = pl.col(PARENT).is_not_null()
+    return ordered.with_columns(
+        (paired & (pl.int_range(pl.len()).over(PAIR) == 0)).alias(SPEAKS),
+        pl.when(paired).then(pl.len().over(PAIR)).alias("@rows"),
+        pl.when(paired).then(pl.col(ID).first().over(PAIR)).alias("@head"),
+    ).sort(ROW)
+
+
+def make_views(
+    children: pl.DataFrame, links: ParentLinks, reader: Reader, run_time: int
+) -> pl.DataFrame:
+    """One row per pair: ``@view``, ``@person``, ``@parent`` and the settled cells by target name."""
+    said = _of_children(children, reader)
+    linked = links.loaded.group_by(PAIR, maintain_order=True).agg(
+        pl.col(ADDED).sort_by(~pl.col(SPEAKS)).first(),
+        pl.col(RELATION).sort_by(~pl.col(SPEAKS)).first(),
+        pl.col(FLAGGED).any(),
+        pl.lit(value=True).alias("@linked"),
+    )
+    pairs = pl.concat([said.select(PAIR), linked.select(PAIR)]).unique(maintain_order=True)
+    views = pairs.join(said, on=PAIR, how="left", maintain_order="left").join(
+        linked, on=PAIR, how="left", maintain_order="left"
+    )
+    added = pl.coalesce(ADDED, "@created_first", pl.lit(run_time, dtype=pl.Int64))
+    views = views.with_columns(
+        fresh_ids(views.height).alias(VIEW),
+        pl.col(FLAGGED).fill_null(value=False),
+        pl.col(RELATION).fill_null("parent").alias("relationship_type"),
+        added.alias("added_at"),
+        pl.coalesce("@updated_last", added).alias("updated_at"),
+    )
+    return _with_primary(views)
+
+
+def _of_children(children: pl.DataFrame, reader: Reader) -> pl.DataFrame:
+    """Per pair, what its children say; texts of several children are joined by a blank line."""
+    paired = children.filter(pl.col(PARENT).is_not_null()).with_columns(
+        *(reader.peek(text, "TEXT").value.alias(text) for text in TEXTS),
+        reader.peek("updated_at", "DATETIME").value.alias("@updated"),
+    )
+    distinct = {
+        text: pl.col(text).filter(pl.col(text) != "").unique(maintain_order=True).str.join("\n\n")
+        for text in TEXTS
+    }
+    return (
+        paired.sort(CREATED, ID, nulls_last=True)
+        .group_by(PAIR, maintain_order=True)
+        .agg(
+            *(
+                pl.when(pl.len() == 1)
+                .then(pl.col(text).first())
+                .when((pl.col(text) != "").any())
+                .then(joined)
+                .alias(text)
+                for text, joined in distinct.items()
+            ),
+            pl.col(CREATED).first().alias("@child_created"),
+            pl.col(ID).first().alias("@child"),
+            pl.col(CREATED).drop_nulls().first().alias("@created_first"),
+            pl.col("@updated").max().alias("@updated_last"),
+        )
+    )
+
+
+def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
+    """Exactly one primary caregiver per person; ``@flags`` and ``@views`` count the person's."""
+    flagged = pl.col(FLAGGED)
+    unflagged_only = {
+        "@order_child": pl.col("@child").is_null(),
+        "@order_created": pl.col("@child_created"),
+        "@order_id": pl.col("@child"),
+    }
+    ordered = views.with_columns(
+        (~flagged).alias("@order_flag"),
+        *(pl.when(~flagged).then(key).alias(name) for name, key in unflagged_only.items()),
+    ).sort("@order_flag", *unflagged_only, ADDED, PARENT, nulls_last=True)
+    return ordered.with_columns(
+        (pl.int_range(pl.len()).over(PERSON) == 0).cast(pl.Int64).alias("is_primary_caregiver"),
+        pl.col(PARENT).first().over(PERSON).alias("@chosen"),
+        pl.col(FLAGGED).sum().over(PERSON).alias("@flags"),
+        pl.len().over(PERSON).alias("@views"),
+    ).sort(VIEW)
+
+
+def view_log(
+    children: pl.DataFrame, links: ParentLinks, tables: tuple[str, str]
+) -> list[pl.DataFrame]:
+    """Merged children, missing ends and child ids; ``tables`` are the names of children and links."""
+    child_table, link_table = tables
+    about = {"source_id": pl.col(ID), "person_id": pl.col(PERSON)}
+    further = children.filter(pl.col(PARENT).is_not_null() & ~pl.col(SPEAKS))
+    return [
+        discrepancies(
+            further,
+            "merged_child_rows",
+            source_table=child_table,
+            related_id=pl.col("@head"),
+            message="another child row falls on the same person and parent; their texts were joined",
+            **about,
+        ),
+        discrepancies(
+            children.filter(pl.col(PARENT).is_null()),
+            "orphaned_record",
+            source_table=child_table,
+            related_id=pl.col("@parent_key"),
+            field="parent_id",
+            message="the parent does not exist; the child became a person without this view",
+            **about,
+        ),
+        discrepancies(
+            links.orphans,
+            "orphaned_record",
+            source_table=link_table,
+            related_id=pl.col(ORPHAN_ID),
+            field=pl.col(ORPHAN_FIELD),
+            message="the patient or parent does not exist; the row is archived whole",
+            **about,
+        ),
+        discrepancies(
+            links.loaded.filter(pl.col(OF_CHILD)),
+            "child_id_in_patient_column",
+            source_table=link_table,
+            related_id=pl.col("@patient_key"),
+            field="patient_id",
+            message="the column holds a child's id; it was resolved to the child's person",
+            **about,
+        ),
+    ]
+
+
+def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame) -> list[pl.DataFrame]:
+    """Persons with several flagged parents, or with several views and none flagged.
+
+    origins: ``@person``, ``@table``, ``@id``: the record each person comes from.
+    """
+    chosen = views.filter(pl.col("is_primary_caregiver") == 1).join(
+        origins, on=PERSON, how="left", maintain_order="left"
+    )
+    about = {
+        "source_table": pl.col("@table"),
+        "source_id": pl.col(ID),
+        "related_id": pl.col("@chosen"),
+        "person_id": pl.col(PERSON),
+        "field": "is_primary",
+    }
+    return [
+        discrepancies(
+            chosen.filter(pl.col("@flags") > 1),
+            "multiple_primary_caregivers",
+            message="several parents are flagged as primary; the earliest was chosen",
+            **about,
+        ),
+        discrepancies(
+            chosen.filter((pl.col("@flags") == 0) & (pl.col("@views") > 1)),
+            "no_primary_caregiver",
+            message="no parent is flagged as primary; one was chosen",
+            **about,
+        ),
+    ]

@@ -1,0 +1,105 @@
+"""References of a table resolved by join, and the rows they keep out (contract sections 3 and 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.reading import Reader
+from person_unify.registry import NEW, OLD, Registry
+from person_unify.spec import ClinicianOf, Copy, Owner, Person, Via
+
+ORPHAN_FIELD, ORPHAN_ID = "@orphan_field", "@orphan_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Names of the columns that resolution added to the frame.
+
+    found: target column -> column with the looked-up value (NULL: names nothing).
+    key: target column -> column with the canonical key that was looked up.
+    """
+
+    found: dict[str, str]
+    key: dict[str, str]
+    child: str | None
+    person: str | None
+
+
+def resolve(
+    frame: pl.DataFrame, bound: BoundMapping, reader: Reader, registry: Registry
+) -> tuple[pl.DataFrame, Resolved]:
+    """Add to the frame every looked-up value; rows and their order stay."""
+    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    child = person = None
+    for binding in bound.columns:
+        column = _column_of(binding)
+        if column is None:
+            continue
+        key, value = f"@key:{binding.target.name}", f"@found:{binding.target.name}"
+        frame = frame.with_columns(reader.peek(column, "TEXT").value.alias(key))
+        frame = _joined(frame, binding, key, value, registry)
+        found[binding.target.name], keys[binding.target.name] = value, key
+        if binding.target.name == "person_id":
+            person = value
+            child = f"{value}:child" if isinstance(binding.word, Person) else None
+    return frame, Resolved(found, keys, child, person)
+
+
+def _column_of(binding: Binding) -> str | None:
+    """The source column that a binding looks up, None if it looks nothing up."""
+    if isinstance(binding.word, Person | Via | Owner | ClinicianOf):
+        return binding.word.column
+    if isinstance(binding.word, Copy) and binding.names is not None:
+        return binding.word.column
+    return None
+
+
+def _joined(
+    frame: pl.DataFrame, binding: Binding, key: str, value: str, registry: Registry
+) -> pl.DataFrame:
+    word = binding.word
+    if isinstance(word, Person):
+        people = registry.persons().lookup(word.first)
+        table = people.rename({"old_id": key, "person_id": value, "of_child": f"{value}:child"})
+    elif isinstance(word, ClinicianOf):
+        people = registry.persons().lookup("patients").select("old_id", "person_id")
+        named = people.join(registry.persons().clinicians, on="person_id", how="left")
+        table = named.select(pl.col("old_id").alias(key), pl.col("clinician_id").alias(value))
+    elif isinstance(word, Via):
+        attribute = registry.attribute(word.table, word.attribute)
+        table = attribute.select(pl.col(OLD).alias(key), pl.col(word.attribute).alias(value))
+    elif isinstance(word, Owner):
+        table = _parents(registry).select(pl.col("id").alias(key), pl.lit("parent").alias(value))
+    else:
+        rows = registry.rows_of(binding.names or "")
+        table = rows.select(pl.col(OLD).alias(key), pl.col(NEW).alias(value))
+    return frame.join(table, on=key, how="left", maintain_order="left")
+
+
+def _parents(registry: Registry) -> pl.DataFrame:
+    """Every id and user id of a loaded parent, as ``id``."""
+    ids = registry.rows_of("parents").select(pl.col(OLD).alias("id"))
+    users = registry.attribute("parents", "user_id").select(pl.col("user_id").alias("id"))
+    return pl.concat([ids, users]).unique().drop_nulls()
+
+
+def mark_orphans(frame: pl.DataFrame, bound: BoundMapping, resolved: Resolved) -> pl.DataFrame:
+    """Add ``@orphan_field`` (source column, NULL for rows that stay) and ``@orphan_id``.
+
+    The person counts first, then the target's columns in order.
+    """
+    required = [b for b in bound.columns if b.strength == "required"]
+    required.sort(key=lambda b: b.target.name != "person_id")
+    field = pl.lit(None, dtype=pl.String)
+    missing = pl.lit(None, dtype=pl.String)
+    for binding in reversed(required):
+        name = binding.target.name
+        absent = pl.col(resolved.found[name]).is_null()
+        column = getattr(binding.word, "column", None)
+        field = pl.when(absent).then(pl.lit(column)).otherwise(field)
+        missing = pl.when(absent).then(pl.col(resolved.key[name])).otherwise(missing)
+    return frame.with_columns(field.alias(ORPHAN_FIELD), missing.alias(ORPHAN_ID))

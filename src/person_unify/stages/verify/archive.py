@@ -1,0 +1,142 @@
+"""The archive of one source table as the ledger holds it: names, keys, and what its rows claim."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from person_unify.schema import Table, quote
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.bench import Bench, rowid_of
+
+NOT_CARRIED = "not_carried"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """How to join row ``a`` of an archive to row ``s`` of its source table.
+
+    ``key`` maps archive columns to expressions over ``s``; ``stored`` are the archived columns.
+    """
+
+    table: str
+    key: dict[str, str]
+    stored: frozenset[str]
+    archived: str
+    reason: str
+    identity: tuple[str, ...]
+
+    @property
+    def join(self) -> str:
+        """The condition that holds for a source row and its archive row."""
+        pairs = [f"a.{quote(column)} IS {value}" for column, value in self.key.items()]
+        return " AND ".join(pairs)
+
+    def holds(self, column: str) -> str:
+        """Whether the archive row holds the source cell, verbatim."""
+        if column not in self.stored:
+            return "0"
+        return cells.identical(f"a.{quote(column)}", f"s.{quote(column)}")
+
+    def names(self, column: str) -> str:
+        """Whether the archive row names the column among those it archives."""
+        if column in self.key:
+            return "1"
+        return (
+            f"EXISTS (SELECT 1 FROM temp.verify_lists AS l WHERE l.list = a.{quote(self.archived)} "
+            f"AND l.named = {cells.literal(column)})"
+        )
+
+
+def archive_of(bench: Bench, source: Table) -> Archive | None:
+    """The archive of a source table; None where nothing of it was archived."""
+    found = bench.ledger.get(f"archive_{source.name}")
+    if found is None:
+        return None
+    sources = {name.lower() for name in source.column_names}
+    present = found.column_names
+    rowid_name = _meta("_rowid", sources, present)
+    keys = source.primary_key
+    rowid = rowid_of(bench, source)
+    if not keys and rowid is not None:
+        key = {rowid_name: f"s.{rowid}"}
+    else:
+        # Without a key and a rowid that SQL can reach, a row is known by all that it holds.
+        key = {column: f"+s.{quote(column)}" for column in keys or source.column_names}
+    archived, reason = (_meta(name, sources, present) for name in ("_archived", "_reason"))
+    own = {archived, reason} | (set() if keys else {rowid_name})
+    stored = frozenset(set(present) - own)
+    identity = keys or (rowid_name,)
+    return Archive(f"ledger.{quote(found.name)}", key, stored, archived, reason, identity)
+
+
+def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
+    """The ledger's own column: one more underscore for each source column of that name."""
+    free = name
+    while free in sources:
+        free = f"_{free}"
+    while free not in present and len(free) > len(name):
+        free = free[1:]
+    return free
+
+
+def read_lists(bench: Bench, archive: Archive) -> list[tuple[frozenset[str] | None, bool, int]]:
+    """``verify_lists`` (list, named), and what the lists say: names, whole rows or not, rows.
+
+    Names are None where the cell is not a JSON list of texts.
+    """
+    column, reason = quote(archive.archived), quote(archive.reason)
+    bench.temp(
+        "verify_lists",
+        "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
+        "WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
+        f"(SELECT DISTINCT {column} AS list FROM {archive.table}) AS d, json_each(d.list) AS j "
+        "WHERE json_valid(d.list) AND j.value IS NOT NULL",
+    )
+    return [
+        (_names(text), whole == 1, int(count))
+        for text, whole, count in bench.rows(
+            f"SELECT CAST(coalesce({column}, '') AS TEXT), "
+            f"{reason} IS NOT {cells.literal(NOT_CARRIED)}, count(*) "
+            f"FROM {archive.table} GROUP BY 1, 2"
+        )
+    ]
+
+
+def _names(text: str) -> frozenset[str] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        return None
+    return frozenset(found)
+
+
+def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset[str]) -> None:
+    """Archive rows name existing columns, all that are never carried, all of a whole row."""
+    failures = {"no JSON list": 0, "missing columns": 0, "unknown columns": 0}
+    total = 0
+    every = frozenset(source.column_names) - set(archive.key)
+    for names, whole, count in read_lists(bench, archive):
+        total += count
+        if names is None:
+            failures["no JSON list"] += count
+            continue
+        failures["missing columns"] += count if (every if whole else always) - names else 0
+        failures["unknown columns"] += count if names - set(source.column_names) else 0
+    strangers = bench.value(
+        f"SELECT count(*) FROM {archive.table} AS a WHERE NOT EXISTS "
+        f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.join})"
+    )
+    listed = ", ".join(f"a.{quote(column)}" for column in archive.identity)
+    repeated = total - bench.value(
+        f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {archive.table} AS a)"
+    )
+    bench.judge(
+        "archive_lists",
+        source.name,
+        total,
+        [*failures.items(), ("rows of no source row", strangers), ("repeated rows", repeated)],
+    )

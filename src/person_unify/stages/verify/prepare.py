@@ -1,0 +1,188 @@
+"""TEMP tables that several checks look things up in: who is who, what is logged, the time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from person_unify.schema import quote
+from person_unify.spec import Computed
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.bench import MAPS, Bench
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+_FIRST_RULES = datetime(1800, 1, 1, tzinfo=UTC)
+
+
+def prepare(bench: Bench) -> None:
+    """Build the lookups; a failure here means that nothing can be verified."""
+    _log(bench)
+    _invalid(bench)
+    for name in MAPS:
+        bench.temp(
+            f"verify_{name}",
+            f"CREATE TEMP TABLE verify_{name} (old_id TEXT PRIMARY KEY, new_id TEXT) WITHOUT ROWID",
+            f"INSERT OR IGNORE INTO temp.verify_{name} SELECT old_id, new_id FROM ledger.{name} "
+            "WHERE old_id IS NOT NULL ORDER BY old_id",
+        )
+    _people(bench)
+    bench.temp(
+        "verify_collisions",
+        "CREATE TEMP TABLE verify_collisions (source_table TEXT, old_id TEXT, new_id TEXT, "
+        "PRIMARY KEY (source_table, old_id)) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_collisions SELECT source_table, old_id, new_id "
+        "FROM ledger.collision_to_id WHERE source_table IS NOT NULL AND old_id IS NOT NULL",
+    )
+    bench.temp(
+        "verify_tags",
+        "CREATE TEMP TABLE verify_tags (patient_id TEXT, tag TEXT, new_id TEXT, "
+        "PRIMARY KEY (patient_id, tag)) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_tags SELECT patient_id, tag, new_id "
+        "FROM ledger.tag_to_tag WHERE patient_id IS NOT NULL AND tag IS NOT NULL",
+    )
+    bench.temp(
+        "verify_owners",
+        "CREATE TEMP TABLE verify_owners (id TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_owners SELECT id FROM main.parents",
+        "INSERT OR IGNORE INTO temp.verify_owners SELECT user_id FROM main.parents "
+        "WHERE user_id IS NOT NULL",
+    )
+    _offsets(bench)
+
+
+def _log(bench: Bench) -> None:
+    bench.temp(
+        "verify_log",
+        "CREATE TEMP TABLE verify_log AS SELECT kind, source_table, source_id, related_id, "
+        "person_id, field FROM ledger.discrepancies",
+        "CREATE INDEX temp.verify_log_by_row ON verify_log (source_table, source_id, kind)",
+    )
+
+
+def _invalid(bench: Bench) -> None:
+    """Collect the cells that are logged as unreadable and are not UTF-8.
+
+    SQL cannot tell whether bytes are UTF-8, so the logged cells are judged here; a cell that is
+    not logged counts as readable, and then its target cell must hold it.
+    """
+    bench.temp(
+        "verify_claims",
+        "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)",
+    )
+    for table, field in bench.rows(
+        "SELECT DISTINCT coalesce(source_table, ''), coalesce(field, '') FROM temp.verify_log "
+        "WHERE kind = 'unreadable_value' ORDER BY 1, 2"
+    ):
+        bound = next((b for b in bench.plan.bound if b.name == table), None)
+        if bound is None or bound.source.column(field) is None:
+            continue
+        keys = bound.source.primary_key or ("id",)
+        cell = f"s.{quote(field)}"
+        bench.database.execute(
+            "INSERT OR IGNORE INTO temp.verify_claims (cell) "
+            f"SELECT CAST({cell} AS BLOB) FROM source.{quote(table)} AS s "
+            f"WHERE typeof({cell}) IN ('text', 'blob') AND +s.{quote(keys[0])} IN "
+            "(SELECT source_id FROM temp.verify_log WHERE kind = 'unreadable_value' "
+            f"AND source_table = {cells.literal(table)} AND field = {cells.literal(field)})"
+        )
+    valid = [
+        str(n)
+        for n, shown in bench.rows("SELECT n, hex(cell) FROM temp.verify_claims")
+        if _is_utf8(bytes.fromhex(shown))
+    ]
+    bench.temp(
+        "verify_invalid",
+        "CREATE TEMP TABLE verify_invalid (cell BLOB PRIMARY KEY)",
+        "INSERT INTO temp.verify_invalid SELECT cell FROM temp.verify_claims "
+        f"WHERE n NOT IN ({', '.join(valid)})",
+    )
+    bench.drop("verify_claims")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _people(bench: Bench) -> None:
+    """``verify_patients``, ``verify_children``: person, the person's patient and its clinician."""
+    columns = "(old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, clinician_id TEXT)"
+    patients, children = bench.source("patients"), bench.source("children")
+    bench.temp("verify_patients", f"CREATE TEMP TABLE verify_patients {columns} WITHOUT ROWID")
+    if patients is not None:
+        clinician = cells.text(bench.column("patients", "clinician_id"))
+        bench.database.execute(
+            "INSERT OR IGNORE INTO temp.verify_patients SELECT s.id, m.new_id, s.id, "
+            f"{clinician} FROM {patients} AS s LEFT JOIN temp.verify_patient_to_person AS m "
+            "ON m.old_id = +s.id ORDER BY s.id"
+        )
+    bench.temp("verify_children", f"CREATE TEMP TABLE verify_children {columns} WITHOUT ROWID")
+    if children is not None:
+        link = bench.column("children", "linked_patient_id")
+        bench.database.execute(
+            "INSERT OR IGNORE INTO temp.verify_children SELECT s.id, m.new_id, p.old_id, "
+            f"p.clinician_id FROM {children} AS s LEFT JOIN temp.verify_child_to_person AS m "
+            "ON m.old_id = +s.id LEFT JOIN temp.verify_patients AS p "
+            f"ON p.old_id = CAST({link} AS TEXT) AND p.old_id <> '' ORDER BY s.id"
+        )
+
+
+def _offsets(bench: Bench) -> None:
+    """``verify_offsets``: from which instant on (ms) the time zone is how many seconds off UTC."""
+    bench.temp(
+        "verify_offsets",
+        "CREATE TEMP TABLE verify_offsets (start INTEGER PRIMARY KEY, seconds INTEGER)",
+    )
+    if not any(
+        isinstance(binding.word, Computed) and binding.word.rule == "session_start"
+        for bound in bench.plan.bound
+        for binding in bound.columns
+    ):
+        return
+    latest = bench.value(
+        "SELECT max(session_date) FROM main.consultation_sessions "
+        f"WHERE typeof(session_date) = 'integer' AND session_date <= {cells.LAST_INSTANT}"
+    )
+    pairs = ", ".join(
+        f"({start}, {seconds})" for start, seconds in offsets(bench.options.timezone, latest)
+    )
+    bench.database.execute(f"INSERT INTO temp.verify_offsets VALUES {pairs}")
+
+
+def offsets(timezone: str, latest_ms: int) -> Iterator[tuple[int, int]]:
+    """``(start in ms, seconds off UTC)`` of a zone up to an instant, found by asking day by day."""
+    zone = ZoneInfo(timezone)
+    known = _offset(zone, _FIRST)
+    yield cells.FIRST_INSTANT, known
+    end = min(_LAST, max(_FIRST_RULES, EPOCH + timedelta(milliseconds=latest_ms)) + timedelta(2))
+    moment = _FIRST_RULES
+    while moment < end:
+        following = min(moment + timedelta(days=1), end)
+        found = _offset(zone, following)
+        if found != known:
+            changed = _change(zone, moment, following)
+            yield (changed - EPOCH) // timedelta(milliseconds=1), found
+            known = found
+        moment = following
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> int:
+    offset = moment.astimezone(zone).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())
+
+
+def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """The second at which the offset becomes that of ``after``."""
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) // timedelta(seconds=2) * timedelta(seconds=1)
+        if _offset(zone, middle) == _offset(zone, after):
+            after = middle
+        else:
+            before = middle
+    return after

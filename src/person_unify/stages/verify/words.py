@@ -1,0 +1,293 @@
+"""What each word of a mapping must have made of a source row, as SQL over row ``s`` (section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.schema import quote
+from person_unify.spec import (
+    ClinicianOf,
+    Computed,
+    Copy,
+    Fixed,
+    Fold,
+    Owner,
+    Person,
+    Type,
+    Via,
+)
+from person_unify.stages.verify import cells, relations
+from person_unify.stages.verify.bench import Bench
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One target cell and the source cell that it holds, if it holds one.
+
+    ok: whether the target cell is right.  exact: whether it is the source cell, unaltered.
+    sure: ``exact`` implies ``ok``, which spares the longer comparison.
+    """
+
+    ok: str
+    column: str | None = None
+    exact: str | None = None
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Compiles the words of one mapping; the target row is called ``target`` in the query."""
+
+    bench: Bench
+    bound: BoundMapping
+    target: str = "t"
+
+    def cell(self, column: str) -> str:
+        """A cell of the source row, ``NULL`` where the file has no such column."""
+        return "NULL" if self.bound.source.column(column) is None else f"s.{quote(column)}"
+
+    def here(self, binding: Binding) -> str:
+        """The target cell."""
+        return f"{self.target}.{quote(binding.target.name)}"
+
+    def filling(self, binding: Binding) -> Filling | None:
+        """How a target cell follows from the source; None for fresh ids and decided values."""
+        word = binding.word
+        if isinstance(word, Copy):
+            return self._copy(binding, word)
+        if isinstance(word, Person):
+            return self._person(binding, word)
+        expected = self.expected(binding)
+        if expected is None:
+            return None
+        ok = cells.same(self.here(binding), f"({expected})")
+        carries = word.carries if isinstance(word, Computed) else None
+        if carries is None or self.bound.source.column(carries) is None:
+            return Filling(ok)
+        return Filling(ok, carries, self.exact(binding, carries))
+
+    def expected(self, binding: Binding) -> str | None:
+        """The canonical value that the target cell must have."""
+        word = binding.word
+        if isinstance(word, Fixed):
+            value = cells.literal(word.value)
+        elif isinstance(word, Copy) and binding.names is None:
+            value = self.chain(binding, cells.read(self.cell(word.column), binding.type))
+        elif isinstance(word, Copy):
+            value = self._reference(binding, word)
+        elif isinstance(word, Person):
+            value = relations.person_of(self.cell(word.column), word.first)
+        elif isinstance(word, Owner):
+            value = self._owner(word)
+        elif isinstance(word, ClinicianOf):
+            clinician = relations.person_of(self.cell(word.column), "patients", "clinician_id")
+            value = f"coalesce({clinician}, '')"
+        elif isinstance(word, Via):
+            found = relations.attribute_of(self.bench, word, self.cell(word.column))
+            value = self.chain(binding, found)
+        elif isinstance(word, Fold):
+            value = self._fold(word)
+        elif isinstance(word, Computed):
+            value = RULES[word.rule](self)
+        else:
+            return None
+        return value
+
+    def chain(self, binding: Binding, value: str) -> str:
+        """A value or what stands in for it (contract section 1)."""
+        links = [value]
+        otherwise = getattr(binding.word, "otherwise", None)
+        while isinstance(otherwise, Copy):
+            links.append(cells.read(self.cell(otherwise.column), binding.type))
+            otherwise = otherwise.otherwise
+        if otherwise is not None:
+            links.append(cells.literal(otherwise))
+        if binding.target.not_null:
+            links.append(default(self.bench, self.bound, binding))
+        return links[0] if len(links) == 1 else f"coalesce({', '.join(links)})"
+
+    def exact(self, binding: Binding, column: str) -> str:
+        """Whether the target cell is the source cell; instants count by their value."""
+        cell, here = self.cell(column), self.here(binding)
+        if binding.type == "TEXT":
+            return cells.same(here, cell)
+        if binding.type == "DATETIME":
+            spelled = (
+                f"(typeof({cell}) = 'text' AND {cells.same(here, cells.instant(cell))} "
+                f"AND {here} IS NOT NULL AND NOT {cells.finer(cell)})"
+            )
+            return f"({cells.same(here, cell)} OR {spelled})"
+        return cells.identical(here, cell)
+
+    def _copy(self, binding: Binding, word: Copy) -> Filling:
+        here, cell = self.here(binding), self.cell(word.column)
+        expected = self.expected(binding)
+        ok = cells.same(here, f"({expected})")
+        if binding.type == "TEXT":
+            ok = f"({ok} OR (typeof({cell}) = 'real' AND {cells.nearly(here, cell)}))"
+        elif binding.type == "REAL":
+            ok = f"({ok} OR (typeof({cell}) = 'text' AND {cells.nearly(here, f'({expected})')}))"
+        if cell == "NULL":
+            return Filling(ok)
+        exact = self.exact(binding, word.column)
+        if binding.names is None:
+            return Filling(ok, word.column, exact, sure=True)
+        if self._renumbered(binding):
+            mapped = f"({exact} OR (typeof({cell}) = 'text' AND {here} IS NOT NULL AND {ok}))"
+            return Filling(ok, word.column, mapped)
+        return Filling(ok, word.column, exact, sure=self._keyed(binding))
+
+    def _renumbered(self, binding: Binding) -> bool:
+        """Whether ids of the referenced table may differ between source and target."""
+        named = None if binding.names is None else self.bench.mapping(binding.names)
+        return named is not None and (
+            named.mapping.shares_ids_with is not None or named.mapping.source in relations.PEOPLE
+        )
+
+    def _keyed(self, binding: Binding) -> bool:
+        """Whether equality proves the reference, because nothing or a foreign key of the target does."""
+        if binding.strength == "loose":
+            return True
+        assert binding.names is not None
+        named, target = self.bench.mapping(binding.names), self.bound.target
+        if named is None or target is None or relations.has_twin(self.bench, named):
+            return False
+        return target.foreign_key(binding.target.name) is not None
+
+    def _reference(self, binding: Binding, word: Copy) -> str:
+        assert binding.names is not None
+        found = relations.referenced(self.bench, binding.names, self.cell(word.column))
+        if binding.strength != "loose":
+            return found
+        carried = self.chain(binding, cells.text(self.cell(word.column)))
+        return f"coalesce({found}, {carried})" if self._renumbered(binding) else carried
+
+    def _person(self, binding: Binding, word: Person) -> Filling:
+        here, cell = self.here(binding), self.cell(word.column)
+        ok = cells.same(here, f"({relations.person_of(cell, word.first)})")
+        if cell == "NULL":
+            return Filling(ok)
+        named = "1"
+        if word.first == "patients":
+            # A child's id in a patient column cannot be told from the person, so it is archived.
+            named = (
+                "EXISTS (SELECT 1 FROM temp.verify_patients AS q "
+                f"WHERE q.old_id = {relations.key_text(cell)})"
+            )
+        exact = (
+            f"(({cell} IS NULL AND {here} IS NULL) OR (typeof({cell}) = 'text' "
+            f"AND {here} IS NOT NULL AND {named}))"
+        )
+        return Filling(ok, word.column, exact)
+
+    def _owner(self, word: Owner) -> str:
+        key = relations.key_text(self.cell(word.column))
+        return (
+            f"CASE WHEN EXISTS (SELECT 1 FROM temp.verify_owners AS q WHERE q.id = {key}) "
+            "THEN 'parent' ELSE 'clinician' END"
+        )
+
+    def _fold(self, word: Fold) -> str:
+        lines = []
+        for part in word.parts:
+            value = cells.read(self.cell(part.column), part.type)
+            if part.type == "DATETIME":
+                value = cells.day(value)
+            label = "" if part.label is None else f"{part.label}: "
+            lines.append(f"coalesce(char(10) || {cells.literal(label)} || nullif({value}, ''), '')")
+        # substr of a text would stop at an embedded NUL; of bytes it does not.
+        joined = f"CAST({' || '.join(lines)} AS BLOB)"
+        return f"nullif(CAST(substr({joined}, 2) AS TEXT), '')"
+
+
+def default(bench: Bench, bound: BoundMapping, binding: Binding) -> str:
+    """What a required column takes when nothing speaks for it (contract section 1)."""
+    if binding.type == "DATETIME":
+        created = bound.mapping.created
+        if bound.source.column(created) is None:
+            return str(bench.options.run_time_ms)
+        return f"{cells.instant(f's.{quote(created)}')}, {bench.options.run_time_ms}"
+    declared = binding.target.default
+    if declared is not None and declared.upper() != "CURRENT_TIMESTAMP":
+        return f"({declared})"
+    empty: dict[Type, str] = {"TEXT": "''", "REAL": "0.0"}
+    return empty.get(binding.type, "0")
+
+
+def _iep_plan_name(words: Words) -> str:
+    return f"'IEP ' || coalesce({cells.text(words.cell('academic_year'))}, '')"
+
+
+def _clock(words: Words, minutes: str) -> str:
+    """``HH:MM`` in the run's time zone; ``minutes`` is what to add to the start."""
+    moment = cells.instant(words.cell("session_date"))
+    local = (
+        "SELECT m.ms + 1000 * (SELECT o.seconds FROM temp.verify_offsets AS o "
+        "WHERE o.start <= m.ms ORDER BY o.start DESC LIMIT 1) AS ms "
+        f"FROM (SELECT {moment} AS ms) AS m WHERE m.ms IS NOT NULL"
+    )
+    start = "((l.ms % 86400000 + 86400000) % 86400000) / 60000"
+    total = f"(({start} + ({minutes})) % 1440 + 1440) % 1440"
+    return (
+        f"coalesce((SELECT format('%02d:%02d', c.total / 60, c.total % 60) "
+        f"FROM (SELECT {total} AS total FROM ({local}) AS l) AS c), '')"
+    )
+
+
+def _session_start(words: Words) -> str:
+    return _clock(words, "0")
+
+
+def _session_end(words: Words) -> str:
+    return _clock(words, f"coalesce({cells.integer(words.cell('duration'))}, 0) % 1440")
+
+
+DECISIVE: tuple[tuple[str, Type], ...] = (
+    ("status", "TEXT"),
+    ("expires_at", "DATETIME"),
+    ("revoked_at", "DATETIME"),
+    ("permissions", "TEXT"),
+    ("access_level", "TEXT"),
+)
+
+
+def closed(words: Words) -> str:
+    """Whether a consent's state cannot be read, so that its grant must be closed (section 5)."""
+    unreadable = [
+        f"({words.cell(column)} IS NOT NULL AND {cells.read(words.cell(column), type_)} IS NULL)"
+        for column, type_ in DECISIVE
+    ]
+    return f"({words.cell('status')} IS NULL OR {' OR '.join(unreadable)})"
+
+
+def _grant_permissions(words: Words) -> str:
+    return f"coalesce({cells.text(words.cell('permissions'))}, '{{}}')"
+
+
+def _grant_token(words: Words) -> str:
+    return f"CASE WHEN {closed(words)} THEN NULL ELSE {cells.text(words.cell('token'))} END"
+
+
+def _grant_token_expiry(words: Words) -> str:
+    return (
+        f"CASE WHEN {closed(words)} OR {cells.text(words.cell('status'))} IS NOT 'pending' "
+        f"THEN NULL ELSE {cells.instant(words.cell('expires_at'))} END"
+    )
+
+
+def _grant_status(words: Words) -> str:
+    return f"CASE WHEN {closed(words)} THEN 'revoked' ELSE {cells.text(words.cell('status'))} END"
+
+
+RULES: dict[str, Callable[[Words], str]] = {
+    "iep_plan_name": _iep_plan_name,
+    "session_start": _session_start,
+    "session_end": _session_end,
+    "grant_permissions": _grant_permissions,
+    "grant_token": _grant_token,
+    "grant_token_expiry": _grant_token_expiry,
+    "grant_status": _grant_status,
+}
+"""The named rules of the mappings, as the contract words them."""

@@ -1,0 +1,173 @@
+"""Every source table in load order, read and transformed one after the other.
+
+The pipeline pulls outcomes from here: the migration loads them, the check only counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import polars as pl
+
+from person_unify.errors import SourceError
+from person_unify.frames import ROW, Outcome, SourceFrame
+from person_unify.mappings import CORE_TABLES
+from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.progress import Progress, TableFinished, TableStarted
+from person_unify.reading import Reader
+from person_unify.registry import Registry
+from person_unify.schema import OLD, Table
+from person_unify.spec import Via, Word
+from person_unify.stages.extract import Extractor
+from person_unify.stages.resolve import Core, Resolution, resolve
+from person_unify.stages.transform import Options, archive_whole, transform
+from person_unify.values import Lane
+
+FIRST = ("users", "parents")
+"""Tables whose loaded rows decide which views can be made."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Rows and seconds per phase, added up over tables."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, phase: str, rows: int, seconds: float) -> None:
+        """Count rows and seconds towards a phase."""
+        self.rows[phase] = self.rows.get(phase, 0) + rows
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+
+@dataclass(slots=True)
+class Stream:
+    """Reads and transforms the tables of one snapshot.
+
+    After :meth:`opening` the persons are resolved and nothing has been handed out to load yet.
+    """
+
+    extractor: Extractor
+    plan: Plan
+    options: Options
+    progress: Progress
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    registry: Registry = field(default_factory=Registry)
+
+    def opening(self) -> tuple[list[Outcome], Resolution]:
+        """Users and parents, then the resolved persons; raises :class:`SourceError` for bad keys."""
+        first = [self._transformed(bound) for source in FIRST for bound in self.plan.of(source)]
+        core = Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
+        started = perf_counter()
+        bound = {
+            (b.mapping.source, b.target.name): b
+            for b in self.plan.bound
+            if b.mapping.source in CORE_TABLES and b.target is not None
+        }
+        resolution = resolve(
+            core, bound, self.registry, self.options.run_time, self.options.implied_grants
+        )
+        people = resolution.counts["patients"] + resolution.counts["children"]
+        self.watch.add("resolve", people, perf_counter() - started)
+        present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
+        return [*first, *present], resolution
+
+    def rest(self) -> Iterator[Outcome]:
+        """Every other table, one at a time."""
+        for bound in self.plan.bound:
+            if bound.mapping.source in FIRST or bound.mapping.source in CORE_TABLES:
+                continue
+            if bound.target is None:
+                yield self._archived(bound.source)
+            else:
+                yield self._transformed(bound)
+        for table in self.plan.unmapped:
+            yield self._archived(table)
+
+    def _read(self, name: str, columns: tuple[str, ...] | None = None) -> SourceFrame:
+        self.progress(TableStarted("extract", name))
+        started = perf_counter()
+        frame = self.extractor.read(name, columns)
+        seconds = perf_counter() - started
+        self.watch.add("extract", frame.height, seconds)
+        self.progress(TableFinished("extract", name, frame.height, seconds))
+        return frame
+
+    def _core(self, table: str) -> SourceFrame:
+        name = self.plan.source_names.get(table)
+        if name is None:
+            return _empty(OLD[table])
+        if table == "consent_grants":
+            columns = ("id", "parent_id", "patient_id")
+            return self.extractor.read(name, columns)
+        source = self._read(name)
+        _require_keys(source)
+        if table != "parent_children":
+            _require_distinct(source)
+        return source
+
+    def _transformed(self, bound: BoundMapping) -> Outcome:
+        source = self._read(bound.name)
+        _require_keys(source)
+        started = perf_counter()
+        outcome = transform(
+            source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
+        )
+        seconds = perf_counter() - started
+        self.watch.add("transform", source.height, seconds)
+        self.progress(TableFinished("transform", bound.name, source.height, seconds))
+        return outcome
+
+    def _archived(self, table: Table) -> Outcome:
+        return archive_whole(self._read(table.name))
+
+    def _wanted(self, source: str) -> frozenset[str]:
+        """Attributes of a source table's rows that other tables look up."""
+        words: list[Word] = []
+        for bound in self.plan.bound:
+            words += [binding.word for binding in bound.columns]
+            words += bound.mapping.exposes.values()
+        wanted = {w.attribute for w in words if isinstance(w, Via) and w.table == source}
+        # The e-mail of the parent's user stands in an implied grant; both ends must be known.
+        wanted |= {"users": {"email"}, "parents": {"user_id"}}.get(source, set())
+        return frozenset(wanted)
+
+
+def _empty(table: Table) -> SourceFrame:
+    """A table that the file does not have: no rows, every column in the lane it would have."""
+    lanes: dict[str, Lane] = {
+        c.name: "text" if c.type == "TEXT" else "integer" for c in table.columns
+    }
+    dtypes: dict[str, pl.DataType] = {"text": pl.String(), "integer": pl.Int64()}
+    schema = {ROW: pl.Int64(), **{name: dtypes[lane] for name, lane in lanes.items()}}
+    return SourceFrame(table, pl.DataFrame(schema=schema), lanes)
+
+
+def _require_keys(source: SourceFrame) -> None:
+    """Refuse a primary key that is NULL, not TEXT, or not valid UTF-8 (contract section 2)."""
+    reader = Reader(source, run_time=0)
+    for column in source.table.primary_key:
+        if source.lane(column) == "text":
+            bad = source.frame[column].null_count()
+        elif source.lane(column) == "mixed":
+            stored = pl.col(column).struct.field("class")
+            read = reader.peek(column, "TEXT").value
+            bad = source.frame.select(((stored != 3) | read.is_null()).sum()).item()
+        else:
+            bad = source.height
+        if bad:
+            raise SourceError(
+                f"{source.table.name} has {bad} rows whose primary key {column} is NULL, not TEXT or "
+                "not valid UTF-8: give those rows proper ids first"
+            )
+
+
+def _require_distinct(source: SourceFrame) -> None:
+    ids = source.frame.select(Reader(source, run_time=0).key_text()).to_series()
+    repeated = ids.len() - ids.n_unique()
+    if repeated:
+        raise SourceError(
+            f"{source.table.name} has {repeated} repeated ids: no id may stand for two humans"
+        )

@@ -1,0 +1,109 @@
+"""Adding up what the stages made, for the report and its equations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import polars as pl
+
+from person_unify.frames import SEVERITY, Outcome
+from person_unify.mappings.bind import Plan
+from person_unify.report import (
+    DiscrepancyCount,
+    Equation,
+    Normalisation,
+    Severity,
+    TableCount,
+    Term,
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run."""
+
+    tables: list[TableCount] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    normalisations: list[Normalisation] = field(default_factory=list)
+    rows: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one source table."""
+        target = ", ".join(outcome.rows) or None
+        self.tables.append(
+            TableCount(
+                outcome.source,
+                target,
+                outcome.source_rows,
+                outcome.loaded,
+                dict(outcome.not_loaded),
+            )
+        )
+        for name, frame in outcome.rows.items():
+            self.rows[name] += frame.height
+        self.say(outcome.discrepancies)
+        self.normalisations += [
+            Normalisation(outcome.source, column, rule, cells)
+            for column, rule, cells in outcome.normalisations
+        ]
+
+    def say(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Count discrepancies by kind."""
+        for frame in frames:
+            for kind, count in frame["kind"].value_counts().iter_rows():
+                self.kinds[kind] += count
+
+    def discrepancies(self) -> tuple[DiscrepancyCount, ...]:
+        """Counts by kind, errors first."""
+        rank = {"error": 0, "warning": 1, "info": 2}
+        ordered = sorted(self.kinds, key=lambda kind: (rank[SEVERITY[kind]], kind))
+        return tuple(
+            DiscrepancyCount(kind, cast(Severity, SEVERITY[kind]), self.kinds[kind])
+            for kind in ordered
+        )
+
+    @property
+    def errors(self) -> int:
+        """Discrepancies of severity error."""
+        return sum(n for kind, n in self.kinds.items() if SEVERITY[kind] == "error")
+
+    def equations(
+        self, counts: Mapping[str, int], actual: Mapping[str, int], plan: Plan
+    ) -> tuple[Equation, ...]:
+        """The reconciliation; ``actual`` are target rows by table, as counted in the target."""
+        standalone = (
+            _plus("standalone", counts["standalone"]),
+            _plus("missing link", counts["missing_link"]),
+        )
+        children = Equation(
+            "children", counts["children"], (_plus("linked", counts["linked"]), *standalone)
+        )
+        persons = Equation(
+            "persons", actual["persons"], (_plus("patients", counts["patients"]), *standalone)
+        )
+        return (children, persons, self._grants(counts, actual, plan))
+
+    def _grants(self, counts: Mapping[str, int], actual: Mapping[str, int], plan: Plan) -> Equation:
+        name = plan.source_names.get("consent_grants", "consent_grants")
+        consents = next((t for t in self.tables if t.source == name), None)
+        lost = dict(consents.archived) if consents else {}
+        terms = [_plus("consents", consents.source_rows if consents else 0)]
+        terms.append(_minus("orphaned", lost.pop("orphaned_consent_grant", 0)))
+        terms += [_minus(reason.replace("_", " "), count) for reason, count in lost.items()]
+        terms.append(_plus("implied", counts["implied"]))
+        return Equation("grants", actual["access_grants"], tuple(terms))
+
+
+def _plus(label: str, count: int) -> Term:
+    return _term("+", label, count)
+
+
+def _minus(label: str, count: int) -> Term:
+    return _term("-", label, count)
+
+
+def _term(sign: Literal["+", "-"], label: str, count: int) -> Term:
+    return Term(sign, label, count)

@@ -1,0 +1,115 @@
+"""The migration once more, slowly and on its own: row by row, plain sqlite3 and dicts.
+
+It shares nothing with the tool but the description of the two schemas, so that where both agree
+about a database, both read the contract the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .grants import make_grants
+from .mappings import FIRST_RULES, RULES
+from .people import make_people
+from .record import Archived, Discrepancy, New, State, Stored, TargetRow
+from .related import load_conventions, load_tables
+from .soft import log_soft_references
+from .source import Key, Refused, Source, read_source
+from .tags import make_tags
+from .views import make_views
+
+__all__ = ["New", "ReferenceResult", "Refused", "migrate_reference"]
+
+
+@dataclass
+class ReferenceResult:
+    """Everything a run must have written; :class:`New` stands for each fresh id.
+
+    ``archive`` maps source table -> row key (primary key cells, or the rowid) -> (column -> cell,
+    reason); ``counts`` has ``<table>`` and ``<table>.loaded`` / ``.<reason>`` for the equations.
+    """
+
+    tables: dict[str, list[TargetRow]]
+    discrepancies: list[Discrepancy]
+    normalisations: Counter[tuple[str, str, str]]
+    person_notes: dict[New, str]
+    archive: dict[str, dict[Key, Archived]]
+    maps: dict[str, dict[Any, Stored]]
+    counts: Counter[str]
+    key_columns: dict[str, tuple[str, ...]]
+    old_ids: frozenset[str]
+
+
+def migrate_reference(
+    path: Path,
+    *,
+    run_time_ms: int,
+    timezone: str = "Asia/Kolkata",
+    implied_grants: str = "active",
+    target: Path | None = None,
+) -> ReferenceResult:
+    """Migrates the old database at ``path`` in memory.
+
+    ``target`` is looked at for one thing only: whether ``persons.migration_notes`` exists.
+    Raises :class:`Refused` for the preconditions of contract section 2 that concern the source.
+    """
+    source = read_source(path)
+    key_columns = {
+        table.name: table.key_columns
+        for table in [*source.known.values(), *source.unknown.values()]
+    }
+    old_ids = {row.text("id") for t in ("patients", "children") for row in source.rows(t)} - {""}
+    state = State(source, run_time_ms, timezone, implied_grants, frozenset(old_ids))
+    load_tables(state, FIRST_RULES)
+    people = make_people(state)
+    make_views(state, people)
+    make_grants(state, people)
+    make_tags(state)
+    for record in [*people.patients.values(), *people.children.values()]:
+        record.commit()
+    load_tables(state, RULES)
+    load_conventions(state)
+    for table in source.unknown.values():
+        for row in table.rows:
+            state.keep_whole(table, row, "unmapped_table")
+    log_soft_references(state)
+    if target is not None and not _has_notes(target):
+        for person in state.tables["persons"]:
+            del person["migration_notes"]
+    return ReferenceResult(
+        tables=state.tables,
+        discrepancies=state.discrepancies,
+        normalisations=state.normalisations,
+        person_notes=state.notes,
+        archive=state.archive,
+        maps=state.maps,
+        counts=_counts(state, source),
+        key_columns=key_columns,
+        old_ids=frozenset(old_ids),
+    )
+
+
+def _has_notes(target: Path) -> bool:
+    connection = sqlite3.connect(f"{target.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        columns = connection.execute("PRAGMA table_info(persons)").fetchall()
+    finally:
+        connection.close()
+    return any(column[1] == "migration_notes" for column in columns)
+
+
+def _counts(state: State, source: Source) -> Counter[str]:
+    """Rows per source table, and how many of them were kept out, by reason."""
+    counts: Counter[str] = Counter()
+    for table in [*source.known.values(), *source.unknown.values()]:
+        counts[table.name] = len(table.rows)
+    for name, rows in state.archive.items():
+        counts.update(f"{name}.{reason}" for _, reason in rows.values() if reason != "not_carried")
+    for usual, loaded in state.loaded.items():
+        name = source.known[usual].name if usual in source.known else usual
+        counts[f"{name}.loaded"] = len(loaded)
+    return counts

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from person_unify.cli.render import render
+from person_unify.cli.streams import WIDTH, Screen
+from person_unify.report import CheckResult, Equation, FileFacts, Report, TableCount, Term
+
+
+def rendered(report: Report, *, terminal: bool = False, width: int = WIDTH) -> str:
+    stream = io.StringIO()
+    console = Screen(
+        file=stream,
+        width=width,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    render(report, console)
+    return stream.getvalue()
+
+
+def test_reconciliation_is_aligned_and_ends_in_residuals(report: Report) -> None:
+    text = rendered(report)
+
+    assert (
+        "  children 1204 = linked 780 + standalone 419 + missing link 5            residual 0\n"
+        "  persons  1630 = patients 1206 + standalone 419 + missing link 5         residual 0\n"
+        "  grants    318 = consents 310 - orphaned 4 + implied 12                  residual 0\n"
+    ) in text
+
+
+def test_plain_text_is_ascii_fits_100_columns_and_has_no_trailing_blanks(report: Report) -> None:
+    text = rendered(report)
+
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+
+
+def test_every_part_is_shown(report: Report) -> None:
+    text = rendered(report)
+
+    for part in (
+        "person-unify 0.1.0  migrate",
+        "/data/old.db  12.3 MB  sha256 3f3f3f3f3f3f3f3f",
+        "timezone Asia/Kolkata",
+        "no rows: resources",
+        "archive only",
+        "text_to_integer",
+        "column patients.nickname is unknown: archived",
+        "3 checks: 2 passed, 1 not applicable",
+        "/data/migration-report.json",
+        "/data/new.ledger.db",
+        "done and verified; 9 discrepancies of severity error to review",
+    ):
+        assert part in text
+
+
+def test_each_table_is_one_sum_with_reasons(report: Report) -> None:
+    lines = {line.split()[0]: line.split()[1:] for line in rendered(report).splitlines() if line}
+    contacts = lines["patient_contacts"]
+
+    assert contacts == ["2,412", "=", "2,405", "+", "7", "orphaned_record", "7", "contacts"]
+
+
+def test_discrepancies_come_worst_first(report: Report) -> None:
+    text = rendered(report)
+
+    positions = [text.index(kind) for kind in ("error ", "warning ", "info ")]
+    assert positions == sorted(positions)
+
+
+def test_rows_that_nothing_explains_cannot_be_overlooked(report: Report) -> None:
+    lossy = replace(
+        report,
+        tables=(TableCount("reports", "reports", 3, 1, {"orphaned_record": 1}),),
+        equations=(Equation("persons", 2, (Term("+", "patients", 1),)),),
+    )
+    text = rendered(lossy)
+
+    assert "orphaned_record 1 NOT EXPLAINED 1" in text
+    assert "residual 1" in text
+    assert "does not add up: persons, reports" in text
+
+
+def test_failed_checks_are_listed_with_both_values(report: Report) -> None:
+    failed = CheckResult("one primary caregiver", "parent_child_views", 12, 13, "failed", "p-1")
+    text = rendered(replace(report, verification=(*report.verification, failed)))
+
+    assert "4 checks: 2 passed, 1 failed, 1 not applicable" in text
+    line = next(line for line in text.splitlines() if "one primary caregiver" in line)
+    assert line.split()[-4:] == ["parent_child_views", "12", "13", "p-1"]
+
+
+def test_long_equation_breaks_before_a_sign(report: Report) -> None:
+    terms = tuple(Term("+", f"a rather long label {n}", 10**6) for n in range(8))
+    text = rendered(replace(report, equations=(Equation("persons", 8 * 10**6, terms),)))
+
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert sum("+ a rather long label" in line for line in text.splitlines()) >= 3
+    assert text.count("residual 0") == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_hostile_names_can_neither_steer_the_terminal_nor_leave_their_line(
+    report: Report, terminal: bool
+) -> None:
+    hostile = "a\x1b]0;owned\x07\nb[red]"
+    text = rendered(
+        replace(
+            report,
+            source=FileFacts(hostile, 1),
+            drift=(hostile,),
+            files={hostile: hostile},
+            tables=(TableCount(hostile, None, 1, 0, {hostile: 1}),),
+        ),
+        terminal=terminal,
+    )
+
+    assert "\x1b]0" not in text
+    assert "\x07" not in text
+    assert "b[red]" in text
+
+
+def test_a_path_is_never_broken(report: Report) -> None:
+    path = "/" + "very-long-directory/" * 8 + "report.json"
+
+    assert path in rendered(replace(report, files={"report": path}))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_terminal_may_be_narrow(report: Report, width: int) -> None:
+    assert "residual 0" in rendered(report, terminal=True, width=width)
