@@ -111,6 +111,7 @@ class Reader:
         *,
         otherwise: pl.Expr | None = None,
         where: Mask = None,
+        counted: bool = True,
     ) -> pl.Expr:
         """The cell for a target column by name or renamed, with the defaults of section 1."""
         missing = self.peek(column, type_).value.is_null()
@@ -119,15 +120,20 @@ class Reader:
         if not target.not_null and otherwise is None:
             return self.carry(column, type_, where=where)
         value = self.carry(column, type_, lost=missing, where=where)
-        if target.not_null:
-            rule = (column, "required_default")
-            self.counted.setdefault(rule, []).append(_both(missing, where))
+        if target.not_null and counted:
+            self.count_missing(column, type_, where)
         default = self.default(column, target, type_)
         return (
             pl.coalesce(value, otherwise, default)
             if otherwise is not None
             else pl.coalesce(value, default)
         )
+
+    def count_missing(self, column: str, type_: Type, where: Mask = None) -> None:
+        """Count the cells without a value as ``required_default``."""
+        if not self.complete(column, type_):
+            missing = _both(self.peek(column, type_).value.is_null(), where)
+            self.counted.setdefault((column, "required_default"), []).append(missing)
 
     def stated(self, column: str) -> pl.Expr:
         """Whether the cell is not NULL, readable or not."""

@@ -18,10 +18,14 @@ Constant = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The source cell in its canonical form; ``otherwise`` speaks when it has no value."""
+    """The source cell in its canonical form; ``otherwise`` speaks when it has no value.
+
+    ``may_be_absent``: having no value is an ordinary state, not a default worth counting.
+    """
 
     column: str
     otherwise: Constant | Copy = None
+    may_be_absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +169,9 @@ class Mapping:
     merge_on: tuple[str, ...] = ()
 
 
-def copy(column: str, otherwise: Constant | Copy = None) -> Copy:
+def copy(column: str, otherwise: Constant | Copy = None, *, may_be_absent: bool = False) -> Copy:
     """Write ``copy("focusAreas")``: the cell of that source column."""
-    return Copy(column, otherwise)
+    return Copy(column, otherwise, may_be_absent)
 
 
 def constant(value: Constant) -> Fixed:

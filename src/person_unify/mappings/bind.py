@@ -205,6 +205,9 @@ def _binding(mapping: Mapping, source: Table, target: Table, column: Column, wor
         strength = "required" if column.not_null else "optional"
     elif isinstance(word, Via) and reference == "persons":
         strength = "required"
+    elif isinstance(word, Via) and isinstance(word.otherwise, Copy):
+        # Where the named row is not loaded, the reference itself is carried as it is.
+        strength = "loose"
     elif names is not None:
         required = any(r.column == getattr(word, "column", None) for r in mapping.requires)
         if required or (reference is not None and column.not_null):

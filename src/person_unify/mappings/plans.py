@@ -117,7 +117,7 @@ PROGRESS_REPORTS = Mapping(
         "recorded_by_type": constant("clinician"),
         "record_type": constant("iep_progress_report"),
         "metric": constant("overall_progress"),
-        "value": copy("overall_progress"),
+        "value": computed("as_text", overall_progress="TEXT"),
         "record_date": copy("report_date"),
         "notes": fold("reporting_period", plain="summary"),
     },

@@ -14,7 +14,7 @@ GRANTS = Mapping(
         "grantor_type": constant("parent"),
         "grantor_id": reference("parent_id", "parents"),
         "grantee_type": constant("clinician"),
-        "grantee_id": copy("clinician_id", otherwise=""),
+        "grantee_id": copy("clinician_id", otherwise="", may_be_absent=True),
         "grantee_email": copy("clinician_email"),
         "person_id": person(),
         "permissions": computed("grant_permissions", carries="permissions", permissions="TEXT"),

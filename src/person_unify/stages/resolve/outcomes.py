@@ -111,8 +111,11 @@ def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.E
             )
         elif isinstance(word, Decided) and word.column is not None:
             reader.value(word.column, binding.type, where=has_view)
-            if word.rule == "joined_text":
-                reader.carry(word.column, "TEXT", where=has_view & (pl.col("@rows") == 1))
+            if word.rule in ("joined_text", "updated_at"):
+                single = has_view & (pl.col("@rows") == 1)
+                reader.carry(word.column, binding.type, where=single)
+            if word.rule == "updated_at":
+                reader.count_missing(word.column, binding.type, single)
     return own
 
 

@@ -116,7 +116,9 @@ _DECIDING: tuple[tuple[str, tuple[str, Type]], ...] = (
     ("children", ("last_name", "TEXT")),
     ("children", ("date_of_birth", "DATETIME")),
     ("children", ("linked_patient_id", "TEXT")),
+    ("children", ("parent_id", "TEXT")),
     ("parent_children", ("patient_id", "TEXT")),
+    ("parent_children", ("parent_id", "TEXT")),
     ("parent_children", ("is_primary", "BOOLEAN")),
     ("consent_grants", ("patient_id", "TEXT")),
     ("consent_grants", ("parent_id", "TEXT")),
@@ -164,7 +166,7 @@ def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> 
         pl.col(OLD).alias("@clinician_key"), pl.col(OLD).alias("@clinician")
     )
     frame = frame.with_columns(
-        reader.value("clinician_id", "TEXT").alias("@clinician_key"),
+        reader.peek("clinician_id", "TEXT").value.alias("@clinician_key"),
         (~reader.stated("deleted_at")).alias("@present"),
     ).join(users, on="@clinician_key", how="left", maintain_order="left")
     return frame.with_columns(

@@ -78,7 +78,7 @@ def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
 def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
     """The children, with ``@parent`` where it exists, ``@speaks`` on the earliest child of a pair,
     ``@rows`` (children of the pair) and ``@head`` (id of the earliest)."""
-    key = reader.value("parent_id", "TEXT")
+    key = reader.peek("parent_id", "TEXT").value
     frame = _with_parent(linked.children.with_columns(key.alias("@parent_key")), registry)
     ordered = frame.sort(CREATED, ID, nulls_last=True)
     paired = pl.col(PARENT).is_not_null()

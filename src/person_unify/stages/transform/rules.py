@@ -26,6 +26,12 @@ def iep_plan_name(inputs: Inputs) -> pl.Expr:
     return pl.lit("IEP ") + inputs.values["academic_year"].fill_null("")
 
 
+def as_text(inputs: Inputs) -> pl.Expr:
+    """The one cell that is read, as text; ``''`` where it has no value."""
+    (value,) = inputs.values.values()
+    return value.fill_null("")
+
+
 def session_start(inputs: Inputs) -> pl.Expr:
     """HH:MM of the session in the time zone, ``''`` without a readable date."""
     start = minute_of_day(inputs.values["session_date"], inputs.timezone)
@@ -74,6 +80,7 @@ def grant_permissions(inputs: Inputs) -> pl.Expr:
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
+        as_text,
         iep_plan_name,
         session_start,
         session_end,

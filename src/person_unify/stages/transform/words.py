@@ -84,7 +84,11 @@ class Compiler:
             self.reader.carry(word.column, "TEXT", lost=dangling)
             return found
         value = self.reader.required(
-            word.column, binding.target, "TEXT", otherwise=self._else(word, "TEXT")
+            word.column,
+            binding.target,
+            "TEXT",
+            otherwise=self._else(word, "TEXT"),
+            counted=not word.may_be_absent,
         )
         return pl.coalesce(found, value)
 
@@ -114,10 +118,10 @@ class Compiler:
     def _carried(self, binding: Binding, word: Computed, result: pl.Expr) -> None:
         column = word.carries or ""
         self.reader.carry(column, binding.type, result=result)
-        missing = self.reader.peek(column, binding.type).value.is_null()
-        if binding.target.not_null and not self.reader.complete(column, binding.type):
-            self.reader.counted.setdefault((column, "required_default"), []).append(missing)
+        if binding.target.not_null:
+            self.reader.count_missing(column, binding.type)
         if word.null_is_unreadable:
+            missing = self.reader.peek(column, binding.type).value.is_null()
             self.reader.unreadable.setdefault(column, []).append(missing)
 
     def _fold(self, word: Fold) -> pl.Expr:

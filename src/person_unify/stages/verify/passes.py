@@ -114,7 +114,7 @@ def fillings(words: Words) -> Iterator[tuple[str, Filling]]:
     for column in target.columns:
         binding = bound.get(column.name)
         if binding is None:
-            yield column.name, Filling(_unfilled(words, target, column.name))
+            yield column.name, words.unfilled(column)
             continue
         if column.name in target.primary_key:
             # The rows are joined on it: it is right by the join, and mapped where it is new.
@@ -134,19 +134,6 @@ def _key_source(bound: BoundMapping, word: Word) -> str | None:
     if isinstance(word, NewId) and not bound.mapping.merge_on:
         source = "id"
     return source if source is not None and bound.source.column(source) is not None else None
-
-
-def _unfilled(words: Words, target: Table, name: str) -> str:
-    """Whether a target cell that nothing fills has its default."""
-    column = target.column(name)
-    assert column is not None
-    declared = column.default
-    here = f"{words.target}.{quote(name)}"
-    if declared is None:
-        return f"{here} IS NULL"
-    if declared.upper() == "CURRENT_TIMESTAMP":
-        return f"{here} IS NOT NULL"
-    return cells.same(here, f"({declared})")
 
 
 def column_verdicts(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.schema import Table, quote
+from person_unify.schema import OLD, Table, quote
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.archive import Archive, check_lists
 from person_unify.stages.verify.bench import Bench, before
@@ -184,7 +184,8 @@ def check_whole(bench: Bench, source: Table, archive: Archive, where: str) -> No
 def _source_id(bound: BoundMapping, alias: str = "s") -> str:
     """What discrepancies call the row: the first column of its key."""
     assert bound.target is not None
-    keys = bound.source.primary_key or bound.target.primary_key
+    known = OLD.get(bound.mapping.source, bound.target)
+    keys = bound.source.primary_key or known.primary_key
     return f"CAST({alias}.{quote(keys[0])} AS TEXT)"
 
 

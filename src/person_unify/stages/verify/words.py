@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.schema import quote
+from person_unify.schema import Column, quote
 from person_unify.spec import (
     ClinicianOf,
     Computed,
@@ -58,7 +58,7 @@ class Words:
         if isinstance(word, Copy):
             return self._copy(binding, word)
         if isinstance(word, Person):
-            return self._person(binding, word)
+            return self.person(binding, word)
         expected = self.expected(binding)
         if expected is None:
             return None
@@ -67,6 +67,34 @@ class Words:
         if carries is None or self.bound.source.column(carries) is None:
             return Filling(ok)
         return Filling(ok, carries, self.exact(binding, carries))
+
+    def person(self, binding: Binding, word: Person) -> Filling:
+        """A person reference; the cell is carried where it names the kind of id it promises."""
+        here, cell = self.here(binding), self.cell(word.column)
+        ok = cells.same(here, f"({relations.person_of(cell, word.first)})")
+        if cell == "NULL":
+            return Filling(ok)
+        named = "1"
+        if word.first == "patients":
+            # A child's id in a patient column cannot be told from the person, so it is archived.
+            named = (
+                "EXISTS (SELECT 1 FROM temp.verify_patients AS q "
+                f"WHERE q.old_id = {relations.key_text(cell)})"
+            )
+        exact = (
+            f"(({cell} IS NULL AND {here} IS NULL) OR (typeof({cell}) = 'text' "
+            f"AND {here} IS NOT NULL AND {named}))"
+        )
+        return Filling(ok, word.column, exact)
+
+    def unfilled(self, column: Column) -> Filling:
+        """A target column that nothing fills has its default."""
+        here, declared = f"{self.target}.{quote(column.name)}", column.default
+        if declared is None:
+            return Filling(f"{here} IS NULL")
+        if declared.upper() == "CURRENT_TIMESTAMP":
+            return Filling(f"{here} IS NOT NULL")
+        return Filling(cells.same(here, f"({declared})"))
 
     def expected(self, binding: Binding) -> str | None:
         """The canonical value that the target cell must have."""
@@ -163,24 +191,6 @@ class Words:
             return found
         carried = self.chain(binding, cells.text(self.cell(word.column)))
         return f"coalesce({found}, {carried})" if self._renumbered(binding) else carried
-
-    def _person(self, binding: Binding, word: Person) -> Filling:
-        here, cell = self.here(binding), self.cell(word.column)
-        ok = cells.same(here, f"({relations.person_of(cell, word.first)})")
-        if cell == "NULL":
-            return Filling(ok)
-        named = "1"
-        if word.first == "patients":
-            # A child's id in a patient column cannot be told from the person, so it is archived.
-            named = (
-                "EXISTS (SELECT 1 FROM temp.verify_patients AS q "
-                f"WHERE q.old_id = {relations.key_text(cell)})"
-            )
-        exact = (
-            f"(({cell} IS NULL AND {here} IS NULL) OR (typeof({cell}) = 'text' "
-            f"AND {here} IS NOT NULL AND {named}))"
-        )
-        return Filling(ok, word.column, exact)
 
     def _owner(self, word: Owner) -> str:
         key = relations.key_text(self.cell(word.column))

@@ -1,0 +1,213 @@
+"""Sweeps over patients, children and parent links, whose cells may live in two target rows."""
+
+from __future__ import annotations
+
+from person_unify.mappings.bind import BoundMapping
+from person_unify.schema import quote
+from person_unify.spec import Copy, Decided, Person
+from person_unify.stages.verify import cells, relations
+from person_unify.stages.verify.archive import check_lists
+from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.passes import Sweep, Verdict
+from person_unify.stages.verify.people import person_filling
+from person_unify.stages.verify.tables import check_whole, report_cells
+from person_unify.stages.verify.words import Filling, Words
+
+TEXTS = ("medical_history", "current_concerns", "developmental_notes")
+
+
+def check_core(bench: Bench) -> None:
+    """Cells of patients, children and parent links, carried and archived."""
+    for usual in ("patients", "children", "parent_children"):
+        if bench.source(usual) is None:
+            continue
+        bench.progress(usual)
+        with bench.guarded("cells_match", usual):
+            {"patients": _patients, "children": _children, "parent_children": _links}[usual](bench)
+
+
+def _bound(bench: Bench, source: str, target: str) -> BoundMapping:
+    return next(
+        b for b in bench.plan.of(source) if b.target is not None and b.target.name == target
+    )
+
+
+def _patients(bench: Bench) -> None:
+    persons = _bound(bench, "patients", "persons")
+    views = _bound(bench, "patients", "clinician_patient_views")
+    sweep = Sweep.over(bench, persons.source)
+    sweep.joins += [
+        "LEFT JOIN temp.verify_patients AS r ON r.old_id = +s.id",
+        "LEFT JOIN main.persons AS t ON t.id = r.person_id",
+        "LEFT JOIN temp.verify_patient_to_view AS x ON x.old_id = +s.id",
+        "LEFT JOIN main.clinician_patient_views AS w ON w.id = x.new_id",
+    ]
+    arms = [(persons, "t", "t.id IS NOT NULL"), (views, "w", "w.id IS NOT NULL")]
+    fillings = _collect(bench, arms)
+    _judge(bench, sweep, fillings, "t.id IS NOT NULL", "0")
+
+
+def _children(bench: Bench) -> None:
+    persons = _bound(bench, "children", "persons")
+    views = _bound(bench, "children", "parent_child_views")
+    sweep = Sweep.over(bench, persons.source)
+    sweep.joins += [
+        "LEFT JOIN temp.verify_children AS r ON r.old_id = +s.id",
+        "LEFT JOIN main.persons AS t ON t.id = r.person_id AND r.patient_id IS NULL",
+        "LEFT JOIN temp.verify_child_to_view AS x ON x.old_id = +s.id",
+        "LEFT JOIN main.parent_child_views AS w ON w.id = x.new_id",
+        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = r.person_id AND f.parent_id = w.parent_id",
+    ]
+    fillings = _collect(bench, [(persons, "t", "t.id IS NOT NULL")])
+    fillings += _child_in_view(bench, views)
+    # A linked child's row is archived whole, and a text that was joined is not carried.
+    _judge(bench, sweep, fillings, "r.person_id IS NOT NULL", "r.patient_id IS NOT NULL")
+    if sweep.archive is not None:
+        linked = (
+            "WHERE EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = a.id "
+            "AND c.patient_id IS NOT NULL)"
+        )
+        if "id" in sweep.archive.key:
+            check_whole(bench, persons.source, sweep.archive, linked)
+
+
+def _child_in_view(bench: Bench, bound: BoundMapping) -> list[tuple[str, str, Filling]]:
+    """Cells of a child that the view of its pair holds; what they must be is asked pair by pair."""
+    words = Words(bench, bound, "w")
+    alone, first = "(w.id IS NOT NULL AND f.children = 1)", "(w.id IS NOT NULL AND f.child_id = +s.id)"
+    found = []
+    for binding in bound.columns:
+        word, name = binding.word, f"parent_child_views.{binding.target.name}"
+        if isinstance(word, Decided) and word.column is not None:
+            when = alone if word.rule in ("joined_text", "updated_at") else "w.id IS NOT NULL"
+        elif isinstance(word, Copy):
+            when = "w.id IS NOT NULL" if binding.names else first
+        else:
+            continue
+        if bound.source.column(word.column) is not None:
+            exact = words.exact(binding, word.column)
+            found.append((name, when, Filling("1", word.column, exact)))
+    return found
+
+
+def _links(bench: Bench) -> None:
+    bound = _bound(bench, "parent_children", "parent_child_views")
+    sweep = Sweep.over(bench, bound.source)
+    person = relations.person_of(
+        "NULL" if bound.source.column("patient_id") is None else "s.patient_id", "patients"
+    )
+    sweep.joins += [
+        "LEFT JOIN temp.verify_parent_link_to_view AS x ON x.old_id = +s.id",
+        "LEFT JOIN main.parent_child_views AS w ON w.id = x.new_id",
+        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = w.person_id AND f.parent_id = w.parent_id",
+    ]
+    words = Words(bench, bound, "w")
+    fillings: list[tuple[str, str, Filling]] = [
+        ("parent_child_views.id", "w.id IS NOT NULL", Filling("1", "id", "1"))
+    ]
+    speaks = "(w.id IS NOT NULL AND f.links = 1)"
+    for binding in bound.columns:
+        word, name = binding.word, f"parent_child_views.{binding.target.name}"
+        column = getattr(word, "column", None)
+        if column is None or bound.source.column(column) is None:
+            continue
+        if isinstance(word, Decided) and word.rule == "person":
+            # A child's id in a patient column cannot be told from the person, so it is archived.
+            filled = words.person(binding, Person(column))
+            fillings.append((name, speaks, filled))
+        else:
+            fillings.append((name, speaks, Filling("1", column, words.exact(binding, column))))
+    _judge(bench, sweep, fillings, f"NOT {sweep.kept_out} AND w.id IS NOT NULL", "0")
+    _links_kept_out(bench, bound, sweep, person)
+
+
+def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str) -> None:
+    """Links without a person or a parent are archived whole and logged, all others have a view."""
+    parent = bench.column("parent_children", "parent_id")
+    broken_parent = relations.referenced(bench, "parents", parent)
+    patient = bench.column("parent_children", "patient_id")
+    sums = {
+        "rows": "count(*)",
+        "loaded": "coalesce(sum(w.id IS NOT NULL), 0)",
+        "kept out": f"coalesce(sum({sweep.kept_out}), 0)",
+        "without cause": f"coalesce(sum({sweep.kept_out} AND ({person}) IS NOT NULL "
+        f"AND {broken_parent} IS NOT NULL), 0)",
+        "in the target": f"coalesce(sum({sweep.kept_out} AND x.new_id IS NOT NULL), 0)",
+        "not logged": f"coalesce(sum({sweep.kept_out} AND NOT EXISTS (SELECT 1 FROM "
+        f"temp.verify_log AS l WHERE l.source_table = {cells.literal(bound.name)} "
+        "AND l.source_id = +s.id AND l.kind = 'orphaned_record' AND l.field IS "
+        f"CASE WHEN ({person}) IS NULL THEN 'patient_id' ELSE 'parent_id' END AND l.related_id IS "
+        f"CASE WHEN ({person}) IS NULL THEN {cells.text(patient)} ELSE {cells.text(parent)} END)), 0)",
+    }
+    row = bench.rows(f"SELECT {', '.join(sums.values())} {sweep.origin}")[0]
+    found = dict(zip(sums, map(int, row), strict=True))
+    rows = bench.value(f"SELECT count(*) FROM source.{quote(bound.name)}")
+    out = found["kept out"]
+    bench.compare("rows_accounted", bound.name, rows, found["loaded"] + out)
+    if out and sweep.archive is not None:
+        bench.judge(
+            "rows_justified", bound.name, out, [("without cause", found["without cause"])]
+        )
+        bench.judge(
+            "rows_not_revived", bound.name, out, [("in the target", found["in the target"])]
+        )
+        bench.judge("rows_logged", bound.name, out, [("not logged", found["not logged"])])
+        reason = f"a.{quote(sweep.archive.reason)}"
+        check_whole(bench, bound.source, sweep.archive, f"WHERE {reason} <> 'not_carried'")
+
+
+def _collect(
+    bench: Bench, arms: list[tuple[BoundMapping, str, str]]
+) -> list[tuple[str, str, Filling]]:
+    """``(label, present, filling)`` of the columns of several target rows."""
+    found = []
+    for bound, alias, present in arms:
+        assert bound.target is not None
+        words = Words(bench, bound, alias)
+        bindings = {binding.target.name: binding for binding in bound.columns}
+        for column in bound.target.columns:
+            binding = bindings.get(column.name)
+            label = f"{bound.target.name}.{column.name}"
+            if binding is None:
+                found.append((label, present, words.unfilled(column)))
+            elif not isinstance(binding.word, Decided):
+                filled = words.filling(binding)
+                if filled is not None:
+                    found.append((label, present, filled))
+            elif bound.target.name == "persons":
+                person = person_filling(words, bound, binding)
+                if person is not None:
+                    found.append((label, present, person))
+            elif binding.word.rule == "person":
+                ok = cells.same(words.here(binding), "r.person_id")
+                found.append((label, present, Filling(ok)))
+    return found
+
+
+def _judge(
+    bench: Bench,
+    sweep: Sweep,
+    fillings: list[tuple[str, str, Filling]],
+    asked: str,
+    whole: str,
+) -> None:
+    """Run the sweep; ``whole`` are rows of which nothing counts as carried."""
+    held: dict[str, list[str]] = {}
+    for label, present, filled in fillings:
+        if filled.ok != "1":
+            sweep.verdicts.append(Verdict(label, present, filled.ok))
+        if filled.column is not None and filled.exact is not None:
+            held.setdefault(filled.column, []).append(f"({present} AND {filled.exact})")
+    never = set()
+    for column in sweep.source.column_names:
+        exact = held.get(column)
+        if exact is None:
+            never.add(column)
+        archived = sweep.archived(column, always=exact is None)
+        carried = None if exact is None else f"(NOT ({whole}) AND ({' OR '.join(exact)}))"
+        sweep.verdicts.append(Verdict(f"< {column}", asked, None, archived, carried))
+    if sweep.archive is not None:
+        check_lists(bench, sweep.source, sweep.archive, frozenset(never) - set(sweep.archive.key))
+    sweep.counts = {"rows": f"coalesce(sum({asked}), 0)"}
+    counts, found = sweep.run()
+    report_cells(bench, sweep.source.name, counts["rows"], sweep.verdicts, found)
