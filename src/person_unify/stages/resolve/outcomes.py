@@ -78,7 +78,7 @@ def of_children(
     alone = pl.col(PATIENT).is_null()
     persons = _persons(reader, settled.bindings("children", "persons"), alone)
     frame = frame.join(
-        settled.views.select(*PAIR, VIEW, ADDED, "@created_first", "@linked"),
+        settled.views.select(*PAIR, VIEW, ADDED, "@created_first", "@supplier", "@linked"),
         on=PAIR,
         how="left",
         maintain_order="left",
@@ -87,6 +87,7 @@ def of_children(
     reader.counted.setdefault(("created_at", "required_default"), []).append(
         unstated & pl.col("@linked").is_null()
     )
+    reader.carry("linked_patient_id", "TEXT", where=~alone)
     own = _view_cells(reader, settled.bindings("children", "parent_child_views"))
     rows = {"persons": _select(frame.filter(alone), persons)}
     paired = frame.filter(pl.col(PARENT).is_not_null())
@@ -111,11 +112,16 @@ def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.E
             )
         elif isinstance(word, Decided) and word.column is not None:
             reader.value(word.column, binding.type, where=has_view)
-            if word.rule in ("joined_text", "updated_at"):
-                single = has_view & (pl.col("@rows") == 1)
-                reader.carry(word.column, binding.type, where=single)
-            if word.rule == "updated_at":
-                reader.count_missing(word.column, binding.type, single)
+            single = has_view & (pl.col("@rows") == 1)
+            if word.rule == "joined_text":
+                reader.carry(word.column, "TEXT", where=single)
+            elif word.rule == "updated_at":
+                missing = reader.peek(word.column, "DATETIME").value.is_null()
+                reader.carry(word.column, "DATETIME", where=single, lost=missing)
+                reader.count_missing(word.column, "DATETIME", single)
+            else:
+                supplies = has_view & pl.col(ADDED).is_null() & (pl.col(ID) == pl.col("@supplier"))
+                reader.carry(word.column, "DATETIME", where=supplies.fill_null(value=False))
     return own
 
 
@@ -134,8 +140,8 @@ def of_links(links: ParentLinks, reader: Reader, settled: Settled) -> tuple[Outc
         maintain_order="left",
     )
     speaks = pl.col(SPEAKS)
-    reader.carry("patient_id", "TEXT", lost=pl.col(OF_CHILD))
-    reader.carry("parent_id", "TEXT")
+    reader.carry("patient_id", "TEXT", lost=pl.col(OF_CHILD), where=speaks)
+    reader.carry("parent_id", "TEXT", where=speaks)
     relation, added = pl.col("@view_relation"), pl.col("@view_added")
     reader.carry("relationship_type", "TEXT", result=relation, where=speaks)
     reader.carry("added_at", "DATETIME", result=added, where=speaks)

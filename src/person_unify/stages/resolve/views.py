@@ -140,6 +140,7 @@ def _of_children(children: pl.DataFrame, reader: Reader) -> pl.DataFrame:
             pl.col(CREATED).first().alias("@child_created"),
             pl.col(ID).first().alias("@child"),
             pl.col(CREATED).drop_nulls().first().alias("@created_first"),
+            pl.col(ID).filter(pl.col(CREATED).is_not_null()).first().alias("@supplier"),
             pl.col("@updated").max().alias("@updated_last"),
         )
     )
