@@ -85,22 +85,26 @@ class Reader:
         *,
         result: pl.Expr | None = None,
         lost: Mask = None,
+        also: Mask = None,
         where: Mask = None,
     ) -> pl.Expr:
         """The cell's value for a target cell that holds it, or ``result``, which holds it where equal.
 
         ``lost``: rows where the target cell does not hold it although it could be read.
+        ``also``: rows where it is to be archived although the target cell holds it.
         ``where``: rows that are read at all; elsewhere the cell is lost.
         """
         read = self._cells(column, type_, where)
-        masks = [mask for mask in (read.unreadable, read.altered, lost) if mask is not None]
+        gone = [] if lost is None else [lost]
         if where is not None:
-            masks.append(~where)
+            gone.append(~where)
         if result is not None:
-            masks.append(read.value.ne_missing(result))
-        self.lost.setdefault(column, []).append(reduce(or_, masks) if masks else None)
+            gone.append(read.value.ne_missing(result))
+        masks = [mask for mask in (read.unreadable, read.altered, also) if mask is not None]
+        self.lost.setdefault(column, []).append(reduce(or_, gone + masks) if gone + masks else None)
+        held = ~reduce(or_, gone) if gone else None
         for rule, recast in read.recast:
-            self.counted.setdefault((column, rule), []).append(_both(recast, where))
+            self.counted.setdefault((column, rule), []).append(_both(recast, held))
         return read.value if result is None else result
 
     def required(

@@ -27,6 +27,7 @@ def materialise(result: ReferenceResult, target: Path, ledger: Path, run_ms: int
         return " and ".join(value.ids) if isinstance(value, Mention) else value
 
     connection = sqlite3.connect(target)
+    connection.execute("PRAGMA synchronous = OFF")
     for statement in create_statements(UNIFIED):
         connection.execute(statement)
     for name, rows in result.tables.items():

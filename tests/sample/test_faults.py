@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 import pytest
 
-from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
 
 LINKED = "children c JOIN patients p ON p.id = c.linked_patient_id"
@@ -219,14 +217,13 @@ def test_most_rows_of_a_broken_sample_can_still_be_loaded(broken: sqlite3.Connec
     assert linked > children / 2
 
 
-def test_more_faults_break_more(tmp_path: Path) -> None:
-    missing = []
-    for faults in (0.1, 0.9):
-        path = tmp_path / f"{faults}.db"
-        write_sample(path, SampleOptions(persons=1000, faults=faults))
-        connection = sqlite3.connect(path)
-        found = f"SELECT count(*) FROM {STRUCTURE['missing link']}"
-        missing.append(connection.execute(found).fetchone()[0])
-        connection.close()
+@pytest.mark.parametrize("name", ["missing link", "other name", "deleted patient"])
+def test_more_faults_break_more(
+    worn: sqlite3.Connection, broken: sqlite3.Connection, name: str
+) -> None:
+    few, many = (
+        connection.execute(f"SELECT count(*) FROM {STRUCTURE[name]}").fetchone()[0]
+        for connection in (worn, broken)
+    )
 
-    assert missing[1] > 3 * missing[0] > 0
+    assert many > 3 * few > 0

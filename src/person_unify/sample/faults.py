@@ -27,8 +27,8 @@ class Fault:
 
     The statements see the picked rows as ``temp._picked``: ``row`` is the rowid, ``n`` a running
     number for variety, ``other`` the rowid of a companion out of ``other`` (a table, perhaps with a
-    WHERE).  At most ``most`` rows are picked.  Joins say ``+p.row``, which no index can serve, so that
-    SQLite goes through the few picked rows and not through the table.
+    WHERE).  At most ``most`` rows are picked.  Joins say ``+p.row``, which no index can serve, so
+    that SQLite goes through the few picked rows and not through the table.
     """
 
     name: str

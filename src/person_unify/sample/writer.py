@@ -77,7 +77,6 @@ _PRAGMAS = (
     "PRAGMA synchronous = off",
     "PRAGMA locking_mode = exclusive",
     "PRAGMA cache_size = -262144",
-    "PRAGMA threads = 2",
 )
 
 

@@ -140,7 +140,7 @@ def of_links(links: ParentLinks, reader: Reader, settled: Settled) -> tuple[Outc
         maintain_order="left",
     )
     speaks = pl.col(SPEAKS)
-    reader.carry("patient_id", "TEXT", lost=pl.col(OF_CHILD), where=speaks)
+    reader.carry("patient_id", "TEXT", also=pl.col(OF_CHILD), where=speaks)
     reader.carry("parent_id", "TEXT", where=speaks)
     relation, added = pl.col("@view_relation"), pl.col("@view_added")
     reader.carry("relationship_type", "TEXT", result=relation, where=speaks)

@@ -96,9 +96,9 @@ class Compiler:
         name = binding.target.name
         key, found = pl.col(self.resolved.key[name]), pl.col(self.resolved.found[name])
         lost = key.is_not_null() & found.is_null()
-        if word.first == "patients":
-            lost = lost | pl.col(f"{self.resolved.found[name]}:child").fill_null(value=False)
-        self.reader.carry(word.column, "TEXT", lost=lost)
+        of_child = pl.col(f"{self.resolved.found[name]}:child").fill_null(value=False)
+        also = of_child if word.first == "patients" else None
+        self.reader.carry(word.column, "TEXT", lost=lost, also=also)
         return found
 
     def _computed(self, binding: Binding, word: Computed) -> pl.Expr:

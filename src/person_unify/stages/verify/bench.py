@@ -98,7 +98,7 @@ class Bench:
         """Turn a failing statement into a check that ended in ``error``."""
         try:
             yield
-        except DatabaseError as error:
+        except (DatabaseError, LookupError) as error:
             self.checks.append(Check(name, table, None, None, "error", str(error)))
 
     def compare(

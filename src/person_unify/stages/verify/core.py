@@ -74,7 +74,10 @@ def _children(bench: Bench) -> None:
 def _child_in_view(bench: Bench, bound: BoundMapping) -> list[tuple[str, str, Filling]]:
     """Cells of a child that the view of its pair holds; what they must be is asked pair by pair."""
     words = Words(bench, bound, "w")
-    alone, first = "(w.id IS NOT NULL AND f.children = 1)", "(w.id IS NOT NULL AND f.child_id = +s.id)"
+    alone, first = (
+        "(w.id IS NOT NULL AND f.children = 1)",
+        "(w.id IS NOT NULL AND f.child_id = +s.id)",
+    )
     found = []
     for binding in bound.columns:
         word, name = binding.word, f"parent_child_views.{binding.target.name}"
@@ -145,9 +148,7 @@ def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str
     out = found["kept out"]
     bench.compare("rows_accounted", bound.name, rows, found["loaded"] + out)
     if out and sweep.archive is not None:
-        bench.judge(
-            "rows_justified", bound.name, out, [("without cause", found["without cause"])]
-        )
+        bench.judge("rows_justified", bound.name, out, [("without cause", found["without cause"])])
         bench.judge(
             "rows_not_revived", bound.name, out, [("in the target", found["in the target"])]
         )

@@ -193,4 +193,3 @@ def target_key(bound: BoundMapping, bench: Bench, alias: str = "s") -> str | Non
         value = relations.new_id(bench, bound, f"+{alias}.{quote(source)}")
         pairs.append(f"t.{quote(column)} = {value}")
     return " AND ".join(pairs)
-

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from person_unify.schema import quote
-from person_unify.spec import Computed
+from person_unify.mappings.bind import BoundMapping
+from person_unify.schema import OLD, quote
+from person_unify.spec import Computed, Copy
 from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import MAPS, Bench
 
@@ -52,6 +53,13 @@ def prepare(bench: Bench) -> None:
     _offsets(bench)
 
 
+_CLAIM = (
+    "(kind IN ('unreadable_value', 'duplicate_key') OR (related_id IS NULL "
+    "AND kind IN ('orphaned_record', 'orphaned_consent_grant')))"
+)
+"""Log rows of source rows that may hold a cell that cannot be read."""
+
+
 def _log(bench: Bench) -> None:
     bench.temp(
         "verify_log",
@@ -71,21 +79,17 @@ def _invalid(bench: Bench) -> None:
         "verify_claims",
         "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)",
     )
-    for table, field in bench.rows(
-        "SELECT DISTINCT coalesce(source_table, ''), coalesce(field, '') FROM temp.verify_log "
-        "WHERE kind = 'unreadable_value' ORDER BY 1, 2"
-    ):
-        bound = next((b for b in bench.plan.bound if b.name == table), None)
-        if bound is None or bound.source.column(field) is None:
+    for bound, field in _claims(bench):
+        keys = bound.source.primary_key or OLD.get(bound.mapping.source, bound.source).primary_key
+        if not keys:
             continue
-        keys = bound.source.primary_key or ("id",)
         cell = f"s.{quote(field)}"
         bench.database.execute(
-            "INSERT OR IGNORE INTO temp.verify_claims (cell) "
-            f"SELECT CAST({cell} AS BLOB) FROM source.{quote(table)} AS s "
+            "INSERT OR IGNORE INTO temp.verify_claims (cell) SELECT CAST("
+            f"{cell} AS BLOB) FROM source.{quote(bound.name)} AS s "
             f"WHERE typeof({cell}) IN ('text', 'blob') AND +s.{quote(keys[0])} IN "
-            "(SELECT source_id FROM temp.verify_log WHERE kind = 'unreadable_value' "
-            f"AND source_table = {cells.literal(table)} AND field = {cells.literal(field)})"
+            f"(SELECT source_id FROM temp.verify_log WHERE {_CLAIM} "
+            f"AND source_table = {cells.literal(bound.name)})"
         )
     valid = [
         str(n)
@@ -99,6 +103,26 @@ def _invalid(bench: Bench) -> None:
         f"WHERE n NOT IN ({', '.join(valid)})",
     )
     bench.drop("verify_claims")
+
+
+def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, str]]:
+    """Columns with cells that the log says are unreadable, or that a repeated key may stand in."""
+    logged: dict[str, set[str]] = {}
+    for table, field in bench.rows(
+        "SELECT DISTINCT coalesce(source_table, ''), coalesce(field, '') FROM temp.verify_log "
+        f"WHERE {_CLAIM}"
+    ):
+        logged.setdefault(str(table), set()).add(str(field))
+    for bound in bench.plan.bound:
+        fields = set(logged.pop(bound.name, ()))
+        if bound.target is not None and fields:
+            keys = {column for unique in bound.target.uniques for column in unique}
+            fields |= {
+                binding.word.column
+                for binding in bound.columns
+                if binding.target.name in keys and isinstance(binding.word, Copy)
+            }
+        yield from ((bound, field) for field in sorted(fields) if bound.source.column(field))
 
 
 def _is_utf8(raw: bytes) -> bool:

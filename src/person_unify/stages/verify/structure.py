@@ -25,11 +25,18 @@ def check_structure(bench: Bench) -> None:
         detail = "" if sound else f"{count} problems"
         actual = "ok" if sound else f"{count} problems"
         bench.checks.append(
-            Check("integrity", None, "ok", actual, "passed" if outcome == "passed" else "failed", detail)
+            Check(
+                "integrity",
+                None,
+                "ok",
+                actual,
+                "passed" if outcome == "passed" else "failed",
+                detail,
+            )
         )
     with bench.guarded("foreign_keys"):
         broken = bench.rows(
-            'SELECT "table", count(*) FROM pragma_foreign_key_check WHERE schema = \'main\' '
+            "SELECT \"table\", count(*) FROM pragma_foreign_key_check WHERE schema = 'main' "
             "GROUP BY 1 ORDER BY 1"
         )
         keys = sum(len(table.foreign_keys) for table in bench.target.values())

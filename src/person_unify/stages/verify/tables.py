@@ -245,9 +245,7 @@ def _merges(bench: Bench, bound: BoundMapping) -> str:
         f"(({theirs}) IS NULL, coalesce({theirs}, 0), k.patient_id) < "
         f"(({mine}) IS NULL, coalesce({mine}, 0), s.patient_id)"
     )
-    ids = " AND ".join(
-        f"{{0}}.{name} = +{{1}}.{name}" for name in ("patient_id", "tag")
-    )
+    ids = " AND ".join(f"{{0}}.{name} = +{{1}}.{name}" for name in ("patient_id", "tag"))
     return (
         f"EXISTS (SELECT 1 FROM temp.verify_log AS l JOIN source.{quote(bound.name)} AS k "
         "ON k.patient_id = l.related_id AND k.tag = +s.tag "

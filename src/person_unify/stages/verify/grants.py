@@ -1,0 +1,157 @@
+"""Access grants: none wider than its consent, and those that a link implies (contract section 5)."""
+
+from __future__ import annotations
+
+from person_unify.stages.verify import cells, relations
+from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.words import Words, closed
+
+PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
+
+
+def prepare_implied(bench: Bench) -> None:
+    """``verify_implied``: per (person, parent) of linked children, whether a grant is owed.
+
+    state: ``owed``, or ``spoken for`` by a consent row of any status, or ``impossible``.
+    """
+    bench.temp(
+        "verify_consents",
+        "CREATE TEMP TABLE verify_consents (person_id TEXT, parent_id TEXT, "
+        "PRIMARY KEY (person_id, parent_id)) WITHOUT ROWID",
+    )
+    consents = bench.source("consent_grants")
+    if consents is not None:
+        person = relations.person_of(bench.column("consent_grants", "patient_id"), "patients")
+        parent = cells.text(bench.column("consent_grants", "parent_id"))
+        bench.database.execute(
+            "INSERT OR IGNORE INTO temp.verify_consents SELECT person_id, parent_id FROM "
+            f"(SELECT {person} AS person_id, {parent} AS parent_id FROM {consents} AS s) "
+            "WHERE person_id IS NOT NULL AND parent_id IS NOT NULL"
+        )
+    deleted = bench.column("patients", "deleted_at")
+    patients = bench.source("patients") or "(SELECT NULL AS id)"
+    bench.temp(
+        "verify_implied",
+        "CREATE TEMP TABLE verify_implied (person_id TEXT, parent_id TEXT, child_id TEXT, "
+        "patient_id TEXT, clinician_id TEXT, state TEXT, PRIMARY KEY (person_id, parent_id)) "
+        "WITHOUT ROWID",
+        "INSERT INTO temp.verify_implied SELECT f.person_id, f.parent_id, f.child_id, p.patient_id, "
+        "r.clinician_id, CASE WHEN EXISTS (SELECT 1 FROM temp.verify_consents AS c "
+        "WHERE c.person_id = f.person_id AND c.parent_id = f.parent_id) THEN 'spoken for' "
+        "WHEN NOT EXISTS (SELECT 1 FROM main.users AS u WHERE u.id = r.clinician_id) "
+        f"OR {deleted} IS NOT NULL THEN 'impossible' ELSE 'owed' END "
+        "FROM temp.verify_pairs AS f JOIN temp.verify_people AS p ON p.person_id = f.person_id "
+        "JOIN temp.verify_patients AS r ON r.old_id = p.patient_id "
+        f"JOIN {patients} AS s ON s.id = r.old_id WHERE f.children > 0",
+    )
+
+
+def check_grants(bench: Bench) -> None:
+    """Counts, the direction of every change, and the contents of implied grants."""
+    bench.progress("access_grants")
+    with bench.guarded("grants_count", "access_grants"):
+        loaded = bench.value(
+            "SELECT count(*) FROM temp.verify_consent_to_grant AS m WHERE EXISTS "
+            "(SELECT 1 FROM main.access_grants AS g WHERE g.id = m.new_id)"
+        )
+        owed = bench.value("SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'")
+        owed = 0 if bench.options.implied_grants == "none" else owed
+        grants = bench.value("SELECT count(*) FROM main.access_grants")
+        detail = f"consents {loaded} + implied {owed}"
+        bench.compare("grants_count", "access_grants", loaded + owed, grants, detail)
+    with bench.guarded("grants_not_wider", "access_grants"):
+        _check_not_wider(bench)
+    with bench.guarded("implied_grants", "access_grants"):
+        _check_implied(bench)
+
+
+def _check_not_wider(bench: Bench) -> None:
+    """Status, person and parent of every consent's grant, and that no closed one is open."""
+    bound = bench.mapping("consent_grants")
+    if bound is None:
+        bench.skip("grants_not_wider", "access_grants", "the source has no consents")
+        return
+    words = Words(bench, bound)
+    status = cells.text(words.cell("status"))
+    person = relations.person_of(words.cell("patient_id"), "patients")
+    parent = relations.key_text(words.cell("parent_id"))
+    sums = {
+        "open although the consent is not": f"g.status IN ('active', 'pending') "
+        f"AND ({status}) IS NOT g.status",
+        "open although the consent is unreadable": f"{closed(words)} AND (g.status <> 'revoked' "
+        "OR g.token IS NOT NULL OR g.token_expires_at IS NOT NULL)",
+        "of another person": f"g.person_id IS NOT ({person})",
+        "of another parent": f"g.grantor_type IS NOT 'parent' OR g.grantor_id IS NOT {parent}",
+    }
+    listed = ", ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in sums.values())
+    row = bench.rows(
+        f"SELECT count(*), {listed} FROM {bench.source('consent_grants')} AS s "
+        "JOIN temp.verify_consent_to_grant AS m ON m.old_id = +s.id "
+        "JOIN main.access_grants AS g ON g.id = m.new_id"
+    )[0]
+    failures = [(name, int(n)) for name, n in zip(sums, row[1:], strict=True)]
+    bench.judge("grants_not_wider", "access_grants", int(row[0]), failures)
+
+
+def _check_implied(bench: Bench) -> None:
+    """Grants that no consent speaks for are exactly those that are owed."""
+    mode, now = bench.options.implied_grants, bench.options.run_time_ms
+    active = mode == "active"
+    email = (
+        "(SELECT u.email FROM main.parents AS p JOIN main.users AS u ON u.id = p.user_id "
+        "WHERE p.id = i.parent_id)"
+    )
+    expected = {
+        "grantor_type": "'parent'",
+        "grantee_type": "'clinician'",
+        "grantee_id": "i.clinician_id",
+        "permissions": cells.literal(PERMISSIONS),
+        "access_level": "'view'",
+        "token": "NULL",
+        "token_expires_at": "NULL",
+        "status": cells.literal("active" if active else "pending"),
+        "granted_at": str(now),
+        "activated_at": str(now) if active else "NULL",
+        "expires_at": "NULL",
+        "revoked_at": "NULL",
+        "granted_by_name": f"coalesce({email}, '')",
+        "granted_by_email": f"coalesce({email}, '')",
+        "grantee_email": "NULL",
+        "audit_log": "'[]'",
+    }
+    wrong = {
+        name: f"NOT {cells.same(f'g.{name}', f'({value})')}" for name, value in expected.items()
+    }
+    wrong["notes"] = "instr(g.notes, i.child_id) = 0 OR instr(g.notes, i.patient_id) = 0"
+    own = (
+        "main.access_grants AS g WHERE NOT EXISTS (SELECT 1 FROM ledger.consent_to_grant AS m "
+        "WHERE m.new_id = g.id)"
+    )
+    bench.temp(
+        "verify_granted",
+        "CREATE TEMP TABLE verify_granted (new_id TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_granted SELECT new_id FROM ledger.consent_to_grant "
+        "WHERE new_id IS NOT NULL",
+    )
+    own = own.replace("ledger.consent_to_grant", "temp.verify_granted")
+    listed = ", ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in wrong.values())
+    row = bench.rows(
+        f"SELECT count(*), coalesce(sum(CASE WHEN i.state IS 'owed' THEN 0 ELSE 1 END), 0), {listed} "
+        f"FROM (SELECT * FROM {own}) AS g LEFT JOIN temp.verify_implied AS i "
+        "ON i.person_id = g.person_id AND i.parent_id = g.grantor_id"
+    )[0]
+    made, not_owed = int(row[0]), int(row[1])
+    owed = bench.value("SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'")
+    missing = bench.value(
+        "SELECT count(*) FROM temp.verify_implied AS i WHERE i.state = 'owed' AND NOT EXISTS "
+        "(SELECT 1 FROM main.access_grants AS g WHERE g.person_id = i.person_id "
+        "AND g.grantor_id = i.parent_id)"
+    )
+    if mode == "none":
+        bench.judge(
+            "implied_grants", "access_grants", made, [("made although none was asked", made)]
+        )
+        return
+    failures = [("not owed", not_owed), ("missing", missing)]
+    failures += [(name, int(n)) for name, n in zip(wrong, row[2:], strict=True)]
+    bench.judge("implied_grants", "access_grants", max(made, owed), failures)
