@@ -16,7 +16,7 @@ NOT_CARRIED = "not_carried"
 class Archive:
     """How to join row ``a`` of an archive to row ``s`` of its source table.
 
-    ``key`` maps archive columns to expressions over ``s``; ``stored`` are the archived columns.
+    ``key`` maps archive columns to the source's; ``stored`` are the archived columns.
     """
 
     table: str
@@ -28,8 +28,15 @@ class Archive:
 
     @property
     def join(self) -> str:
-        """The condition that holds for a source row and its archive row."""
-        pairs = [f"a.{quote(column)} IS {value}" for column, value in self.key.items()]
+        """The condition that finds the archive row of a source row."""
+        # A unary plus takes the affinity, and with it the index, from one side.
+        pairs = [f"a.{quote(column)} IS +s.{name}" for column, name in self.key.items()]
+        return " AND ".join(pairs)
+
+    @property
+    def back(self) -> str:
+        """The condition that finds the source row of an archive row."""
+        pairs = [f"s.{name} IS +a.{quote(column)}" for column, name in self.key.items()]
         return " AND ".join(pairs)
 
     def holds(self, column: str) -> str:
@@ -59,10 +66,10 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
     keys = source.primary_key
     rowid = rowid_of(bench, source)
     if not keys and rowid is not None:
-        key = {rowid_name: f"s.{rowid}"}
+        key = {rowid_name: rowid}
     else:
         # Without a key and a rowid that SQL can reach, a row is known by all that it holds.
-        key = {column: f"+s.{quote(column)}" for column in keys or source.column_names}
+        key = {column: quote(column) for column in keys or source.column_names}
     archived, reason = (_meta(name, sources, present) for name in ("_archived", "_reason"))
     own = {archived, reason} | (set() if keys else {rowid_name})
     stored = frozenset(set(present) - own)
@@ -128,7 +135,7 @@ def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset
         failures["unknown columns"] += count if names - set(source.column_names) else 0
     strangers = bench.value(
         f"SELECT count(*) FROM {archive.table} AS a WHERE NOT EXISTS "
-        f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.join})"
+        f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.back})"
     )
     listed = ", ".join(f"a.{quote(column)}" for column in archive.identity)
     repeated = total - bench.value(

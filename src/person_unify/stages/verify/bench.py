@@ -44,7 +44,9 @@ class Bench:
     unordered: set[str] = field(default_factory=set)
 
     def look(self) -> None:
-        """Look at the schemas of target and ledger."""
+        """Look at the schemas of target and ledger, and take memory for their pages."""
+        for catalog in ("main", "source", "ledger"):
+            self.database.execute(f"PRAGMA {catalog}.cache_size = -65536")
         self.target = inspect(self.database)
         self.ledger = inspect(self.database, "ledger")
         self.unordered = {

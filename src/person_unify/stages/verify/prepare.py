@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,8 +13,9 @@ from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import MAPS, Bench
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
-_FIRST_RULES = datetime(1800, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
+_LAST_DAY = 3_652_055
+"""Two days before the end of year 9999, counted from 0001-01-01."""
 
 
 def prepare(bench: Bench) -> None:
@@ -168,31 +169,34 @@ def _offsets(bench: Bench) -> None:
         for binding in bound.columns
     ):
         return
-    latest = bench.value(
-        "SELECT max(session_date) FROM main.consultation_sessions "
-        f"WHERE typeof(session_date) = 'integer' AND session_date <= {cells.LAST_INSTANT}"
+    in_years = (
+        "typeof(session_date) = 'integer' AND session_date BETWEEN "
+        f"{cells.FIRST_INSTANT} AND {cells.LAST_INSTANT}"
     )
-    pairs = ", ".join(
-        f"({start}, {seconds})" for start, seconds in offsets(bench.options.timezone, latest)
+    # Division in SQLite cuts towards zero, so days are counted from the first instant.
+    days = bench.rows(
+        f"SELECT DISTINCT (session_date - {cells.FIRST_INSTANT}) / {DAY_MS} "
+        f"FROM main.consultation_sessions WHERE {in_years} ORDER BY 1"
     )
-    bench.database.execute(f"INSERT INTO temp.verify_offsets VALUES {pairs}")
+    found = offsets(bench.options.timezone, (int(day) for (day,) in days))
+    pairs = ", ".join(f"({start}, {seconds})" for start, seconds in found)
+    if pairs:
+        bench.database.execute(f"INSERT INTO temp.verify_offsets VALUES {pairs}")
 
 
-def offsets(timezone: str, latest_ms: int) -> Iterator[tuple[int, int]]:
-    """``(start in ms, seconds off UTC)`` of a zone up to an instant, found by asking day by day."""
+def offsets(timezone: str, days: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """``(start in ms, seconds off UTC)`` on the given days since 0001-01-01, ascending."""
     zone = ZoneInfo(timezone)
-    known = _offset(zone, _FIRST)
-    yield cells.FIRST_INSTANT, known
-    end = min(_LAST, max(_FIRST_RULES, EPOCH + timedelta(milliseconds=latest_ms)) + timedelta(2))
-    moment = _FIRST_RULES
-    while moment < end:
-        following = min(moment + timedelta(days=1), end)
-        found = _offset(zone, following)
-        if found != known:
-            changed = _change(zone, moment, following)
-            yield (changed - EPOCH) // timedelta(milliseconds=1), found
-            known = found
-        moment = following
+    for day in days:
+        # Python's calendar ends where the contract's does; no zone changes its clocks that near.
+        start = EPOCH + timedelta(milliseconds=cells.FIRST_INSTANT, days=min(max(day, 1), _LAST_DAY))
+        end = start + timedelta(days=1)
+        before, after = _offset(zone, start), _offset(zone, end)
+        yield cells.FIRST_INSTANT + day * DAY_MS, before
+        if before != after:
+            changed = _change(zone, start, end)
+            if changed < end:
+                yield (changed - EPOCH) // timedelta(milliseconds=1), after
 
 
 def _offset(zone: ZoneInfo, moment: datetime) -> int:

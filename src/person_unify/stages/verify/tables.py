@@ -140,7 +140,7 @@ def _check_kept_out(bench: Bench, bound: BoundMapping, archive: Archive) -> None
         f"WHEN {cells.literal(MERGED)} THEN NOT ({orphaned}) AND {_merges(bench, bound)} ELSE 0 END"
     )
     origin = (
-        f"FROM {archive.table} AS a JOIN source.{quote(bound.name)} AS s ON {archive.join} "
+        f"FROM {archive.table} AS a JOIN source.{quote(bound.name)} AS s ON {archive.back} "
         f"WHERE {reason} <> 'not_carried'"
     )
     sums = {
@@ -175,7 +175,7 @@ def check_whole(bench: Bench, source: Table, archive: Archive, where: str) -> No
         )
         row = bench.rows(
             f"SELECT {listed} FROM {archive.table} AS a "
-            f"JOIN source.{quote(source.name)} AS s ON {archive.join} {where}"
+            f"JOIN source.{quote(source.name)} AS s ON {archive.back} {where}"
         )[0]
         failures += [(column, int(n)) for column, n in zip(group, row, strict=True)]
     bench.judge("archived_rows", source.name, total * max(1, len(columns)), failures)
