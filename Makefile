@@ -12,10 +12,10 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint format lock bench clean help
+.PHONY: setup demo test lint format docs lock bench bench-full clean help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 10
 
 setup: $(STAMP) ## create .venv exactly as requirements.lock says, without a compiler
 
@@ -48,6 +48,12 @@ format: setup ## format and fix in place
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
+docs: setup ## print docs/MAPPINGS.md and the README's console blocks anew
+	mkdir -p build
+	$(RUN) -m person_unify.mappings.document > build/mappings.md
+	mv build/mappings.md docs/MAPPINGS.md
+	$(RUN) -m tests.tour
+
 lock: ## resolve requirements.lock anew, for every supported Python and platform
 	$(PYTHON) -m venv --clear build/lock-venv
 	build/lock-venv/bin/python -m pip install --quiet '$(UV)'
@@ -56,8 +62,13 @@ lock: ## resolve requirements.lock anew, for every supported Python and platform
 	    --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	    --custom-compile-command 'make lock' -o requirements.lock
 
-bench: setup ## time the migration at several sizes
-	$(RUN) bench/migrate.py
+bench: setup ## time the migration of 10,000 and 100,000 persons
+	$(RUN) bench/migrate.py 10000 100000
+	$(RUN) bench/table.py
+
+bench-full: setup ## the same, and 300,000 persons
+	$(RUN) bench/migrate.py 10000 100000 300000
+	$(RUN) bench/table.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

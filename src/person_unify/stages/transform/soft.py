@@ -81,7 +81,10 @@ def _holds_odd_word(numbered: pl.DataFrame, odd: pl.Series) -> pl.Series:
     """Ids with other characters are no single token: find them as they are, then look at what adjoins."""
     candidates = (
         numbered.with_columns(
-            pl.col("text").str.extract_many(odd.implode(), overlapping=True).list.unique().alias("id")
+            pl.col("text")
+            .str.extract_many(odd.implode(), overlapping=True)
+            .list.unique()
+            .alias("id")
         )
         .explode("id")
         .drop_nulls("id")

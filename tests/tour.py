@@ -1,0 +1,130 @@
+"""The console blocks of the README: run in a fresh directory, compared, or written anew.
+
+A block is marked by ``<!-- tour: … -->`` on the line above its fence.  The mark says what is shown:
+nothing but ``tour`` shows everything; otherwise the paragraphs whose first line starts with one of
+the named words (``Tables 9`` shows the first 9 lines of it), after the first one, which is always
+shown; ``…`` stands for what is left out.  ``python -m tests.tour`` rewrites all blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ELLIPSIS = "…"
+
+BLOCK = re.compile(r"<!-- tour:?(?P<shown>[^>]*?) -->\n```console\n(?P<body>.*?)```\n", re.DOTALL)
+
+VOLATILE = (
+    (re.compile(r"sha256 [0-9a-f]+"), "sha256 #"),
+    (re.compile(r"\.backup-\S+"), ".backup-#"),
+    (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
+    (
+        re.compile(
+            r"^ +(snapshot|extract|resolve|transform|load|verify|publish|sample|all) .*$", re.M
+        ),
+        r"  \1 #",
+    ),
+    (re.compile(r"^  phase .*$", re.M), "  phase #"),
+    (re.compile(r"^  -+$", re.M), "  --"),
+)
+"""What differs from run to run: hashes, times, sizes, and the widths of columns that hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The commands of one block with their expected output, as it stands in the README."""
+
+    shown: tuple[str, ...]
+    body: str
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return tuple(line[2:] for line in self.body.splitlines() if line.startswith("$ "))
+
+
+def blocks(text: str) -> list[Block]:
+    """Every marked block, in order."""
+    found = []
+    for match in BLOCK.finditer(text):
+        words = (word.strip() for word in match["shown"].split(";"))
+        found.append(Block(tuple(word for word in words if word), match["body"]))
+    return found
+
+
+def masked(text: str) -> str:
+    """The text without what differs from run to run."""
+    for pattern, replacement in VOLATILE:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def play(block: Block, directory: Path, last: int = 0) -> tuple[str, int]:
+    """What the block's commands print today, and the exit code of the last one."""
+    printed = []
+    for command in block.commands:
+        if command == "echo $?":
+            output = f"{last}\n"
+        else:
+            output, last = run(command, directory)
+        printed.append(f"$ {command}\n{shorten(output, block.shown)}")
+    return "".join(printed), last
+
+
+def run(command: str, directory: Path) -> tuple[str, int]:
+    """Stdout and, when the command fails, the line that says why; and the exit code."""
+    program, *arguments = shlex.split(command)
+    assert program == "person-unify", f"the tour only runs the tool itself: {command}"
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "person_unify", *arguments],
+        cwd=directory,
+        env={**inherited, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    why = [line for line in done.stderr.splitlines() if line.startswith("person-unify: ")]
+    return done.stdout + "".join(f"{line}\n" for line in why), done.returncode
+
+
+def shorten(output: str, shown: tuple[str, ...]) -> str:
+    """The paragraphs that are shown, with an ellipsis for each stretch that is not."""
+    if not shown:
+        return output
+    limits = {re.sub(r" \d+$", "", word): re.search(r" (\d+)$", word) for word in shown}
+    kept: list[str] = []
+    for position, paragraph in enumerate(output.rstrip("\n").split("\n\n")):
+        name = next((word for word in limits if paragraph.startswith(word)), None)
+        lines = paragraph.split("\n")
+        limit = limits[name] if name else None
+        if position and name is None:
+            lines = [ELLIPSIS]
+        elif limit and len(lines) > int(limit[1]):
+            lines = [*lines[: int(limit[1])], f"  {ELLIPSIS}"]
+        if lines != [ELLIPSIS] or kept[-1] != ELLIPSIS:
+            kept.append("\n".join(lines))
+    return "\n\n".join(kept) + "\n"
+
+
+def rewrite(path: Path = README) -> None:
+    """Play every block and put today's output in the place of what stands there."""
+    text = path.read_text(encoding="utf-8")
+    last = 0
+    with tempfile.TemporaryDirectory() as directory:
+        for block in blocks(text):
+            today, last = play(block, Path(directory), last)
+            text = text.replace(f"```console\n{block.body}```", f"```console\n{today}```", 1)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
