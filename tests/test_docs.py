@@ -88,7 +88,9 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
         r"\]\(([^)#:]+)(?:#[^)]*)?\)|(?:src|srcset)=\"([^\":]+)\"", path.read_text("utf-8")
     )
 
-    assert [link for pair in links for link in pair if link and not (path.parent / link).exists()] == []
+    assert [
+        link for pair in links for link in pair if link and not (path.parent / link).exists()
+    ] == []
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

@@ -24,7 +24,7 @@ import adbc_driver_sqlite.dbapi
 import connectorx
 import polars as pl
 
-from person_unify.errors import DatabaseError, SourceError
+from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
 from person_unify.schema import Column, ForeignKey, Table, quote
 
 HEADER = b"SQLite format 3\x00"
@@ -164,7 +164,7 @@ def read_frame(
         # connectorx panics (a BaseException of its own) on batches beyond 2 GiB of text.
         if type(error).__name__ != "PanicException":
             raise
-        raise DatabaseError(f"could not read {path.name}: batch too large") from error
+        raise BatchTooLarge(f"could not read {path.name}: one row holds over 2 GiB") from error
     frame.columns = list(columns)
     return frame
 

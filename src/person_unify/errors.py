@@ -8,6 +8,7 @@
     ├── VerificationFailed       exit 4   a check failed, nothing published
     ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
     └── DatabaseError            exit 1   SQLite, connectorx or ADBC said no
+        └── BatchTooLarge                 … more text in one read than Arrow can index
 
 An error stops the run and leaves every file as it was.  A *discrepancy* is something else: a row in
 the ledger, never an exception.  Messages name files, tables, columns, counts and ids, never a cell.
@@ -56,3 +57,7 @@ class StrictStop(MigrationError):
 
 class DatabaseError(MigrationError):
     """A database driver failed; the message is ours, because drivers quote cells in theirs."""
+
+
+class BatchTooLarge(DatabaseError):
+    """One read holds more text than a batch can index; the reader tries again with fewer rows."""

@@ -96,10 +96,14 @@ class Migrated:
 
 
 def migrated(
-    directory: Path, tables: Mapping[str, Sequence[Row]] = SMALL, **options: Any
+    directory: Path,
+    tables: Mapping[str, Sequence[Row]] = SMALL,
+    before: Sequence[str] = (),
+    **options: Any,
 ) -> Migrated:
-    """Write an old database into ``directory`` and migrate it there."""
+    """Write an old database into ``directory``, run some SQL on it, and migrate it there."""
     source, target = directory / "old.db", directory / "new.db"
     write(source, **tables)
+    change(source, *before)
     report = migrate(MigrateOptions(source, target, **options))
     return Migrated(source, target, directory / "new.ledger.db", report)

@@ -334,10 +334,18 @@ def test_implied_grants_as_the_operator_chooses(choice: str, tmp_path: Path) -> 
     assert ("no grant was made" in logged["message"]) == (choice == "none")
 
 
+SCHOOLS = (
+    "CREATE TABLE schools (id TEXT PRIMARY KEY, name TEXT, school_type TEXT, updated_at, mascot)",
+    f"INSERT INTO schools VALUES ('s1', 'Vidya', 'public', {NOON}, 'owl')",
+    "CREATE TABLE school_student_views (id TEXT PRIMARY KEY, child_id TEXT, school_id TEXT, "
+    "updated_at DATETIME)",
+    f"INSERT INTO school_student_views VALUES ('v1', 'c1', 's1', {NOON})",
+)
+
+
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory: pytest.TempPathFactory) -> Migrated:
     """Short names, unknown columns and tables, a table by convention."""
-    school = {"id": "s1", "name": "Vidya", "school_type": "public", "created_at": NOON}
     tables: dict[str, Sequence[Row]] = {
         **SMALL,
         "contacts": [{"id": "k1", "patient_id": "p1", "first_name": "Uma", "updated_at": NOON}],
@@ -345,14 +353,11 @@ def strange(tmp_path_factory: pytest.TempPathFactory) -> Migrated:
             {**SMALL["children"][0], "nickname": "Ashu", "middle_name": "ignored", "shoe": 7},
             {"id": "c2", "parent_id": "r1", "nickname": "Bo", "middle_name": "B", "shoe": None},
         ],
-        "schools": [{**school, "updated_at": NOON, "mascot": "owl"}],
-        "school_student_views": [
-            {"id": "v1", "child_id": "c1", "school_id": "s1", "updated_at": NOON}
-        ],
         "legacy": [{"a": 1, "b": b"\xff"}, {"a": "one", "b": 2.5}],
         "_prisma_migrations": [{"id": "m1", "migration_name": "init"}],
     }
-    return migrated(tmp_path_factory.mktemp("strange"), tables)
+    directory = tmp_path_factory.mktemp("strange")
+    return migrated(directory, tables, before=SCHOOLS)
 
 
 def test_short_table_name(strange: Migrated) -> None:
@@ -387,3 +392,21 @@ def test_school_is_migrated_by_convention(strange: Migrated) -> None:
     assert strange.archived("schools")[0]["mascot"] == "owl"
     (view,) = strange.of_person("school_student_views", "p1")
     assert (view["id"], view["school_id"]) == ("v1", "s1")
+
+
+def test_tables_without_a_declared_key_are_known_by_the_usual_one(tmp_path: Path) -> None:
+    keyless = [
+        statement
+        for table in ("users", "parents", "patients", "children", "journal_entries")
+        for statement in (
+            f"CREATE TABLE copied AS SELECT * FROM {table}",
+            f"DROP TABLE {table}",
+            f"ALTER TABLE copied RENAME TO {table}",
+        )
+    ]
+    tables = {**SMALL, "journal_entries": [{"id": "j1", "patient_id": "p1"}]}
+
+    done = migrated(tmp_path, tables, before=keyless)
+
+    assert done.person("c1") == done.person("p1")
+    assert [entry["id"] for entry in done.of_person("journal_entries", "p1")] == ["j1"]

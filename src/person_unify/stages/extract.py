@@ -14,10 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from person_unify.database import Database, inspect, read_frame
-from person_unify.errors import DatabaseError, SourceError
+from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
 from person_unify.frames import ROW, SourceFrame
 from person_unify.schema import Table, quote
-from person_unify.values import DTYPES, MIXED, Lane, decode_utf8
+from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane, decode_utf8
 
 _ROWS_PER_PARTITION = 50_000
 _EXPRESSIONS_PER_QUERY = 1_000
@@ -32,7 +32,7 @@ _MIXED_FIELDS = {
     "integer": ("0", "CASE WHEN typeof({c}) = 'integer' THEN {c} END"),
     "real": ("0.0", "CASE WHEN typeof({c}) = 'real' THEN {c} END"),
     "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ('text', 'blob') THEN CAST({c} AS BLOB) END"),
-    "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN CAST({c} AS TEXT) END"),
+    "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN printf('%!.15g', {c}) END"),
 }
 
 
@@ -67,15 +67,14 @@ class Extractor:
             c.name: _promised(c.type) for c in table.columns if c.name in wanted
         }
         try:
-            return SourceFrame(table, self._frame(table, lanes), lanes)
+            return SourceFrame(table, *self._frame(table, lanes))
         except DatabaseError:
             lanes = self._observed(table, lanes)
         try:
-            return SourceFrame(table, self._frame(table, lanes), lanes)
+            return SourceFrame(table, *self._frame(table, lanes))
         except DatabaseError:
             # SQL cannot see text that is not UTF-8: read every text column by its bytes.
-            lanes = {c: "mixed" if lane == "text" else lane for c, lane in lanes.items()}
-        return SourceFrame(table, self._frame(table, lanes), lanes)
+            return SourceFrame(table, *self._frame(table, lanes, by_bytes=True))
 
     def _observed(self, table: Table, lanes: dict[str, Lane]) -> dict[str, Lane]:
         single = {c: lane for c, lane in lanes.items() if lane != "mixed"}
@@ -95,15 +94,21 @@ class Extractor:
                 broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
         return broken
 
-    def _frame(self, table: Table, lanes: dict[str, Lane]) -> pl.DataFrame:
+    def _frame(
+        self, table: Table, lanes: dict[str, Lane], by_bytes: bool = False
+    ) -> tuple[pl.DataFrame, dict[str, Lane]]:
         # A mixed column takes five expressions, and SQLite allows 2,000 in one result.
         groups = list(_groups(list(lanes))) or [[]]
-        frames = [self._columns(table, {c: lanes[c] for c in group}) for group in groups]
-        return frames[0].hstack(
-            [series for frame in frames[1:] for series in frame.drop(ROW).get_columns()]
-        )
+        frames, found = [], dict(lanes)
+        for group in groups:
+            frame = self._columns(table, {c: lanes[c] for c in group}, by_bytes)
+            frame, seen = _shaped(frame, {c: lanes[c] for c in group})
+            frames.append(frame.sort(ROW))
+            found.update(seen)
+        others = [series for frame in frames[1:] for series in frame.drop(ROW).get_columns()]
+        return frames[0].hstack(others), found
 
-    def _columns(self, table: Table, lanes: dict[str, Lane]) -> pl.DataFrame:
+    def _columns(self, table: Table, lanes: dict[str, Lane], by_bytes: bool) -> pl.DataFrame:
         literals, expressions = ["0"], [self._position(table)]
         for column, lane in lanes.items():
             if lane == "mixed":
@@ -111,21 +116,32 @@ class Extractor:
                 expressions += [
                     expression.format(c=quote(column)) for _, expression in _MIXED_FIELDS.values()
                 ]
+            elif lane == "text" and by_bytes:
+                literals.append("x'00'")
+                expressions.append(f"CAST({quote(column)} AS BLOB)")
             else:
                 literals.append(_SENTINELS[lane])
                 expressions.append(quote(column))
-        frame = self._query(table, literals, expressions)
-        return _shaped(frame, lanes).sort(ROW)
+        return self._query(table, literals, expressions)
 
     def _query(self, table: Table, literals: list[str], expressions: list[str]) -> pl.DataFrame:
         aliases = [f"c{position}" for position in range(len(expressions))]
         listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
-        sentinel = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
-        queries = [
-            f"SELECT {', '.join(listed)} FROM {quote(table.name)}{where}"
-            for where in self._partitions(table)
-        ]
-        return read_frame(self.snapshot, f"SELECT {', '.join(sentinel)} LIMIT 0", queries, aliases)
+        typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
+        sentinel = f"SELECT {', '.join(typed)} LIMIT 0"
+        parts = os.cpu_count() or 1
+        while True:
+            ranges = self._partitions(table, parts)
+            queries = [
+                f"SELECT {', '.join(listed)} FROM {quote(table.name)}{where}" for where in ranges
+            ]
+            try:
+                return read_frame(self.snapshot, sentinel, queries, aliases)
+            except BatchTooLarge:
+                # Huge texts: read fewer rows at a time, down to single rows.
+                if len(ranges) < parts:
+                    raise
+                parts *= 8
 
     def _position(self, table: Table) -> str:
         rowid = self.rowid(table)
@@ -141,7 +157,8 @@ class Extractor:
         hidden = {column.lower() for column in table.column_names}
         return next((n for n in ("rowid", "_rowid_", "oid") if n not in hidden), None)
 
-    def _partitions(self, table: Table) -> list[str]:
+    def _partitions(self, table: Table, most: int) -> list[str]:
+        """WHERE clauses over ranges of the rowid; small tables are read in one go."""
         rowid = self.rowid(table)
         if rowid is None:
             return [""]
@@ -151,11 +168,13 @@ class Extractor:
             )[0]
         if first is None:
             return [""]
-        parts = max(1, min(os.cpu_count() or 1, (last - first) // _ROWS_PER_PARTITION))
-        step = (last - first) // parts + 1
+        span = last - first + 1
+        cores = os.cpu_count() or 1
+        parts = min(most, span) if most > cores else max(1, min(cores, span // _ROWS_PER_PARTITION))
+        step = -(-span // parts)
         return [
-            f" WHERE {rowid} BETWEEN {first + i * step} AND {min(first + (i + 1) * step - 1, last)}"
-            for i in range(parts)
+            f" WHERE {rowid} BETWEEN {start} AND {min(start + step - 1, last)}"
+            for start in range(first, last + 1, step)
         ]
 
 
@@ -178,16 +197,17 @@ def _groups(columns: list[str]) -> Iterator[list[str]]:
         yield columns[start : start + size]
 
 
-def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> pl.DataFrame:
-    """Give the result's positional columns their names, and mixed ones their struct."""
+def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, dict[str, Lane]]:
+    """Give the result's positional columns their names, mixed ones their struct, bytes their text.
+
+    Returns the lanes as they turned out: text that was read by its bytes is mixed where some cell
+    is not UTF-8.
+    """
     position = 1
     shaped = [frame.to_series(0).cast(pl.Int64).alias(ROW)]
-    plain: dict[Lane, pl.DataType] = {
-        "integer": DTYPES["INTEGER"],
-        "real": DTYPES["REAL"],
-        "text": DTYPES["TEXT"],
-    }
+    seen = dict(lanes)
     for column, lane in lanes.items():
+        cells = frame.to_series(position)
         if lane == "mixed":
             width = len(_MIXED_FIELDS)
             fields = frame[:, position : position + width]
@@ -196,7 +216,34 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> pl.DataFrame:
             fields = fields.with_columns(decode_utf8(stored).alias("decoded"))
             shaped.append(fields.to_struct(column).cast(MIXED))
             position += width
-        else:
-            shaped.append(frame.to_series(position).cast(plain[lane]).alias(column))
-            position += 1
-    return pl.DataFrame(shaped)
+            continue
+        position += 1
+        if cells.dtype == pl.Binary:
+            text = decode_utf8(cells)
+            if text.null_count() > cells.null_count():
+                seen[column] = "mixed"
+                shaped.append(_mixed_text(cells, text).alias(column))
+                continue
+            cells = text
+        shaped.append(cells.cast(_PLAIN[lane]).alias(column))
+    return pl.DataFrame(shaped), seen
+
+
+_PLAIN: dict[Lane, pl.DataType] = {
+    "integer": DTYPES["INTEGER"],
+    "real": DTYPES["REAL"],
+    "text": DTYPES["TEXT"],
+}
+
+
+def _mixed_text(stored: pl.Series, decoded: pl.Series) -> pl.Series:
+    """A mixed lane of cells that are all text or NULL, by their bytes."""
+    fields = pl.DataFrame({"bytes": stored, "decoded": decoded}).select(
+        pl.when(pl.col("bytes").is_not_null()).then(TEXT).otherwise(NULL).alias("class"),
+        pl.lit(None, dtype=pl.Int64).alias("integer"),
+        pl.lit(None, dtype=pl.Float64).alias("real"),
+        "bytes",
+        pl.lit(None, dtype=pl.String).alias("printed"),
+        "decoded",
+    )
+    return fields.to_struct("mixed").cast(MIXED)

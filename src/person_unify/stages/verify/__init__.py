@@ -17,6 +17,7 @@ from person_unify.stages.verify.core import check_core
 from person_unify.stages.verify.grants import check_grants, prepare_implied
 from person_unify.stages.verify.kin import prepare_kin
 from person_unify.stages.verify.log import check_log
+from person_unify.stages.verify.notes import check_notes
 from person_unify.stages.verify.people import check_people, prepare_people
 from person_unify.stages.verify.prepare import prepare
 from person_unify.stages.verify.structure import (
@@ -62,6 +63,7 @@ def verify(
                 check_person_references,
                 check_seen,
                 check_log,
+                check_notes,
             ):
                 check(bench)
     finally:

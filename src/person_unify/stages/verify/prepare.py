@@ -189,7 +189,9 @@ def offsets(timezone: str, days: Iterable[int]) -> Iterator[tuple[int, int]]:
     zone = ZoneInfo(timezone)
     for day in days:
         # Python's calendar ends where the contract's does; no zone changes its clocks that near.
-        start = EPOCH + timedelta(milliseconds=cells.FIRST_INSTANT, days=min(max(day, 1), _LAST_DAY))
+        start = EPOCH + timedelta(
+            milliseconds=cells.FIRST_INSTANT, days=min(max(day, 1), _LAST_DAY)
+        )
         end = start + timedelta(days=1)
         before, after = _offset(zone, start), _offset(zone, end)
         yield cells.FIRST_INSTANT + day * DAY_MS, before

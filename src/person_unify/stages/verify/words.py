@@ -19,7 +19,7 @@ from person_unify.spec import (
     Via,
 )
 from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.bench import Bench, UnknownRuleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Words:
             value = self._fold(word)
         elif isinstance(word, Computed):
             if word.rule not in RULES:
-                raise LookupError(f"the verifier does not know the rule {word.rule}")
+                raise UnknownRuleError(f"the verifier does not know the rule {word.rule}")
             value = RULES[word.rule](self)
         else:
             return None

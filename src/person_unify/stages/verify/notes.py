@@ -1,0 +1,178 @@
+"""What is said about persons and cells: notes against the log, the log against the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from person_unify.mappings import CORE_TABLES
+from person_unify.mappings.bind import BoundMapping
+from person_unify.schema import OLD, quote
+from person_unify.spec import Computed, Copy, Decided, Fold, Type, Word
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.archive import archive_of
+from person_unify.stages.verify.bench import Bench
+
+_COLUMNS_PER_QUERY = 40
+
+
+def check_notes(bench: Bench) -> None:
+    """Notes of persons, and the cells that are logged as unreadable."""
+    with bench.guarded("person_notes"):
+        _check_person_notes(bench)
+    for name, bounds in _by_table(bench).items():
+        with bench.guarded("unreadable_values", name):
+            _check_unreadable(bench, bounds)
+
+
+def _check_person_notes(bench: Bench) -> None:
+    """One line per differing linked child, in order, with the logged fields in theirs."""
+    fields = ("first_name", "last_name", "date_of_birth", "gender")
+    rank = " ".join(f"WHEN '{name}' THEN {n}" for n, name in enumerate(fields))
+    line = (
+        "'child ' || l.source_id || ' differs from patient ' || l.related_id || ': ' || "
+        f"group_concat(l.field, ', ' ORDER BY CASE l.field {rank} END)"
+    )
+    lines = (
+        f"SELECT c.person_id AS person_id, {line} AS line, g.unknown AS unknown, "
+        "g.created AS created, g.child_id AS child_id FROM temp.verify_log AS l "
+        "JOIN temp.verify_children AS c ON c.old_id = l.source_id "
+        "JOIN temp.verify_linked AS g ON g.patient_id = c.patient_id AND g.child_id = c.old_id "
+        "WHERE l.kind = 'demographic_mismatch' GROUP BY l.source_id"
+    )
+    expected = (
+        "SELECT person_id, group_concat(line, char(10) ORDER BY unknown, created, child_id) "
+        f"AS note FROM ({lines}) GROUP BY person_id"
+    )
+    total = bench.value(f"SELECT count(*) FROM ({expected})")
+    wrong = bench.value(
+        f"SELECT count(*) FROM ({expected}) AS e WHERE NOT EXISTS (SELECT 1 "
+        "FROM temp.verify_notes AS n WHERE n.person_id = e.person_id AND n.note = e.note)"
+    )
+    rows = bench.value("SELECT count(*) FROM ledger.person_notes")
+    failures = [("missing or different", wrong), ("too many or too few", abs(rows - total))]
+    bench.judge("person_notes", "persons", total, failures)
+
+
+def _by_table(bench: Bench) -> dict[str, list[BoundMapping]]:
+    found: dict[str, list[BoundMapping]] = {}
+    for bound in bench.plan.bound:
+        if bound.target is not None:
+            found.setdefault(bound.name, []).append(bound)
+    return found
+
+
+def _readings(bounds: list[BoundMapping]) -> dict[str, set[Type]]:
+    """Source column -> the types that some word reads it as."""
+    found: dict[str, set[Type]] = {}
+    for bound in bounds:
+        for column, type_ in _words(bound):
+            if bound.source.column(column) is not None:
+                found.setdefault(column, set()).add(type_)
+    if any(bound.mapping.source == "parent_children" for bound in bounds):
+        # Whose flag it is decides the primary caregiver, though no target column reads it alone.
+        found.setdefault("is_primary", set()).add("BOOLEAN")
+    if any(bound.mapping.source == "children" for bound in bounds):
+        found.setdefault("linked_patient_id", set()).add("TEXT")
+    return found
+
+
+def _words(bound: BoundMapping) -> Iterator[tuple[str, Type]]:
+    for binding in bound.columns:
+        yield from _reads(binding.word, binding.type)
+    for word in bound.mapping.exposes.values():
+        yield from _reads(word, "TEXT")
+
+
+def _reads(word: Word, type_: Type) -> Iterator[tuple[str, Type]]:
+    """Source columns that a word reads, and as what (contract sections 1, 6 and 11)."""
+    if isinstance(word, Computed):
+        yield from ((read.column, read.type) for read in word.reads)
+    elif isinstance(word, Fold):
+        yield from ((part.column, part.type) for part in word.parts)
+    elif isinstance(word, Copy):
+        yield word.column, type_
+        if isinstance(word.otherwise, Copy):
+            yield from _reads(word.otherwise, type_)
+    elif isinstance(word, Decided):
+        if word.column is not None:
+            yield word.column, type_
+    else:
+        column = getattr(word, "column", None)
+        if column is not None:
+            yield column, "TEXT"
+        otherwise = getattr(word, "otherwise", None)
+        if isinstance(otherwise, Copy):
+            yield from _reads(otherwise, type_)
+
+
+def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
+    """A cell that is logged is unreadable; in tables that go row by row, the others are readable."""
+    source, usual = bounds[0].source, bounds[0].mapping.source
+    name = cells.literal(source.name)
+    keys = source.primary_key or OLD.get(usual, source).primary_key
+    readings = _readings(bounds)
+    total = bench.value(
+        f"SELECT count(*) FROM temp.verify_log WHERE kind = 'unreadable_value' AND source_table = {name}"
+    )
+    if not keys or len(keys) > 1:
+        # Discrepancies name the first column of a key only, which is no row of its own here.
+        if total:
+            bench.skip("unreadable_values", source.name, "discrepancies do not tell its rows apart")
+        return
+    if not total and usual in CORE_TABLES:
+        bench.skip("unreadable_values", source.name, "nothing is logged as unreadable")
+        return
+    null_counts = {
+        binding.word.carries
+        for bound in bounds
+        for binding in bound.columns
+        if isinstance(binding.word, Computed) and binding.word.null_is_unreadable
+    }
+    logged = (
+        "EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
+        f"AND l.source_table = {name} AND l.source_id = +s.{quote(keys[0])} AND l.field = {{}})"
+    )
+    sums: dict[str, str] = {}
+    for column, types in readings.items():
+        cell = f"s.{quote(column)}"
+        broken = " OR ".join(
+            f"({cell} IS NOT NULL AND {cells.read(cell, t)} IS NULL)" for t in types
+        )
+        if column in null_counts:
+            broken = f"{broken} OR {cell} IS NULL"
+        said = logged.format(cells.literal(column))
+        sums[f"{column} logged but readable"] = (
+            f"sum(CASE WHEN {said} AND NOT ({broken}) THEN 1 ELSE 0 END)"
+        )
+        if usual not in CORE_TABLES:
+            sums[f"{column} not logged"] = (
+                f"sum(CASE WHEN ({broken}) AND NOT {said} THEN 1 ELSE 0 END)"
+            )
+    where = _loaded(bench, bounds[0])
+    failures: list[tuple[str, int]] = []
+    asked = list(sums.items())
+    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
+        group = asked[start : start + _COLUMNS_PER_QUERY]
+        row = bench.rows(
+            f"SELECT {', '.join(f'coalesce({q}, 0)' for _, q in group)} "
+            f"FROM source.{quote(source.name)} AS s {where}"
+        )[0]
+        failures += [(label, int(n)) for (label, _), n in zip(group, row, strict=True)]
+    strange = bench.value(
+        "SELECT count(*) FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
+        f"AND l.source_table = {name} AND coalesce(l.field, '') NOT IN "
+        f"({', '.join(map(cells.literal, readings))})"
+    )
+    bench.judge(
+        "unreadable_values", source.name, total, [*failures, ("columns never read", strange)]
+    )
+
+
+def _loaded(bench: Bench, bound: BoundMapping) -> str:
+    archive = archive_of(bench, bound.source)
+    if archive is None or bound.mapping.source in ("patients", "children"):
+        return ""
+    return (
+        f"WHERE NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
+        f"AND a.{quote(archive.reason)} <> 'not_carried')"
+    )
