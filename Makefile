@@ -15,7 +15,7 @@ CODE := src tests $(wildcard bench)
 .PHONY: setup demo test lint format docs lock bench bench-full clean help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 setup: $(STAMP) ## create .venv exactly as requirements.lock says, without a compiler
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.tour import README, ROOT, blocks, masked, play, shorten
 
 from person_unify import errors
 from person_unify.cli.ending import EXIT_CODES
@@ -18,7 +19,6 @@ from person_unify.mappings import MAPPINGS
 from person_unify.mappings.document import RULES, render
 from person_unify.spec import Computed, Decided
 from person_unify.stages.verify.check import NAMES
-from tests.tour import README, ROOT, blocks, masked, play, shorten
 
 DOCS = ROOT / "docs"
 
@@ -79,7 +79,7 @@ def test_readme_names_every_ledger_table() -> None:
 def test_named_checks_exist() -> None:
     section = text().split("### Verification\n", 1)[1].split("\n#", 1)[0]
 
-    assert {name for name in re.findall(r"`(\w+_\w+)`", section)} <= set(NAMES)
+    assert set(re.findall(r"`(\w+_\w+)`", section)) <= set(NAMES)
 
 
 @pytest.mark.parametrize("path", sorted([README, *DOCS.glob("*.md")]), ids=lambda path: path.name)

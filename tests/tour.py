@@ -122,6 +122,8 @@ def rewrite(path: Path = README) -> None:
     with tempfile.TemporaryDirectory() as directory:
         for block in blocks(text):
             today, last = play(block, Path(directory), last)
+            if last == 1:
+                raise SystemExit(f"the tool failed, the README stays as it is:\n{today}")
             text = text.replace(f"```console\n{block.body}```", f"```console\n{today}```", 1)
     path.write_text(text, encoding="utf-8")
 

@@ -39,7 +39,7 @@ _SAFE_REASON = re.compile(
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, without any cell: the part of a driver's message that is known to be safe."""
+    """What went wrong, without any cell: the part of a driver's message known to be safe."""
     found = _SAFE_REASON.search(str(error))
     return found.group(0) if found else f"{type(error).__name__}"
 
@@ -55,7 +55,11 @@ class Database:
         with _translated(f"open {path.name}"):
             # autocommit keeps the dbapi layer from beginning a transaction before our PRAGMAs.
             self._connection = adbc_driver_sqlite.dbapi.connect(uri, autocommit=True)
-        self.execute(f"PRAGMA busy_timeout = {busy_ms}")
+        try:
+            self.execute(f"PRAGMA busy_timeout = {busy_ms}")
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +129,8 @@ def copy_snapshot(source: Path, snapshot: Path) -> None:
     with open(source, "rb") as file:
         if file.read(len(HEADER)) != HEADER:
             raise SourceError(
-                f"{source} is not an SQLite database (or is encrypted): give the platform's old database"
+                f"{source} is not an SQLite database (or is encrypted): "
+                "give the platform's old database"
             )
     try:
         origin = sqlite3.connect(f"file:{percent(str(source))}?mode=ro", uri=True)
@@ -157,7 +162,7 @@ def read_frame(
     """
     uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro"
     try:
-        frame = connectorx.read_sql(uri, [sentinel, *queries], return_type="polars")
+        frame: pl.DataFrame = connectorx.read_sql(uri, [sentinel, *queries], return_type="polars")
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise DatabaseError(f"could not read {path.name}: {reason(error)}") from error
     except BaseException as error:
@@ -170,7 +175,7 @@ def read_frame(
 
 
 def inspect(database: Database, catalog: str = "main") -> dict[str, Table]:
-    """The tables of a database as it stands, by name: columns, primary key, foreign and unique keys.
+    """The tables of a database as it stands, by name: columns, primary, foreign and unique keys.
 
     Views, ``sqlite_%`` and virtual tables are left out; UNIQUE indexes that are partial or over
     expressions are not listed.

@@ -51,7 +51,7 @@ SEVERITY = {
 }
 """Every kind of discrepancy and its severity (contract section 8)."""
 
-MAP = {"old_id": pl.String, "new_id": pl.String}
+MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 """Columns of an id map (contract section 9)."""
 
 

@@ -39,7 +39,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "options": "TEXT NOT NULL",
         "outcome": "TEXT",
     },
-    **{name: _ID_MAP for name in ID_MAPS},
+    **dict.fromkeys(ID_MAPS, _ID_MAP),
     "tag_to_tag": {"patient_id": "TEXT", "tag": "TEXT", "new_id": "TEXT NOT NULL"},
     "collision_to_id": {"source_table": "TEXT NOT NULL", **_ID_MAP},
     "discrepancies": {
@@ -81,7 +81,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 """Table -> column -> declaration.  Instants (``started``, ``finished``) are ms since the epoch."""
 
 _INDEXES = {
-    **{name: ("old_id",) for name in ID_MAPS},
+    **dict.fromkeys(ID_MAPS, ("old_id",)),
     "discrepancies": ("source_table", "source_id"),
 }
 

@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def lineage(plan: Plan) -> pl.DataFrame:
-    """One row per source column and target column it reaches; ``archived`` where it reaches none."""
+    """One row per source column and target column it reaches, ``archived`` where there is none."""
     rows: list[tuple[str | None, ...]] = []
     seen: dict[str, set[str]] = {}
     for bound in plan.bound:

@@ -16,11 +16,10 @@ from operator import and_, or_
 
 import polars as pl
 
+from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
 from person_unify.frames import ROW, Archive, SourceFrame, discrepancies
 from person_unify.schema import Column
 from person_unify.values import (
-    FIRST_INSTANT,
-    LAST_INSTANT,
     NULL,
     PLAIN,
     Cells,
@@ -51,7 +50,7 @@ class Reader:
     ready: dict[tuple[str, Type], Cells] = field(default_factory=dict)
 
     def prepare(self, reads: Iterable[tuple[str, Type]]) -> None:
-        """Convert the columns that are going to be read, once; reading others converts each time."""
+        """Convert the columns that will be read, once; reading others converts each time."""
         frame = self.source.frame
         for column, type_ in dict.fromkeys(reads):
             lane = self.source.lane(column)
@@ -64,7 +63,7 @@ class Reader:
         self.source = replace(self.source, frame=frame)
 
     def value(self, column: str, type_: Type, where: Mask = None) -> pl.Expr:
-        """The cell as a value that feeds a derived one; unreadable cells are noted ``where`` it counts."""
+        """The cell as a value that feeds a derived one; unreadable cells are noted ``where``."""
         return self._cells(column, type_, where).value
 
     def peek(self, column: str, type_: Type) -> Cells:
@@ -88,7 +87,7 @@ class Reader:
         also: Mask = None,
         where: Mask = None,
     ) -> pl.Expr:
-        """The cell's value for a target cell that holds it, or ``result``, which holds it where equal.
+        """The cell's value for a target cell that holds it, or ``result``, which may equal it.
 
         ``lost``: rows where the target cell does not hold it although it could be read.
         ``also``: rows where it is to be archived although the target cell holds it.
@@ -156,7 +155,7 @@ class Reader:
         return (lane, type_) in PLAIN or (read is not None and read.unreadable is None)
 
     def default(self, column: str, target: Column, type_: Type) -> pl.Expr:
-        """What a required column without a value takes: an instant of the row, its default, 0 or ``''``."""
+        """What a required column takes without a value: an instant, its default, 0 or ``''``."""
         if type_ == "DATETIME":
             run_time = literal(self.run_time, "DATETIME")
             if column == self.created or self.source.lane(self.created) == "absent":
@@ -199,7 +198,7 @@ class Reader:
         return found, [entry for entry in counted if entry[2]]
 
     def key_text(self) -> pl.Expr:
-        """The row's first key column as text, for ``source_id``; the rowid where there is no key."""
+        """The row's first key column as text, for ``source_id``; the rowid where it has no key."""
         key = self.source.table.primary_key
         if not key:
             return pl.col(ROW).cast(pl.String)

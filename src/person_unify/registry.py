@@ -18,7 +18,7 @@ class People:
     """The resolved persons.
 
     patients, children: ``old_id``, ``person_id``.
-    clinicians: ``person_id``, ``clinician_id`` of the person's patient (as it is, readable or NULL).
+    clinicians: ``person_id``, ``clinician_id`` of the person's patient (its text, or NULL).
     """
 
     patients: pl.DataFrame
@@ -26,7 +26,7 @@ class People:
     clinicians: pl.DataFrame
 
     def lookup(self, first: str) -> pl.DataFrame:
-        """``old_id``, ``person_id``, ``of_child``: how an id of a person reference resolves (section 3)."""
+        """``old_id``, ``person_id``, ``of_child``: how a person reference resolves (section 3)."""
         patients = self.patients.with_columns(of_child=pl.lit(value=False))
         children = self.children.with_columns(of_child=pl.lit(value=True))
         pair = (patients, children) if first == "patients" else (children, patients)

@@ -56,7 +56,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """``attribute`` of the loaded row of source ``table`` that ``column`` names, else ``otherwise``."""
+    """``attribute`` of the loaded row of ``table`` that ``column`` names, else ``otherwise``."""
 
     column: str
     table: str
@@ -73,7 +73,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class ClinicianOf:
-    """The ``clinician_id`` of the resolved person's patient, else ``''``; ``column`` names the person."""
+    """The ``clinician_id`` of the patient of the person that ``column`` names, else ``''``."""
 
     column: str
 
@@ -151,11 +151,12 @@ Word = (
 class Mapping:
     """How one source table becomes rows of one target table.
 
-    ``columns``: target column -> word.  ``requires``: references that keep the row out when they name
-    nothing although no foreign key of the target says so.  ``shares_ids_with``: the table whose ids
-    win when both merge into one target.  ``exposes``: values of a row that other tables look up
-    under a name that is not a column of the target.  ``orphan_kind``: the discrepancy of a row kept
-    out for a missing reference.  ``created``: the source column that stands in for a required instant.
+    ``columns``: target column -> word.  ``requires``: references that keep the row out when they
+    name nothing although no foreign key of the target says so.  ``shares_ids_with``: the table
+    whose ids win when both merge into one target.  ``exposes``: values of a row that other tables
+    look up under a name that is not a column of the target.  ``orphan_kind``: the discrepancy of a
+    row kept out for a missing reference.  ``created``: the source column that stands in for a
+    required instant.
     """
 
     source: str

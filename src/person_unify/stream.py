@@ -11,11 +11,12 @@ from time import perf_counter
 
 import polars as pl
 
+from person_unify.clock import Clock
 from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.progress import Progress, TableFinished, TableStarted
+from person_unify.progress import TableFinished, TableStarted
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
@@ -30,19 +31,6 @@ FIRST = ("users", "parents")
 
 
 @dataclass(slots=True)
-class Stopwatch:
-    """Rows and seconds per phase, added up over tables."""
-
-    rows: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def add(self, phase: str, rows: int, seconds: float) -> None:
-        """Count rows and seconds towards a phase."""
-        self.rows[phase] = self.rows.get(phase, 0) + rows
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
-
-
-@dataclass(slots=True)
 class Stream:
     """Reads and transforms the tables of one snapshot.
 
@@ -52,12 +40,11 @@ class Stream:
     extractor: Extractor
     plan: Plan
     options: Options
-    progress: Progress
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    clock: Clock
     registry: Registry = field(default_factory=Registry)
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
-        """Users and parents, then the resolved persons; raises :class:`SourceError` for bad keys."""
+        """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
         first = [self._transformed(bound) for source in FIRST for bound in self.plan.of(source)]
         core = Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
         started = perf_counter()
@@ -70,7 +57,7 @@ class Stream:
             core, bound, self.registry, self.options.run_time, self.options.implied_grants
         )
         people = resolution.counts["patients"] + resolution.counts["children"]
-        self.watch.add("resolve", people, perf_counter() - started)
+        self.clock.add("resolve", people, perf_counter() - started)
         present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
         return [*first, *present], resolution
 
@@ -87,12 +74,12 @@ class Stream:
             yield self._archived(table)
 
     def _read(self, name: str, columns: tuple[str, ...] | None = None) -> SourceFrame:
-        self.progress(TableStarted("extract", name))
+        self.clock.progress(TableStarted("extract", name))
         started = perf_counter()
         frame = self.extractor.read(name, columns)
         seconds = perf_counter() - started
-        self.watch.add("extract", frame.height, seconds)
-        self.progress(TableFinished("extract", name, frame.height, seconds))
+        self.clock.add("extract", frame.height, seconds)
+        self.clock.progress(TableFinished("extract", name, frame.height, seconds))
         return frame
 
     def _core(self, table: str) -> SourceFrame:
@@ -116,8 +103,8 @@ class Stream:
             source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
         )
         seconds = perf_counter() - started
-        self.watch.add("transform", source.height, seconds)
-        self.progress(TableFinished("transform", bound.name, source.height, seconds))
+        self.clock.add("transform", source.height, seconds)
+        self.clock.progress(TableFinished("transform", bound.name, source.height, seconds))
         return outcome
 
     def _archived(self, table: Table) -> Outcome:
@@ -159,8 +146,8 @@ def _require_keys(source: SourceFrame) -> None:
             bad = source.height
         if bad:
             raise SourceError(
-                f"{source.table.name} has {bad} rows whose primary key {column} is NULL, not TEXT or "
-                "not valid UTF-8: give those rows proper ids first"
+                f"{source.table.name} has {bad} rows whose primary key {column} is NULL, not TEXT "
+                "or not valid UTF-8: give those rows proper ids first"
             )
 
 

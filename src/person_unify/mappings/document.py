@@ -76,7 +76,7 @@ Read a table as *target column ← what it takes*. Whatever is not in a table is
 archived or left alone, as the lines below it say. These rules hold everywhere:
 
 - A cell is carried in the canonical form of the target column's type. A cell whose form had to
-  change in value or storage class is archived verbatim as well, and so is one that could not be read.
+  change in value or storage class is archived verbatim as well; so is one that cannot be read.
 - *The person* is the one that an old id resolves to, among patients and children.
 - A row whose **required** reference names nothing that is loaded is kept out: archived whole, and
   logged. An **optional** reference that names nothing becomes NULL, a **loose** one stays as it is;
@@ -84,7 +84,7 @@ archived or left alone, as the lines below it say. These rules hold everywhere:
 - A required target column without a value takes what its line says, for instants the row's
   `created_at`, else the run's time, else the column's default, else 0 or `''`.
 - Where a row gets a fresh UUID, an id map of the ledger leads from the old id to it.
-- The row of a child that is linked to a patient is archived whole: the patient speaks for the person.
+- The row of a child that is linked to a patient is archived whole: the patient speaks for them.
 
 Labels of a *folded* text are the column names in words; each part that is not empty is one line.
 """

@@ -1,7 +1,7 @@
 """Persons and the two views on them (contract sections 3 and 4).
 
-These rows are settled for a whole person or a whole (person, parent) pair, so several words here are
-``decided``: the resolve stage knows the rule by its name.
+These rows are settled for a whole person or a whole (person, parent) pair, so several words here
+are ``decided``: the resolve stage knows the rule by its name.
 """
 
 from person_unify.spec import Mapping, copy, decided, reference

@@ -1,0 +1,1 @@
+"""The stages of a run, in order: snapshot, extract, resolve, transform, load, verify, publish."""

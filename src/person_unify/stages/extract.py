@@ -13,16 +13,16 @@ from pathlib import Path
 
 import polars as pl
 
+from person_unify.conversions import decode_utf8
 from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
 from person_unify.frames import ROW, SourceFrame
 from person_unify.schema import Table, quote
-from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane, decode_utf8
+from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
 _EXPRESSIONS_PER_QUERY = 1_000
 _SENTINELS = {"integer": "0", "real": "0.0", "text": "''"}
-_CLASSES = {"integer": "integer", "real": "real", "text": "text"}
 _MIXED_FIELDS = {
     "class": (
         "0",
@@ -46,7 +46,8 @@ class Extractor:
             encoding = database.value("PRAGMA encoding")
             if encoding != "UTF-8":
                 raise SourceError(
-                    f"the source is encoded in {encoding}: copy its tables into a UTF-8 database first"
+                    f"the source is encoded in {encoding}: copy its tables into a UTF-8 "
+                    "database first"
                 )
             self.tables = inspect(database)
             self._unordered = {
@@ -54,10 +55,10 @@ class Extractor:
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
             }
 
-    def count(self, table: str) -> int:
-        """Number of rows of a table of the file."""
+    def has_rows(self, table: str) -> bool:
+        """Whether a table of the file holds any row."""
         with Database(self.snapshot, read_only=True) as database:
-            return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+            return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})"))
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
         """Read a table, or some of its columns, in source order."""
@@ -83,14 +84,9 @@ class Extractor:
         broken = dict(lanes)
         with Database(self.snapshot, read_only=True) as database:
             for group in _groups(list(single)):
-                counts = database.rows(
-                    "SELECT "
-                    + ", ".join(
-                        f"coalesce(sum(typeof({quote(c)}) NOT IN ('{_CLASSES[single[c]]}', 'null')), 0)"
-                        for c in group
-                    )
-                    + f" FROM {quote(table.name)}"
-                )[0]
+                odd = (f"typeof({quote(c)}) NOT IN ('{single[c]}', 'null')" for c in group)
+                sums = ", ".join(f"coalesce(sum({mask}), 0)" for mask in odd)
+                counts = database.rows(f"SELECT {sums} FROM {quote(table.name)}")[0]
                 broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
         return broken
 
@@ -151,7 +147,7 @@ class Extractor:
         return f"row_number() OVER (ORDER BY {key})"
 
     def rowid(self, table: Table) -> str | None:
-        """The name that reaches the table's rowid; None if it has none or columns hide all names."""
+        """The name that reaches a table's rowid; None if it has none or columns hide them all."""
         if table.name in self._unordered:
             return None
         hidden = {column.lower() for column in table.column_names}

@@ -1,8 +1,8 @@
 """Load: rows into target and ledger through one ADBC connection, in one transaction.
 
 A target that does not exist yet is built in a staging file that nobody else sees, so it may go
-without a journal: if anything fails, the file is deleted.  An existing target is filled in place, in
-one exclusive transaction with its journal on.
+without a journal: if anything fails, the file is deleted.  An existing target is filled in place,
+in one exclusive transaction with its journal on.
 """
 
 from __future__ import annotations
@@ -28,30 +28,38 @@ _IN_PLACE = ("PRAGMA cache_size = -65536",)
 
 
 class Loader:
-    """The open transaction over target (``main``), ledger (``ledger``) and snapshot (``source``)."""
+    """The transaction over target (``main``), ledger (``ledger``) and snapshot (``source``)."""
 
     def __init__(self, target: Path, ledger: Path, snapshot: Path, *, created: bool) -> None:
         """Open the target and attach the others; ``created``: the target is a new staging file."""
         self.created = created
         self.database = Database(target)
-        for pragma in _STAGING if created else _IN_PLACE:
+        try:
+            self._prepare(ledger, snapshot)
+        except BaseException:
+            self.close()
+            raise
+        self.ledger = Ledger(self.database)
+        self._triggers: list[str] = []
+
+    def _prepare(self, ledger: Path, snapshot: Path) -> None:
+        for pragma in _STAGING if self.created else _IN_PLACE:
             self.database.execute(pragma)
         self.database.execute("PRAGMA foreign_keys = OFF")
         _attach(self.database, ledger, CATALOG, "rwc")
         self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
-        if created:
+        if self.created:
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
         _attach(self.database, snapshot, "source", "ro")
-        self.ledger = Ledger(self.database)
-        self._triggers: list[str] = []
 
     def begin(self, schema: Iterable[Table]) -> None:
-        """Begin the transaction; create the tables of a new target, silence triggers of an old one."""
+        """Begin the transaction; create the tables of a new target, drop triggers of an old one."""
         try:
             self.database.execute("BEGIN EXCLUSIVE")
         except DatabaseError as error:
             raise DatabaseError(
-                f"{self.database.path.name} is in use by another program: {error}; stop it and run again"
+                f"{self.database.path.name} is in use by another program: {error}; "
+                "stop it and run again"
             ) from error
         self.ledger.create()
         if self.created:
@@ -91,25 +99,25 @@ class Loader:
         return loaded
 
     def drop_unique(self, table: str, column: str) -> None:
-        """Drop the target's UNIQUE index on one column; refused when it is part of the table itself."""
+        """Drop the target's UNIQUE index on one column; refuse a UNIQUE of the table itself."""
         found = self.database.rows(
             "SELECT l.name, l.origin FROM pragma_index_list('"
             + table.replace("'", "''")
-            + '\') AS l WHERE l."unique" AND (SELECT group_concat(name) FROM pragma_index_info(l.name)) '
-            + "= '"
+            + '\') AS l WHERE l."unique" AND '
+            + "(SELECT group_concat(name) FROM pragma_index_info(l.name)) = '"
             + column.replace("'", "''")
             + "'"
         )
         for name, origin in found:
             if origin != "c":
                 raise TargetError(
-                    f"the UNIQUE on {table}.{column} is part of the table's definition and cannot be "
-                    "dropped: recreate the target with the platform's current schema"
+                    f"the UNIQUE on {table}.{column} is part of the table's definition and cannot "
+                    "be dropped: recreate the target with the platform's current schema"
                 )
             self.database.execute(f"DROP INDEX {quote(name)}")
 
     def finish(self, schema: Iterable[Table]) -> None:
-        """Create what is cheaper to make once the rows are there: indexes, and the triggers again."""
+        """Create what is cheaper to make once the rows are there: indexes, and triggers again."""
         if self.created:
             for table in schema:
                 for statement in create_index(table):

@@ -23,10 +23,11 @@ def ledger_path(target: Path) -> Path:
 
 
 def require_publishable(target: Path, ledger: Path) -> bool:
-    """Whether the target exists (and is to be filled in place); refuse what cannot be published to."""
+    """Whether the target exists (to be filled in place); refuse what cannot be published to."""
     if ledger.exists() or ledger.is_symlink():
         raise TargetError(
-            f"{ledger} exists already: it belongs to an earlier run; move it away or choose another target"
+            f"{ledger} exists already: it belongs to an earlier run; "
+            "move it away or choose another target"
         )
     if target.is_symlink():
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
@@ -62,7 +63,8 @@ def publish(staged: Path, final: Path) -> None:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise MigrationError(f"cannot publish {final}: {error.strerror}") from error
         raise MigrationError(
-            f"the volume of {final} knows no hard links, which publishing needs: choose another volume"
+            f"the volume of {final} knows no hard links, which publishing needs: "
+            "choose another volume"
         ) from error
     staged.unlink()
     sync(final.parent)

@@ -37,7 +37,8 @@ def take(source: Path, directory: Path, moment: datetime) -> Snapshot:
         path.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise MigrationError(
-            f"cannot write a backup into {directory}: {error.strerror}; name another with --backup-dir"
+            f"cannot write a backup into {directory}: {error.strerror}; "
+            "name another with --backup-dir"
         ) from error
     try:
         copy_snapshot(source, path)

@@ -1,4 +1,4 @@
-"""Resolve: which old records are one human, and what that human's rows are (contract sections 3–5)."""
+"""Resolve: which old records are one human, and that human's rows (contract sections 3 to 5)."""
 
 from person_unify.stages.resolve.people import Core, Resolution, resolve
 

@@ -1,4 +1,4 @@
-"""Demographics of the resolved persons, and where child and patient disagree (contract section 3)."""
+"""Demographics of the resolved persons, and where child and patient disagree (section 3)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.conversions import iso_instant, utc_day
 from person_unify.frames import discrepancies
 from person_unify.names import normalised
 from person_unify.reading import Reader
 from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON, Linked, earliest_first
-from person_unify.values import iso_instant, utc_day
 
 FIELDS = ("first_name", "last_name", "date_of_birth", "gender")
 _DAY_MS = 86_400_000
@@ -153,7 +153,7 @@ def _same(value: pl.Expr) -> pl.Expr:
 def _difference(
     field: str, child: pl.Expr, patient: pl.Expr
 ) -> tuple[pl.Expr, pl.Expr, Callable[[pl.Expr], pl.Expr]]:
-    """Whether the two differ, whether they are nearly equal instants, and how a reviewer sees them."""
+    """Whether the two differ, whether the instants are near, and how a reviewer sees them."""
     never = pl.lit(value=False)
     if field == "date_of_birth":
         near = (child - patient).abs() < _DAY_MS

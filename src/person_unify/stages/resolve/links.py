@@ -17,8 +17,10 @@ LINK, PATIENT = "@link", "@patient"
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """patients, children: the source frames with ``@id``, ``@created``, ``@person``; children also
-    ``@link`` (what ``linked_patient_id`` says, if anything) and ``@patient`` (the patient it names).
+    """The source frames of patients and children, joined by what links them.
+
+    patients, children: with ``@id``, ``@created``, ``@person``; children also with ``@link`` (what
+    ``linked_patient_id`` says, if anything) and ``@patient`` (the patient it names).
     """
 
     patients: pl.DataFrame
@@ -63,7 +65,7 @@ def earliest_first(frame: pl.DataFrame) -> pl.DataFrame:
 
 def link_log(linked: Linked, children: SourceFrame) -> list[pl.DataFrame]:
     """Links that name no patient, and patients that several children are linked to."""
-    about = {
+    about: dict[str, str | pl.Expr | None] = {
         "source_table": children.table.name,
         "source_id": pl.col(ID),
         "person_id": pl.col(PERSON),

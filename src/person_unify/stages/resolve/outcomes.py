@@ -1,4 +1,4 @@
-"""What became of every patient, child and parent link: target rows, and each cell that they hold."""
+"""What became of every patient, child and parent link: target rows, and each cell they hold."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def view_rows(settled: Settled, *stated: pl.DataFrame) -> pl.DataFrame:
 def _persons(
     reader: Reader, bindings: tuple[Binding, ...], where: pl.Expr | None
 ) -> dict[str, pl.Expr]:
-    """The cells of a person from its own record, for the rows ``where`` the record is the origin."""
+    """The cells of a person from its own record, for rows ``where`` the record is the origin."""
     settled = {
         "gender": pl.col("@gender").fill_null("unknown"),
         "unique_udid": pl.col("@udid"),

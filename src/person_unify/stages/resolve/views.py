@@ -1,4 +1,4 @@
-"""parent_child_views: one row per (person, parent) pair that children or parent links state (section 4)."""
+"""parent_child_views: one row per (person, parent) that children or links state (section 4)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 class ParentLinks:
     """The rows of ``parent_children``: those whose patient and parent exist, and the others.
 
-    loaded: with ``@person``, ``@parent``, ``@of_child``, ``@added``, ``@relation``, ``@flagged``, and
-    ``@speaks`` on the earliest row of each pair; ``@rows`` counts the pair's rows.
+    loaded: with ``@person``, ``@parent``, ``@of_child``, ``@added``, ``@relation``, ``@flagged``,
+    and ``@speaks`` on the earliest row of each pair; ``@rows`` counts the pair's rows.
     orphans: with ``@orphan_field`` and ``@orphan_id``.
     """
 
@@ -76,8 +76,11 @@ def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
 
 
 def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
-    """The children, with ``@parent`` where it exists, ``@speaks`` on the earliest child of a pair,
-    ``@rows`` (children of the pair) and ``@head`` (id of the earliest)."""
+    """The children in source order, with the pair that each of them states.
+
+    Adds ``@parent`` where it exists, ``@speaks`` on the earliest child of a pair, ``@rows``
+    (children of the pair) and ``@head`` (id of the earliest).
+    """
     key = reader.peek("parent_id", "TEXT").value
     frame = _with_parent(linked.children.with_columns(key.alias("@parent_key")), registry)
     ordered = frame.sort(CREATED, ID, nulls_last=True)
@@ -92,7 +95,7 @@ def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> 
 def make_views(
     children: pl.DataFrame, links: ParentLinks, reader: Reader, run_time: int
 ) -> pl.DataFrame:
-    """One row per pair: ``@view``, ``@person``, ``@parent`` and the settled cells by target name."""
+    """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name."""
     said = _of_children(children, reader)
     linked = links.loaded.group_by(PAIR, maintain_order=True).agg(
         pl.col(ADDED).sort_by(~pl.col(SPEAKS)).first(),
@@ -169,9 +172,9 @@ def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
 def view_log(
     children: pl.DataFrame, links: ParentLinks, tables: tuple[str, str]
 ) -> list[pl.DataFrame]:
-    """Merged children, missing ends and child ids; ``tables`` are the names of children and links."""
+    """Merged children, missing ends and child ids; ``tables`` names children and links."""
     child_table, link_table = tables
-    about = {"source_id": pl.col(ID), "person_id": pl.col(PERSON)}
+    about: dict[str, str | pl.Expr | None] = {"source_id": pl.col(ID), "person_id": pl.col(PERSON)}
     further = children.filter(pl.col(PARENT).is_not_null() & ~pl.col(SPEAKS))
     return [
         discrepancies(
@@ -179,7 +182,8 @@ def view_log(
             "merged_child_rows",
             source_table=child_table,
             related_id=pl.col("@head"),
-            message="another child row falls on the same person and parent; their texts were joined",
+            message="another child row falls on the same person and parent; "
+            "their texts were joined",
             **about,
         ),
         discrepancies(
@@ -220,7 +224,7 @@ def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame) -> list[pl.DataFra
     chosen = views.filter(pl.col("is_primary_caregiver") == 1).join(
         origins, on=PERSON, how="left", maintain_order="left"
     )
-    about = {
+    about: dict[str, str | pl.Expr | None] = {
         "source_table": pl.col("@table"),
         "source_id": pl.col(ID),
         "related_id": pl.col("@chosen"),

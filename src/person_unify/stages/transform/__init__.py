@@ -1,4 +1,4 @@
-"""Transform: source frames become target rows, by the mappings alone (contract sections 6 and 7)."""
+"""Transform: source frames become target rows by the mappings alone (contract sections 6, 7)."""
 
 from person_unify.stages.transform.rows import Options, archive_whole, transform
 

@@ -1,4 +1,4 @@
-"""References of a table resolved by join, and the rows they keep out (contract sections 3 and 7)."""
+"""References of a table resolved by join, and the rows they keep out (contract sections 3, 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The named rules of ``computed`` words: expressions over canonical cells (contract sections 5, 6)."""
+"""The named rules of ``computed`` words: expressions over canonical cells (sections 5 and 6)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.values import clock, minute_of_day
+from person_unify.conversions import clock, minute_of_day
 
 Rule = Callable[["Inputs"], pl.Expr]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a rule may look at: canonical values and unreadable masks by column, and the time zone."""
+    """What a rule may see: canonical values and unreadable masks by column, and the time zone."""
 
     values: Mapping[str, pl.Expr]
     unreadable: Mapping[str, pl.Expr]
@@ -39,7 +39,7 @@ def session_start(inputs: Inputs) -> pl.Expr:
 
 
 def session_end(inputs: Inputs) -> pl.Expr:
-    """Start plus duration, wrapping at midnight; without a readable duration it ends as it starts."""
+    """Start plus duration, wrapping at midnight; the start without a readable duration."""
     start = minute_of_day(inputs.values["session_date"], inputs.timezone)
     minutes = inputs.values["duration"].fill_null(0) % 1440
     return clock(start + minutes).fill_null("")

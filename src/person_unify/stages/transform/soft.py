@@ -1,4 +1,4 @@
-"""Old patient and child ids that stand in columns nobody resolves (contract section 7, last rule)."""
+"""Old patient and child ids in columns that nobody resolves (contract section 7, last rule)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _row(hit: pl.DataFrame, table: str, column: str, key: pl.Expr) -> pl.DataFra
 
 
 def _holds_word(texts: pl.Series, old_ids: pl.Series) -> pl.Series:
-    """Whether each text holds an old id that no letter, digit, ``_`` or ``-`` adjoins (section 11)."""
+    """Whether a text holds an old id that no letter, digit, ``_`` or ``-`` adjoins (section 11)."""
     plain = old_ids.str.contains(f"^{_WORD}+$")
     numbered = texts.alias("text").to_frame().with_row_index("position")
     words = numbered.select(
@@ -78,7 +78,7 @@ def _holds_word(texts: pl.Series, old_ids: pl.Series) -> pl.Series:
 
 
 def _holds_odd_word(numbered: pl.DataFrame, odd: pl.Series) -> pl.Series:
-    """Ids with other characters are no single token: find them as they are, then look at what adjoins."""
+    """Positions of texts with an id that is no single token, by what adjoins it."""
     candidates = (
         numbered.with_columns(
             pl.col("text")

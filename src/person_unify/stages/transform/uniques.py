@@ -14,10 +14,11 @@ KEEPER, CONSTRAINT = "@keeper", "@constraint"
 def losers(rows: pl.DataFrame, uniques: Sequence[Sequence[str]]) -> pl.DataFrame:
     """The rows that would be refused if rows were inserted one by one in source order.
 
-    rows: ``@row`` and every column named in ``uniques``.  Returns ``@row``, ``@keeper`` (the ``@row``
-    that holds the key) and ``@constraint`` (position in ``uniques`` of the first one violated).
+    rows: ``@row`` and every column named in ``uniques``.  Returns ``@row``, ``@keeper`` (the
+    ``@row`` that holds the key) and ``@constraint`` (position in ``uniques`` of the first one
+    violated).
     """
-    schema = {ROW: pl.Int64, KEEPER: pl.Int64, CONSTRAINT: pl.Int64}
+    schema = pl.Schema({ROW: pl.Int64(), KEEPER: pl.Int64(), CONSTRAINT: pl.Int64()})
     contested = [_contested(rows, columns) for columns in uniques]
     if not any(frame.height for frame in contested):
         return pl.DataFrame(schema=schema)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.conversions import iso_day
 from person_unify.mappings.bind import Binding
 from person_unify.reading import Reader
 from person_unify.spec import (
@@ -21,7 +22,7 @@ from person_unify.spec import (
 )
 from person_unify.stages.transform.references import Resolved
 from person_unify.stages.transform.rules import RULES, Inputs
-from person_unify.values import DTYPES, Type, iso_day, literal
+from person_unify.values import DTYPES, Type, literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""What must hold before the first write: options, files, both schemas (contract section 2)."""
+
+from __future__ import annotations
+
+import zoneinfo
+from pathlib import Path
+
+from person_unify.database import Database, inspect
+from person_unify.errors import SourceError, TargetError, UsageError
+from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.schema import UNIFIED, Schema, quote
+from person_unify.stages.extract import Extractor
+from person_unify.stages.resolve import Resolution
+
+
+def require_timezone(name: str) -> None:
+    """Refuse a time zone that the platform does not know."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(
+            f"time zone {name!r} is unknown: give an IANA name such as Asia/Kolkata"
+        ) from error
+
+
+def require_two_files(source: Path, target: Path) -> None:
+    """Refuse a target that is the source under whatever name."""
+    if target.exists() and source.samefile(target):
+        raise UsageError(
+            "source and target are the same file: give the new database a path of its own"
+        )
+
+
+def schema_of(target: Path | None) -> Schema:
+    """The schema of a target that may not exist yet, in which case it is the built-in one."""
+    if target is None or not target.exists():
+        return UNIFIED
+    with Database(target, read_only=True) as database:
+        return inspect(database)
+
+
+def require_unique_columns(plan: Plan, extractor: Extractor) -> None:
+    """Refuse a missing column that a UNIQUE of NOT NULL columns needs, where there are rows."""
+    for bound in plan.bound:
+        missing = _missing_unique_column(bound)
+        if missing is not None and extractor.has_rows(bound.name):
+            raise SourceError(
+                f"{bound.name} has rows but no column {missing}, which must be unique in the "
+                "target: add the column first"
+            )
+
+
+def _missing_unique_column(bound: BoundMapping) -> str | None:
+    """The source column that a UNIQUE of NOT NULL target columns needs and the file lacks."""
+    if bound.target is None:
+        return None
+    words = {b.target.name: getattr(b.word, "column", None) for b in bound.columns}
+    not_null = {column.name for column in bound.target.columns if column.not_null}
+    for unique in (bound.target.primary_key, *bound.target.uniques):
+        if set(unique) <= not_null:
+            for column in filter(None, map(words.get, unique)):
+                if bound.source.column(column) is None:
+                    return str(column)
+    return None
+
+
+def require_empty(database: Database, plan: Plan) -> None:
+    """Refuse a target with rows in a table that is to be filled."""
+    targets = dict.fromkeys(b.target.name for b in plan.bound if b.target is not None)
+    filled = [
+        table
+        for table in targets
+        if database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})")
+    ]
+    if filled:
+        raise TargetError(
+            f"the target is not empty ({', '.join(filled[:5])} hold rows): give an empty database, "
+            "or a path that does not exist yet"
+        )
+
+
+def must_relax_unique(resolution: Resolution, schema: Schema, relax: bool) -> bool:
+    """Whether the early schema's UNIQUE on ``person_id`` is in the way and is to be dropped.
+
+    Raises :class:`TargetError` when it is in the way and the operator did not say ``relax``.
+    """
+    if ("person_id",) not in schema["parent_child_views"].uniques:
+        return False
+    views = resolution.views.group_by("person_id").len()
+    several = views.filter(views["len"] > 1).height
+    if several and not relax:
+        raise TargetError(
+            f"{several} persons have several parents and the target allows one (UNIQUE on "
+            "parent_child_views.person_id): pass --relax-unique to drop that index, or update the "
+            "target's schema"
+        )
+    return several > 0

@@ -1,0 +1,96 @@
+"""The run as the ledger records it: written before the commit, read again by ``verify``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from person_unify.clock import Checkpoint
+from person_unify.database import Database
+from person_unify.errors import TargetError
+from person_unify.ledger import CATALOG, Ledger
+from person_unify.report import CheckResult, Report
+from person_unify.stages.verify import VerifyOptions
+
+_PASSED = {"passed": 1, "failed": 0, "error": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """What a later verification needs to know of a run."""
+
+    options: VerifyOptions
+    source_sha256: str
+
+
+def record_run(
+    ledger: Ledger, report: Report, names: tuple[str, str], phases: Mapping[str, Checkpoint]
+) -> None:
+    """Write run, checkpoints and verification into the ledger; ``names`` of source and target."""
+    ledger.append_rows(
+        "run",
+        [
+            {
+                "id": str(uuid4()),
+                "tool_version": report.tool_version,
+                "started": report.started_ms,
+                "finished": report.finished_ms,
+                "source": names[0],
+                "target": names[1],
+                "source_sha256": report.source.sha256,
+                "options": json.dumps(dict(report.options), sort_keys=True),
+                "outcome": report.outcome,
+            }
+        ],
+    )
+    ledger.append_rows(
+        "checkpoints",
+        (
+            {"phase": name, "started": c.started, "finished": c.finished, "rows": c.rows}
+            for name, c in phases.items()
+        ),
+    )
+    ledger.append_rows(
+        "verification",
+        (
+            {
+                "check": check.name,
+                "source_table": check.table,
+                "expected": check.expected,
+                "actual": check.actual,
+                "passed": _PASSED.get(check.outcome),
+                "outcome": check.outcome,
+                "detail": check.detail,
+            }
+            for check in report.verification
+        ),
+    )
+
+
+def recorded_run(database: Database) -> RecordedRun:
+    """The latest run of an attached ledger; raises :class:`TargetError` if it records none."""
+    rows = database.rows(
+        f"SELECT started, options, source_sha256 FROM {CATALOG}.run ORDER BY started DESC LIMIT 1"
+    )
+    if not rows:
+        raise TargetError("the ledger records no finished run: it does not belong to this target")
+    started, chosen, digest = rows[0]
+    options = json.loads(chosen)
+    return RecordedRun(
+        VerifyOptions(options["timezone"], options["implied_grants"], int(started)), digest
+    )
+
+
+def source_check(run: RecordedRun, digest: str) -> CheckResult:
+    """Whether the source is byte for byte the one that was migrated; a later one only is a hint."""
+    same = digest == run.source_sha256
+    return CheckResult(
+        name="source_hash",
+        table=None,
+        expected=run.source_sha256,
+        actual=digest,
+        outcome="passed" if same else "not_applicable",
+        detail="" if same else "the source file has changed since the run",
+    )

@@ -1,0 +1,110 @@
+"""The tool and the slow reference, held against each other over drawn and sampled databases.
+
+``make test`` draws a dozen databases; ``PERSON_UNIFY_EXAMPLES=500`` draws that many.  Nothing is
+shrunk: a failure keeps the database beside the report of its differences.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from tests.migration.support import Migrated, make_target
+from tests.reference import Refused, migrate_reference
+from tests.reference.compare import compare
+from tests.strategies import Description, build, old_databases
+from tests.strategies.handmade import write
+
+from person_unify.errors import SchemaRefused
+from person_unify.pipeline import MigrateOptions, migrate, verify
+from person_unify.report import Report
+from person_unify.sample import SampleOptions, write_sample
+from person_unify.schema import UNIFIED
+
+EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
+
+
+def _differences(source: Path, report: Report, target: Path, **options: str) -> list[str]:
+    """What the reference, told the same run time, would have written otherwise."""
+    reference = migrate_reference(source, run_time_ms=report.started_ms, target=target, **options)  # type: ignore[arg-type]
+    ledger = target.with_name("new.ledger.db")
+    return compare(reference, source, target, ledger)
+
+
+def _refused(source: Path) -> bool:
+    try:
+        migrate_reference(source, run_time_ms=0)
+    except Refused:
+        return True
+    return False
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=EXAMPLES == 12,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(old_databases())
+def test_drawn_databases(description: Description) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        source, target = Path(directory) / "old.db", Path(directory) / "new.db"
+        build(description, source)
+        kept = Path(tempfile.gettempdir()) / "person-unify-failing.db"
+        try:
+            report = migrate(MigrateOptions(source, target))
+        except SchemaRefused as error:
+            event("refused")
+            assert _refused(source), error
+            return
+        except BaseException:
+            shutil.copy(source, kept)
+            raise
+        assert not _refused(source)
+        found = _differences(source, report, target)
+        if found:
+            shutil.copy(source, kept)
+        assert not found, "\n".join([f"reproduce with {kept}", *found[:20]])
+
+
+@pytest.mark.parametrize(("persons", "faults"), [(40, 0.0), (40, 0.05), (25, 1.0)])
+def test_samples(persons: int, faults: float, tmp_path: Path) -> None:
+    source, target = tmp_path / "old.db", tmp_path / "new.db"
+    write_sample(source, SampleOptions(persons=persons, seed=11, faults=faults))
+
+    report = migrate(MigrateOptions(source, target))
+    again = verify(source, target)
+
+    assert not _differences(source, report, target)
+    assert not again.failed_checks
+    assert len(again.verification) == len(report.verification)
+    assert bool([d for d in report.discrepancies if d.severity == "error"]) == (faults > 0)
+    assert [e.residual for e in report.equations] == [0] * len(report.equations)
+
+
+@pytest.mark.parametrize("implied", ["pending", "none"])
+def test_a_target_of_prisma_and_other_choices(implied: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "old.db", make_target(tmp_path / "new.db", UNIFIED.values())
+    write_sample(source, SampleOptions(persons=20, seed=3, faults=0.2))
+    zone = "America/St_Johns"
+
+    report = migrate(MigrateOptions(source, target, timezone=zone, implied_grants=implied))
+
+    assert not _differences(source, report, target, timezone=zone, implied_grants=implied)
+
+
+def test_database_without_a_row(tmp_path: Path) -> None:
+    source, target = write(tmp_path / "old.db"), tmp_path / "new.db"
+
+    report = migrate(MigrateOptions(source, target))
+
+    assert not _differences(source, report, target)
+    assert Migrated(source, target, tmp_path / "new.ledger.db", report).rows(
+        "SELECT (SELECT count(*) FROM persons) + (SELECT count(*) FROM users) AS n"
+    ) == [{"n": 0}]

@@ -1,0 +1,217 @@
+"""The command line as a process: exit codes, an interrupt in the middle, and no cell in any output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.migration.support import SMALL, make_target, query
+from tests.strategies.handmade import Row, write
+
+from person_unify.sample import SampleOptions, write_sample
+
+CANARY = "Kanarienvogel"
+
+
+def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "person_unify", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_migrate_then_verify(tmp_path: Path) -> None:
+    source, target = write(tmp_path / "old.db", **SMALL), tmp_path / "new.db"
+
+    done, proved = _run("migrate", source, target), _run("verify", source, target)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (proved.returncode, proved.stderr) == (0, "")
+    assert len(query(target, "SELECT id FROM persons")) == 1
+    report = json.loads((tmp_path / "migration-report.json").read_text())
+    assert report["outcome"] == "published"
+
+
+def test_verify_tells_a_changed_target(tmp_path: Path) -> None:
+    source, target = write(tmp_path / "old.db", **SMALL), tmp_path / "new.db"
+    assert _run("migrate", source, target, "--quiet").returncode == 0
+    with subprocess.Popen([sys.executable, "-c", _UPDATE, target]) as process:
+        process.wait()
+
+    proved = _run("verify", source, target)
+
+    assert proved.returncode == 4
+    assert "checks failed" in proved.stderr
+
+
+_UPDATE = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+c.execute("UPDATE persons SET first_name = 'somebody else'")
+c.commit()
+c.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["old.db", "old.db"], 2),
+        (["old.db", "new.db", "--timezone", "Mars"], 2),
+        (["old.db", "new.db", "--nonsense"], 2),
+        (["gone.db", "new.db"], 3),
+        (["old.db", "other.db"], 3),
+        (["old.db", "new.db", "--backup-dir", "nowhere"], 1),
+        (["orphan.db", "new.db", "--strict"], 5),
+    ],
+)
+def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
+    write(tmp_path / "old.db", **SMALL)
+    write(tmp_path / "orphan.db", **{**SMALL, "patients": [{"id": "p1", "clinician_id": "gone"}]})
+    make_target(tmp_path / "other.db", ())
+    (tmp_path / "other.db").touch()
+    before = sorted(tmp_path.iterdir())
+
+    done = _run("migrate", *(a if a[0] == "-" or "." not in a else tmp_path / a for a in arguments))
+
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if "--nonsense" not in arguments:
+        assert done.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_interrupted_during_the_load(exists: bool, tmp_path: Path) -> None:
+    source, target = tmp_path / "old.db", tmp_path / "new.db"
+    write_sample(source, SampleOptions(persons=3000, seed=1))
+    if exists:
+        make_target(target)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTIBLE, "migrate", source, target, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("phase") == "load" and event.get("table") == "journal_entries":
+                process.send_signal(signal.SIGINT)
+                break
+        output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (130, "person-unify: interrupted\n"), output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+_INTERRUPTIBLE = """
+import signal
+# Whoever runs the tests may have this ignored, as background jobs do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from person_unify.cli import main
+main()
+"""
+
+
+def _canaries() -> dict[str, list[Row]]:
+    """Every TEXT of a person, and cells that drivers and conversions stumble over, hold the word."""
+    bad = CANARY.encode() + b"\xff"
+    return {
+        "users": [
+            {"id": "u1", "email": f"{CANARY}1@example.org", "password_hash": CANARY},
+            {"id": "u2", "email": f"{CANARY}2@example.org", "last_login_at": CANARY},
+            {"id": "u3", "email": f"{CANARY}2@example.org"},
+        ],
+        "parents": [{"id": "r1", "user_id": "u2", "phone": bad, "phone_verified": CANARY}],
+        "patients": [
+            {
+                "id": "p1",
+                "clinician_id": "u1",
+                "first_name": CANARY,
+                "last_name": bad,
+                "date_of_birth": CANARY,
+                "udid_number": CANARY,
+                "created_at": f"2024-01-01 {CANARY}",
+            },
+            {"id": "p2", "clinician_id": "u1", "first_name": CANARY, "udid_number": CANARY},
+        ],
+        "children": [
+            {
+                "id": "c1",
+                "parent_id": "r1",
+                "linked_patient_id": "p1",
+                "first_name": f"{CANARY} too",
+                "medical_history": bad,
+            },
+            {"id": "c2", "parent_id": "r1", "linked_patient_id": "p2", "first_name": f"x{CANARY}"},
+        ],
+        "consent_grants": [
+            {"id": "g1", "parent_id": "r1", "patient_id": "p1", "token": CANARY, "notes": CANARY},
+            {"id": "g2", "parent_id": "r1", "patient_id": "p2", "token": CANARY, "status": bad},
+        ],
+        "journal_entries": [
+            {"id": "j1", "patient_id": "p1", "content": CANARY, "created_at": CANARY}
+        ],
+        "patient_tags": [
+            {"patient_id": "p1", "tag": CANARY},
+            {"patient_id": "c1", "tag": CANARY},
+        ],
+        "legacy": [{"note": CANARY, "other": bad}, {"note": 2.5, "other": CANARY}],
+    }
+
+
+@pytest.fixture(scope="module")
+def canaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("canaries") / "old.db", **_canaries())
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["migrate", "--json"], 0),
+        (["migrate"], 0),
+        (["migrate", "--strict"], 5),
+        (["check", "--json"], 0),
+    ],
+)
+def test_no_cell_leaves_the_databases(
+    options: list[str], code: int, canaries: Path, tmp_path: Path
+) -> None:
+    command, *flags = options
+    paths: list[str | Path] = [canaries]
+    if command == "migrate":
+        paths += [tmp_path / "new.db", *("--backup-dir", tmp_path)]
+
+    done = _run(command, *paths, *flags)
+
+    report = tmp_path / "migration-report.json"
+    written = report.read_text() if report.exists() else ""
+    assert done.returncode == code, done.stderr
+    assert report.exists() == (command == "migrate" and code == 0)
+    for text in (done.stdout, done.stderr, written):
+        assert CANARY.lower() not in text.lower()
+
+
+def test_no_cell_in_the_error_of_a_driver(canaries: Path, tmp_path: Path) -> None:
+    """A CHECK of the target refuses the load: SQLite quotes the constraint, which may hold anything."""
+    target = make_target(tmp_path / "new.db")
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DROP TABLE messages'); "
+        "c.execute('DROP TABLE conversations'); c.execute('CREATE UNIQUE INDEX one_name ON persons "
+        "(first_name)'); c.commit(); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, target], check=True, env=dict(os.environ))
+
+    done = _run("migrate", canaries, target, "--backup-dir", tmp_path)
+
+    assert done.returncode == 3
+    assert CANARY not in done.stdout + done.stderr
