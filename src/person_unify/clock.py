@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
-from person_unify.progress import PhaseFinished, PhaseStarted, Progress
+from person_unify.progress import PHASES, PhaseFinished, PhaseStarted, Progress
 from person_unify.report import PhaseTiming
 
 
@@ -58,7 +58,6 @@ class Clock:
             self.progress(PhaseFinished(name, entry.rows, entry.seconds))
 
     def timings(self) -> tuple[PhaseTiming, ...]:
-        """Rows and seconds per phase, in the order they began."""
-        return tuple(
-            PhaseTiming(name, entry.rows, entry.seconds) for name, entry in self.phases.items()
-        )
+        """Rows and seconds per phase, in the order of the story."""
+        ordered = sorted(self.phases.items(), key=lambda phase: PHASES.index(phase[0]))
+        return tuple(PhaseTiming(name, entry.rows, entry.seconds) for name, entry in ordered)

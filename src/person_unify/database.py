@@ -118,6 +118,9 @@ def _translated(action: str) -> Iterator[None]:
     try:
         yield
     except adbc_driver_manager.Error as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # ADBC answers Ctrl-C by cancelling, which SQLite's driver does not support.
+            raise KeyboardInterrupt from error
         raise DatabaseError(f"could not {action}: {reason(error)}") from error
 
 

@@ -45,7 +45,7 @@ class Migration:
     in_place: bool
     moment: datetime
     clock: Clock
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(init=False)
 
     @property
     def run_time(self) -> int:
@@ -62,33 +62,49 @@ class Migration:
         # Looked at before anything attaches it: a foreign encoding is an error of its own.
         extractor = Extractor(self.snapshot.path)
         target = self.options.target if self.in_place else self.staging / "target.db"
-        loader = Loader(
-            target, self.staging / "ledger.db", self.snapshot.path, created=not self.in_place
-        )
+        # Filling in place commits two files at once, so the ledger must stand where it stays.
+        ledger = self.ledger if self.in_place else self.staging / "ledger.db"
+        ledger.touch(mode=0o600)
+        try:
+            report = self._transact(target, ledger, extractor)
+        except BaseException:
+            if self.in_place:
+                ledger.unlink(missing_ok=True)
+            raise
+        with self.clock.phase("publish"):
+            if not self.in_place:
+                self._publish(target, ledger)
+        return self._published(report)
+
+    def _transact(self, target: Path, ledger: Path, extractor: Extractor) -> Report:
+        """Fill target and ledger in one transaction, verify, commit."""
+        loader = Loader(target, ledger, self.snapshot.path, created=not self.in_place)
         try:
             plan, schema = self._plan(loader, extractor)
             checks, resolution = self._fill(loader, extractor, plan, schema)
             report = self._report(loader, plan, resolution, checks)
-            self._require_publishable_result(checks)
+            self._require_publishable_result(report)
             names = (self.options.source.name, self.options.target.name)
             record_run(loader.ledger, report, names, self.clock.phases)
             loader.commit()
         finally:
             loader.close()
-        with self.clock.phase("publish"):
-            publish(self.staging / "ledger.db", self.ledger)
-            if not self.in_place:
-                try:
-                    publish(target, self.options.target)
-                except BaseException:
-                    self.ledger.unlink()
-                    raise
-        return self._published(report)
+        return report
+
+    def _publish(self, target: Path, ledger: Path) -> None:
+        """Give both files their names; the target's comes last, for it is what others wait for."""
+        publish(ledger, self.ledger)
+        try:
+            publish(target, self.options.target)
+        except BaseException:
+            self.ledger.unlink()
+            raise
 
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
         schema = inspect(loader.database) if self.in_place else UNIFIED
         plan = bind(extractor.tables, schema, extractor.has_rows)
+        self.tally = Tally(plan)
         require_unique_columns(plan, extractor)
         if self.in_place:
             require_empty(loader.database, plan)
@@ -143,14 +159,20 @@ class Migration:
         self.clock.add("load", rows, perf_counter() - started)
         self.tally.say(resolution.discrepancies)
 
-    def _require_publishable_result(self, checks: list[CheckResult]) -> None:
-        failed = [check for check in checks if check.outcome in ("failed", "error")]
+    def _require_publishable_result(self, report: Report) -> None:
+        failed = report.failed_checks
         if failed:
             names = ", ".join(
                 dict.fromkeys(f"{c.name} ({c.table})" if c.table else c.name for c in failed)
             )
             raise VerificationFailed(
-                f"{len(failed)} of {len(checks)} checks failed, nothing was published: {names}"
+                f"{len(failed)} of {len(report.verification)} checks failed, nothing was "
+                f"published: {names}"
+            )
+        if report.unexplained:
+            raise VerificationFailed(
+                f"the reconciliation of {', '.join(report.unexplained)} does not add up, nothing "
+                "was published: please report this with the counts that check prints"
             )
         if self.options.strict and self.tally.errors:
             raise StrictStop(
@@ -180,7 +202,7 @@ class Migration:
             options=self.options.recorded(),
             phases=self.clock.timings(),
             tables=tuple(self.tally.tables),
-            equations=self.tally.equations(counts, actual, plan),
+            equations=self.tally.equations(counts, actual),
             discrepancies=self.tally.discrepancies(),
             normalisations=tuple(self.tally.normalisations),
             drift=plan.notes,
@@ -208,6 +230,7 @@ class Migration:
         text = json.dumps(final.to_json(), indent=2)
         path = target.with_name(REPORT_NAME)
         staged = self.staging / REPORT_NAME
+        staged.touch(mode=0o600)
         staged.write_text(text + "\n", encoding="utf-8")
         staged.replace(path)
         return final

@@ -93,7 +93,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
         stream = Stream(extractor, plan, chosen, clock)
-        tally = Tally()
+        tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
         for outcome in opening:
@@ -115,7 +115,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         options={"timezone": options.timezone, "implied_grants": options.implied_grants},
         phases=clock.timings(),
         tables=tuple(tally.tables),
-        equations=tally.equations(counts, tally.rows, plan),
+        equations=tally.equations(counts, tally.rows),
         discrepancies=tally.discrepancies(),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,

@@ -8,14 +8,14 @@ into discrepancies, normalisation counts and the archive.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 
 import polars as pl
 
+from person_unify.archiving import Mask, assemble
 from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
 from person_unify.frames import ROW, Archive, SourceFrame, discrepancies
 from person_unify.schema import Column
@@ -28,9 +28,6 @@ from person_unify.values import (
     converted,
     literal,
 )
-
-Mask = pl.Expr | None
-"""A boolean expression; None stands for "in no row"."""
 
 
 @dataclass(slots=True)
@@ -212,90 +209,7 @@ class Reader:
         kept: the represented rows, archived cell by cell (all cells where ``whole``).
         others: rows that are not loaded, each frame with its reason.
         """
-        masks = self._archived(whole)
-        rows_kept = self._kept_cells(kept, masks)
-        names = list(self.source.table.column_names)
-        wholes = [self._whole(frame, reason) for frame, reason in others if frame.height]
-        parts = [part for part in (rows_kept, *wholes) if part is not None and part.height]
-        if not parts:
-            return None
-        key = self.source.table.primary_key
-        used = names if wholes else [name for name in names if name in masks]
-        columns = [name for name in used if name not in key]
-        frame = pl.concat(
-            [part.select(*_keys(key), *columns, "@archived", "@reason") for part in parts]
-        )
-        return Archive(self.source.table.name, key, tuple(columns), frame)
-
-    def _archived(self, whole: Mask) -> dict[str, pl.Expr | None]:
-        """Per column that may be archived: the rows where it is; None stands for all rows."""
-        masks: dict[str, pl.Expr | None] = {}
-        for name in self.source.table.column_names:
-            losses = self.lost.get(name)
-            if losses is None:
-                masks[name] = None
-            elif all(loss is not None for loss in losses):
-                lost = reduce(
-                    and_, [loss.fill_null(value=False) for loss in losses if loss is not None]
-                )
-                masks[name] = lost if whole is None else lost | whole
-            elif whole is not None:
-                masks[name] = whole
-        return masks
-
-    def _kept_cells(
-        self, kept: pl.DataFrame, masks: dict[str, pl.Expr | None]
-    ) -> pl.DataFrame | None:
-        if not masks or not kept.height:
-            return None
-        flags = kept.select(
-            (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(name)
-            for name, mask in masks.items()
-        )
-        for name in [n for n in flags.columns if masks[n] is not None and not flags[n].any()]:
-            del masks[name]
-        if not masks:
-            return None
-        flags = flags.select(list(masks))
-        listed = _listed(flags)
-        cells_kept = kept.select(
-            *_keys(self.source.table.primary_key),
-            *(
-                pl.when(flags[name]).then(pl.col(name)).alias(name)
-                if mask is not None and name not in self.source.table.primary_key
-                else pl.col(name)
-                for name, mask in masks.items()
-                if name not in self.source.table.primary_key
-            ),
-            *(
-                pl.lit(None).cast(kept.schema[name]).alias(name)
-                for name in self.source.table.column_names
-                if name not in masks and name not in self.source.table.primary_key
-            ),
-        )
-        return cells_kept.with_columns(
-            listed.alias("@archived"), pl.lit("not_carried").alias("@reason")
-        ).filter(pl.col("@archived") != "[]")
-
-    def _whole(self, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
-        names = self.source.table.column_names
-        return frame.select(
-            *_keys(self.source.table.primary_key),
-            *(name for name in names if name not in self.source.table.primary_key),
-            pl.lit(json.dumps(list(names))).alias("@archived"),
-            pl.lit(reason).alias("@reason"),
-        )
-
-
-def _keys(key: tuple[str, ...]) -> tuple[str, ...]:
-    return key or (ROW,)
-
-
-def _listed(flags: pl.DataFrame) -> pl.Series:
-    """Per row, the JSON list of the columns that are flagged."""
-    parts = [pl.when(pl.col(name)).then(pl.lit(json.dumps(name))) for name in flags.columns]
-    joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
-    return flags.select(("[" + joined + "]").alias("archived")).to_series()
+        return assemble(self.source.table, self.lost, kept, whole, others)
 
 
 def _canonical(column: pl.Series, type_: Type) -> bool:

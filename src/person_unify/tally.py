@@ -23,8 +23,9 @@ from person_unify.report import (
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one run."""
+    """Counts of one run over the tables of a plan."""
 
+    plan: Plan
     tables: list[TableCount] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     normalisations: list[Normalisation] = field(default_factory=list)
@@ -32,7 +33,9 @@ class Tally:
 
     def add(self, outcome: Outcome) -> None:
         """Count one source table."""
-        target = ", ".join(outcome.rows) or None
+        bound = (b for b in self.plan.bound if b.name == outcome.source)
+        targets = dict.fromkeys(b.target.name for b in bound if b.target is not None)
+        target = ", ".join(targets) or None
         self.tables.append(
             TableCount(
                 outcome.source,
@@ -71,7 +74,7 @@ class Tally:
         return sum(n for kind, n in self.kinds.items() if SEVERITY[kind] == "error")
 
     def equations(
-        self, counts: Mapping[str, int], actual: Mapping[str, int], plan: Plan
+        self, counts: Mapping[str, int], actual: Mapping[str, int]
     ) -> tuple[Equation, ...]:
         """The reconciliation; ``actual`` are target rows by table, as counted in the target."""
         standalone = (
@@ -84,10 +87,10 @@ class Tally:
         persons = Equation(
             "persons", actual["persons"], (_plus("patients", counts["patients"]), *standalone)
         )
-        return (children, persons, self._grants(counts, actual, plan))
+        return (children, persons, self._grants(counts, actual))
 
-    def _grants(self, counts: Mapping[str, int], actual: Mapping[str, int], plan: Plan) -> Equation:
-        name = plan.source_names.get("consent_grants", "consent_grants")
+    def _grants(self, counts: Mapping[str, int], actual: Mapping[str, int]) -> Equation:
+        name = self.plan.source_names.get("consent_grants", "consent_grants")
         consents = next((t for t in self.tables if t.source == name), None)
         lost = dict(consents.archived) if consents else {}
         terms = [_plus("consents", consents.source_rows if consents else 0)]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.migration.support import SMALL, make_target, query
+from tests.migration.support import SMALL, change, make_target
 from tests.strategies.handmade import Row, write
 
 from person_unify.sample import SampleOptions, write_sample
@@ -30,42 +29,21 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_migrate_then_verify(tmp_path: Path) -> None:
     source, target = write(tmp_path / "old.db", **SMALL), tmp_path / "new.db"
 
-    done, proved = _run("migrate", source, target), _run("verify", source, target)
+    done, proved = _run("migrate", source, target, "--quiet"), _run("verify", source, target, "-q")
+    change(target, "UPDATE persons SET first_name = 'somebody else'")
+    spoilt = _run("verify", source, target, "--quiet")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (proved.returncode, proved.stderr) == (0, "")
-    assert len(query(target, "SELECT id FROM persons")) == 1
-    report = json.loads((tmp_path / "migration-report.json").read_text())
-    assert report["outcome"] == "published"
-
-
-def test_verify_tells_a_changed_target(tmp_path: Path) -> None:
-    source, target = write(tmp_path / "old.db", **SMALL), tmp_path / "new.db"
-    assert _run("migrate", source, target, "--quiet").returncode == 0
-    with subprocess.Popen([sys.executable, "-c", _UPDATE, target]) as process:
-        process.wait()
-
-    proved = _run("verify", source, target)
-
-    assert proved.returncode == 4
-    assert "checks failed" in proved.stderr
-
-
-_UPDATE = """
-import sqlite3, sys
-c = sqlite3.connect(sys.argv[1])
-c.execute("UPDATE persons SET first_name = 'somebody else'")
-c.commit()
-c.close()
-"""
+    assert json.loads((tmp_path / "migration-report.json").read_text())["outcome"] == "published"
+    assert spoilt.returncode == 4
+    assert "checks failed" in spoilt.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["old.db", "old.db"], 2),
-        (["old.db", "new.db", "--timezone", "Mars"], 2),
-        (["old.db", "new.db", "--nonsense"], 2),
         (["gone.db", "new.db"], 3),
         (["old.db", "other.db"], 3),
         (["old.db", "new.db", "--backup-dir", "nowhere"], 1),
@@ -79,19 +57,18 @@ def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
     (tmp_path / "other.db").touch()
     before = sorted(tmp_path.iterdir())
 
-    done = _run("migrate", *(a if a[0] == "-" or "." not in a else tmp_path / a for a in arguments))
+    done = _run("migrate", "--quiet", *(tmp_path / a if "." in a else a for a in arguments))
 
     assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    if "--nonsense" not in arguments:
-        assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("person-unify: ")
+    assert done.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("exists", [False, True])
 def test_interrupted_during_the_load(exists: bool, tmp_path: Path) -> None:
     source, target = tmp_path / "old.db", tmp_path / "new.db"
-    write_sample(source, SampleOptions(persons=3000, seed=1))
+    write_sample(source, SampleOptions(persons=1500, seed=1))
     if exists:
         make_target(target)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -179,8 +156,7 @@ def canaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["migrate", "--json"], 0),
         (["migrate"], 0),
-        (["migrate", "--strict"], 5),
-        (["check", "--json"], 0),
+        (["migrate", "--strict", "--quiet"], 5),
     ],
 )
 def test_no_cell_leaves_the_databases(
@@ -202,16 +178,14 @@ def test_no_cell_leaves_the_databases(
 
 
 def test_no_cell_in_the_error_of_a_driver(canaries: Path, tmp_path: Path) -> None:
-    """A CHECK of the target refuses the load: SQLite quotes the constraint, which may hold anything."""
+    """SQLite refuses a cell, by an index that is no part of what the tool looks at."""
     target = make_target(tmp_path / "new.db")
-    script = (
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DROP TABLE messages'); "
-        "c.execute('DROP TABLE conversations'); c.execute('CREATE UNIQUE INDEX one_name ON persons "
-        "(first_name)'); c.commit(); c.close()"
-    )
-    subprocess.run([sys.executable, "-c", script, target], check=True, env=dict(os.environ))
+    change(target, "CREATE UNIQUE INDEX one_first_letter ON persons (substr(first_name, 1, 1))")
+    before = target.read_bytes()
 
     done = _run("migrate", canaries, target, "--backup-dir", tmp_path)
 
-    assert done.returncode == 3
+    assert done.returncode == 1
+    assert "UNIQUE constraint failed" in done.stderr
     assert CANARY not in done.stdout + done.stderr
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("new.db", before)]

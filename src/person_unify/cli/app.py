@@ -130,7 +130,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     backup_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where the copy of the source goes, if not beside NEW_DB."
+            metavar="DIR", help="Where the copy of the source goes, if not beside OLD_DB."
         ),
     ] = None,
     keep_backup: Annotated[

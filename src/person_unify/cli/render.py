@@ -118,12 +118,19 @@ def _equation_lines(equation: Equation, names: int, counts: int, room: int) -> l
     return lines
 
 
+_NAME = 24
+"""Width that the longest table names of the old schema need."""
+
+
 def _tables(report: Report, console: Console) -> Iterator[Table | Padding]:
     filled = [table for table in report.tables if table.source_rows or table.residual]
     if filled:
         grid = _grid(
             console, "source table", ">rows", "", ">loaded", "", ">archived", "why", "into"
         )
+        # A table's name is what a reader looks for: the reasons wrap before it does.
+        grid.columns[0].no_wrap = True
+        grid.columns[0].min_width = min(_NAME, max(len(table.source) for table in filled))
         for table in filled:
             grid.add_row(
                 printable(table.source),
@@ -154,7 +161,9 @@ def _reasons(table: TableCount) -> Text:
 def _destination(table: TableCount) -> Text:
     if table.target is None:
         return Text("archive only", style=DIM)
-    return Text("same name", style=DIM) if table.target == table.source else Text(table.target)
+    if table.target == table.source:
+        return Text("same name", style=DIM)
+    return Text(table.target.replace(", ", "\n"))
 
 
 def _discrepancies(report: Report, console: Console) -> Iterator[Table]:

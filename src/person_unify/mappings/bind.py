@@ -6,7 +6,7 @@ target as it stands, what is unknown, what is missing, and what makes the run im
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -14,19 +14,10 @@ from typing import Literal
 
 from person_unify.errors import SourceError, TargetError
 from person_unify.mappings import CORE_TABLES, MAPPINGS, SHORT_NAMES
+from person_unify.mappings.convention import by_convention
+from person_unify.mappings.drift import drift, missing
 from person_unify.schema import OLD, UNIFIED, Column, Schema, Table
-from person_unify.spec import (
-    Computed,
-    Copy,
-    Decided,
-    Fold,
-    Mapping,
-    Person,
-    Reference,
-    Type,
-    Via,
-    Word,
-)
+from person_unify.spec import Copy, Mapping, Person, Reference, Type, Via, Word
 
 Strength = Literal["required", "optional", "loose"]
 NOTES = ("persons", "migration_notes")
@@ -38,7 +29,8 @@ class Binding:
     """One target column and what fills it.
 
     ``names``: source table whose loaded rows the value must name; ``strength``: what happens if it
-    names none: ``required`` keeps the row out, ``optional`` becomes NULL, ``loose`` stays and is logged.
+    names none: ``required`` keeps the row out, ``optional`` becomes NULL, ``loose`` stays and is
+    logged.
     """
 
     target: Column
@@ -85,16 +77,36 @@ class Plan:
 def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Plan:
     """Bind all mappings to the tables of two files.
 
-    Raises :class:`SourceError` or :class:`TargetError` with every problem of that file in one message.
+    Raises :class:`SourceError` or :class:`TargetError` with all problems of that file at once.
     """
     if "patients" not in source and "children" not in source:
         raise SourceError(
-            "this is not an old-schema database: it has neither a table patients nor a table children"
+            "this is not an old-schema database: "
+            "it has neither a table patients nor a table children"
         )
     names = _names_in_file(source, has_rows)
-    taken = set(names.values())
-    bound: list[BoundMapping] = []
     problems: list[str] = []
+    bound = _bind_known(source, target, names, problems)
+    taken = set(names.values())
+    unknown = [t for name, t in source.items() if name not in taken]
+    conventional, unmapped = _bind_unknown(unknown, target)
+    problems += _missing_tables(target)
+    if problems:
+        raise TargetError(
+            "the target does not have the unified schema: "
+            + "; ".join(dict.fromkeys(problems))
+            + ". Create it with the platform's current migrations, "
+            "or give a path that does not exist yet"
+        )
+    notes = drift(source, names, (b.name for b in conventional), (t.name for t in unmapped))
+    return Plan((*bound, *conventional), tuple(unmapped), missing(names), tuple(notes), names)
+
+
+def _bind_known(
+    source: Schema, target: Schema, names: Dictionary[str, str], problems: list[str]
+) -> list[BoundMapping]:
+    """Bind the mappings whose source table the file has; adds to ``problems``."""
+    bound: list[BoundMapping] = []
     filled: dict[str, set[str]] = {}
     for mapping in MAPPINGS:
         table = source.get(names.get(mapping.source, mapping.source))
@@ -102,29 +114,11 @@ def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Pla
             continue
         if mapping.target is None:
             bound.append(BoundMapping(mapping, table, None))
-            continue
-        if mapping.target not in target:
+        elif mapping.target not in target:
             problems.append(f"table {mapping.target} is missing")
-            continue
-        bound.append(_bind_one(mapping, table, target[mapping.target], filled, problems))
-    unknown = [t for name, t in source.items() if name not in taken]
-    by_convention, unmapped = _by_convention(unknown, target)
-    bound += by_convention
-    problems += _missing_tables(target)
-    if problems:
-        raise TargetError(
-            "the target does not have the unified schema: "
-            + "; ".join(dict.fromkeys(problems))
-            + ". Create it with the platform's current migrations, or give a path that does not exist yet"
-        )
-    missing = tuple(name for name in OLD if name not in names)
-    return Plan(
-        tuple(bound),
-        tuple(unmapped),
-        missing,
-        tuple(_drift(source, names, by_convention, unmapped, missing)),
-        names,
-    )
+        else:
+            bound.append(_bind_one(mapping, table, target[mapping.target], filled, problems))
+    return bound
 
 
 def _names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str, str]:
@@ -155,33 +149,37 @@ def _bind_one(
     """Bind one mapping; ``filled`` remembers per source table which unknown columns have a home."""
     unknown = [c for c in source.column_names if OLD[mapping.source].column(c) is None]
     used = filled.setdefault(mapping.source, set())
-    earlier = filled.setdefault(f"{mapping.source} -> {target.name}", set())
     bindings = []
     for column in target.columns:
         word = mapping.columns.get(column.name)
         if word is None and OLD[mapping.source].column(column.name) is not None:
             word = Copy(column.name)
-        if word is None and column.name in unknown and column.name not in used | earlier:
-            if not _filled_by_another(mapping, column.name):
-                word = Copy(column.name)
-                used.add(column.name)
+        free = column.name in unknown and column.name not in used
+        if word is None and free and not _filled_by_another(mapping, column.name):
+            word = Copy(column.name)
+            used.add(column.name)
         if word is not None:
             bindings.append(_binding(mapping, source, target, column, word))
         elif column.not_null and column.default is None:
             problems.append(f"column {target.name}.{column.name} is required and nothing fills it")
-    present = {column.name for column in target.columns}
-    for name in mapping.columns:
-        if name not in present and (target.name, name) != NOTES:
-            problems.append(f"column {target.name}.{name} is missing")
-    for name in OLD[mapping.source].column_names:
-        builtin = UNIFIED[target.name].column(name) if target.name in UNIFIED else None
-        if name not in present and builtin is not None:
-            problems.append(f"column {target.name}.{name} is missing")
+    problems += _missing_columns(mapping, target)
     return BoundMapping(mapping, source, target, tuple(bindings))
 
 
+def _missing_columns(mapping: Mapping, target: Table) -> Iterator[str]:
+    """Columns that the mapping fills, or fills by their name, and the target does not have."""
+    present = set(target.column_names)
+    for name in mapping.columns:
+        if name not in present and (target.name, name) != NOTES:
+            yield f"column {target.name}.{name} is missing"
+    for name in OLD[mapping.source].column_names:
+        builtin = UNIFIED[target.name].column(name) if target.name in UNIFIED else None
+        if name not in present and builtin is not None:
+            yield f"column {target.name}.{name} is missing"
+
+
 def _filled_by_another(mapping: Mapping, column: str) -> bool:
-    """Whether a child's row already fills the column that a parent link could fill too (section 2)."""
+    """Whether a child's row already fills the column that a parent link could too (section 2)."""
     if mapping.source != "parent_children":
         return False
     return any(
@@ -258,20 +256,22 @@ _TYPES: tuple[tuple[str, Type], ...] = (
 )
 
 
-def _by_convention(unknown: list[Table], target: Schema) -> tuple[list[BoundMapping], list[Table]]:
+def _bind_unknown(unknown: list[Table], target: Schema) -> tuple[list[BoundMapping], list[Table]]:
     """Split tables that no mapping knows into those the target has room for and the rest."""
-    mapped = {mapping.target for mapping in MAPPINGS}
     bound: dict[str, BoundMapping] = {}
     unmapped = []
     for table in unknown:
-        home = target.get(table.name)
-        made = None
-        if home is not None and table.name not in mapped and not table.name.startswith("_prisma"):
-            made = _convention(table, home)
-        if made is None:
+        mapping = by_convention(table, target)
+        if mapping is None:
             unmapped.append(table)
-        else:
-            bound[table.name] = made
+            continue
+        home = target[table.name]
+        bindings = tuple(
+            _binding(mapping, table, home, column, mapping.columns[column.name])
+            for column in home.columns
+            if column.name in mapping.columns
+        )
+        bound[table.name] = BoundMapping(mapping, table, home, bindings)
     order = TopologicalSorter(
         {
             name: {b.names for b in bound_mapping.columns if b.names in bound and b.names != name}
@@ -281,88 +281,9 @@ def _by_convention(unknown: list[Table], target: Schema) -> tuple[list[BoundMapp
     return [bound[name] for name in order.static_order()], unmapped
 
 
-def _convention(source: Table, target: Table) -> BoundMapping | None:
-    """Same-named columns; ``patient_id`` or ``child_id`` becomes ``person_id``; None if they do not suffice."""
-    columns: dict[str, Word] = {}
-    for column in target.columns:
-        if column.name == "person_id" and source.column("patient_id"):
-            columns[column.name] = Person("patient_id")
-        elif column.name == "person_id" and source.column("child_id"):
-            columns[column.name] = Person("child_id", "children")
-        elif source.column(column.name):
-            columns[column.name] = Copy(column.name)
-        elif column.not_null and column.default is None:
-            return None
-    if not target.primary_key or not set(target.primary_key) <= set(columns):
-        return None
-    mapping = Mapping(source.name, target.name, columns)
-    bindings = tuple(
-        _binding(mapping, source, target, column, columns[column.name])
-        for column in target.columns
-        if column.name in columns
-    )
-    return BoundMapping(mapping, source, target, bindings)
-
-
 def _missing_tables(target: Schema) -> list[str]:
     return [
         f"table {mapping.target} is missing"
         for mapping in MAPPINGS
         if mapping.target is not None and mapping.target not in target
     ]
-
-
-def _drift(
-    source: Schema,
-    names: Dictionary[str, str],
-    by_convention: list[BoundMapping],
-    unmapped: list[Table],
-    missing: tuple[str, ...],
-) -> list[str]:
-    notes = [f"table {name} is not in the source: taken as empty" for name in missing]
-    notes += [
-        f"table {short} stands for {usual}" for usual, short in names.items() if usual != short
-    ]
-    for usual, name in names.items():
-        known, present = OLD[usual], source[name]
-        notes += [
-            f"column {name}.{c} is not in the source: taken as NULL"
-            for c in known.column_names
-            if present.column(c) is None
-        ]
-        notes += [
-            f"column {name}.{c} is not in the old schema"
-            for c in present.column_names
-            if known.column(c) is None
-        ]
-    notes += [
-        f"table {b.name} is migrated by convention: same-named columns" for b in by_convention
-    ]
-    notes += [f"table {table.name} is archived whole: nothing knows it" for table in unmapped]
-    return notes
-
-
-def reads(bound: BoundMapping) -> list[tuple[str, Type]]:
-    """Every source column that a bound mapping reads, with the type it reads it as."""
-    found: list[tuple[str, Type]] = [(name, "TEXT") for name in bound.source.primary_key]
-    found.append((bound.mapping.created, "DATETIME"))
-    for binding in bound.columns:
-        type_: Type = "TEXT" if binding.names is not None else binding.type
-        found += _reads_of(binding.word, type_)
-    for word in bound.mapping.exposes.values():
-        found += _reads_of(word, "TEXT")
-    return found
-
-
-def _reads_of(word: Word, type_: Type) -> list[tuple[str, Type]]:
-    if isinstance(word, Copy):
-        nested = _reads_of(word.otherwise, type_) if isinstance(word.otherwise, Copy) else []
-        return [(word.column, type_), *nested]
-    if isinstance(word, Computed):
-        return [(read.column, read.type) for read in word.reads]
-    if isinstance(word, Fold):
-        return [(part.column, part.type) for part in word.parts]
-    if isinstance(word, Decided):
-        return [(word.column, type_)] if word.column else []
-    column = getattr(word, "column", None)
-    return [(column, "TEXT")] if column else []

@@ -47,8 +47,8 @@ class Loader:
             self.database.execute(pragma)
         self.database.execute("PRAGMA foreign_keys = OFF")
         _attach(self.database, ledger, CATALOG, "rwc")
-        self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
         if self.created:
+            self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
         _attach(self.database, snapshot, "source", "ro")
 

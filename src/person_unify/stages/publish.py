@@ -51,7 +51,12 @@ def require_publishable(target: Path, ledger: Path) -> bool:
 
 
 def publish(staged: Path, final: Path) -> None:
-    """Sync a staged file and give it its name; raises if that name has been taken meanwhile."""
+    """Sync a staged file and give it its name; raises if that name has been taken meanwhile.
+
+    The file is its owner's alone (mode 0600): it holds what the source holds.
+    """
+    staged.chmod(0o600)
+    staged.chmod(0o600)
     sync(staged)
     try:
         os.link(staged, final)

@@ -9,7 +9,8 @@ import polars as pl
 
 from person_unify.frames import Outcome, SourceFrame, discrepancies
 from person_unify.ids import fresh_ids
-from person_unify.mappings.bind import BoundMapping, reads
+from person_unify.mappings.bind import BoundMapping
+from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve import demographics, grants, outcomes, views
@@ -57,17 +58,10 @@ def resolve(
 
     Fills ``registry.people``.  Contract sections 3, 4 and the implied grants of 5.
     """
-    patients, children, links, consents = (
-        Reader(source, run_time)
-        for source in (core.patients, core.children, core.parent_children, core.consent_grants)
-    )
-    for reader, source in (
-        (patients, "patients"),
-        (children, "children"),
-        (links, "parent_children"),
-        (consents, "consent_grants"),
-    ):
-        reader.prepare(_reads(source, bound))
+    patients = _reader(core.patients, "patients", bound, run_time)
+    children = _reader(core.children, "children", bound, run_time)
+    links = _reader(core.parent_children, "parent_children", bound, run_time)
+    consents = _reader(core.consent_grants, "consent_grants", bound, run_time)
     linked = link(patients, children)
     registry.people = linked.people
     differing = demographics.mismatches(linked, patients, children)
@@ -102,6 +96,14 @@ def resolve(
         notes=notes,
         counts=_counts(linked),
     )
+
+
+def _reader(
+    frame: SourceFrame, source: str, bound: Mapping[tuple[str, str], BoundMapping], run_time: int
+) -> Reader:
+    reader = Reader(frame, run_time)
+    reader.prepare(_reads(source, bound))
+    return reader
 
 
 def _reads(source: str, bound: Mapping[tuple[str, str], BoundMapping]) -> list[tuple[str, Type]]:

@@ -1,0 +1,115 @@
+"""The archive of one source table: every cell that the target does not hold (section 9)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
+
+import polars as pl
+
+from person_unify.frames import ROW, Archive
+from person_unify.schema import Table
+
+Mask = pl.Expr | None
+"""A boolean expression; None stands for "in no row"."""
+
+
+def assemble(
+    table: Table,
+    lost: Mapping[str, Sequence[Mask]],
+    kept: pl.DataFrame,
+    whole: Mask,
+    others: Sequence[tuple[pl.DataFrame, str]],
+) -> Archive | None:
+    """One archive of the represented rows and the others; None where nothing is archived.
+
+    lost: per source column, one mask per target cell it feeds: the rows where that cell does not
+    hold it.  kept: the represented rows, archived cell by cell (all cells where ``whole``).
+    others: rows that are not loaded, each frame with its reason.
+    """
+    masks = _archived(table, lost, whole)
+    rows_kept = _kept_cells(table, kept, masks)
+    wholes = [_whole(table, frame, reason) for frame, reason in others if frame.height]
+    parts = [part for part in (rows_kept, *wholes) if part is not None and part.height]
+    if not parts:
+        return None
+    columns = [name for name in _beside_key(table) if wholes or name in masks]
+    frame = pl.concat(
+        [part.select(*_keys(table), *columns, "@archived", "@reason") for part in parts]
+    )
+    return Archive(table.name, table.primary_key, tuple(columns), frame)
+
+
+def _archived(
+    table: Table, lost: Mapping[str, Sequence[Mask]], whole: Mask
+) -> dict[str, pl.Expr | None]:
+    """Per column that may be archived: the rows where it is; None stands for all rows."""
+    masks: dict[str, pl.Expr | None] = {}
+    for name in table.column_names:
+        losses = lost.get(name)
+        if losses is None:
+            masks[name] = None
+        elif all(loss is not None for loss in losses):
+            gone = reduce(
+                and_, [loss.fill_null(value=False) for loss in losses if loss is not None]
+            )
+            masks[name] = gone if whole is None else gone | whole
+        elif whole is not None:
+            masks[name] = whole
+    return masks
+
+
+def _kept_cells(
+    table: Table, kept: pl.DataFrame, masks: dict[str, pl.Expr | None]
+) -> pl.DataFrame | None:
+    """The archived cells of represented rows; drops from ``masks`` what no row archives."""
+    if not masks or not kept.height:
+        return None
+    flags = kept.select(
+        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(name)
+        for name, mask in masks.items()
+    )
+    for name in [n for n in flags.columns if masks[n] is not None and not flags[n].any()]:
+        del masks[name]
+    if not masks:
+        return None
+    flags = flags.select(list(masks))
+
+    def cell(name: str) -> pl.Expr:
+        if name not in masks:
+            return pl.lit(None).cast(kept.schema[name]).alias(name)
+        if masks[name] is None:
+            return pl.col(name)
+        return pl.when(flags[name]).then(pl.col(name)).alias(name)
+
+    cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
+    return cells.with_columns(
+        _listed(flags).alias("@archived"), pl.lit("not_carried").alias("@reason")
+    ).filter(pl.col("@archived") != "[]")
+
+
+def _whole(table: Table, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
+    """Every cell of rows that are not loaded."""
+    return frame.select(
+        *_keys(table),
+        *_beside_key(table),
+        pl.lit(json.dumps(table.column_names)).alias("@archived"),
+        pl.lit(reason).alias("@reason"),
+    )
+
+
+def _keys(table: Table) -> tuple[str, ...]:
+    return table.primary_key or (ROW,)
+
+
+def _beside_key(table: Table) -> list[str]:
+    return [name for name in table.column_names if name not in table.primary_key]
+
+
+def _listed(flags: pl.DataFrame) -> pl.Series:
+    """Per row, the JSON list of the columns that are flagged."""
+    parts = [pl.when(pl.col(name)).then(pl.lit(json.dumps(name))) for name in flags.columns]
+    joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
+    return flags.select(("[" + joined + "]").alias("archived")).to_series()

@@ -1,0 +1,31 @@
+"""Mappings for tables that nobody wrote one for, by the names of their columns (section 2)."""
+
+from __future__ import annotations
+
+from person_unify.mappings import MAPPINGS
+from person_unify.schema import Schema, Table
+from person_unify.spec import Copy, Mapping, Person, Word
+
+
+def by_convention(table: Table, target: Schema) -> Mapping | None:
+    """Same-named columns of a same-named table; None where the target has no room for the table.
+
+    ``patient_id`` or ``child_id`` becomes ``person_id``.
+    """
+    home = target.get(table.name)
+    mapped = {mapping.target for mapping in MAPPINGS}
+    if home is None or table.name in mapped or table.name.startswith("_prisma"):
+        return None
+    columns: dict[str, Word] = {}
+    for column in home.columns:
+        if column.name == "person_id" and table.column("patient_id"):
+            columns[column.name] = Person("patient_id")
+        elif column.name == "person_id" and table.column("child_id"):
+            columns[column.name] = Person("child_id", "children")
+        elif table.column(column.name):
+            columns[column.name] = Copy(column.name)
+        elif column.not_null and column.default is None:
+            return None
+    if not home.primary_key or not set(home.primary_key) <= set(columns):
+        return None
+    return Mapping(table.name, home.name, columns)

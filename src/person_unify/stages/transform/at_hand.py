@@ -1,0 +1,32 @@
+"""What the steps of the transform share about the source table at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from person_unify.mappings.bind import BoundMapping
+from person_unify.reading import Reader
+from person_unify.registry import Registry
+from person_unify.stages.transform.references import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """A bound table, its reader and its resolved references."""
+
+    bound: BoundMapping
+    reader: Reader
+    resolved: Resolved
+    registry: Registry
+
+    @property
+    def key(self) -> pl.Expr:
+        """The row's key as text, for ``source_id``."""
+        return self.reader.key_text()
+
+    @property
+    def person(self) -> pl.Expr | None:
+        """The person that the row is about; None where the table names none."""
+        return pl.col(self.resolved.person) if self.resolved.person else None

@@ -1,0 +1,110 @@
+"""Keys of the target: rows that merge, rows that are refused, rows that get an id of their own."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from person_unify.frames import MAP, ROW, discrepancies
+from person_unify.ids import fresh_ids
+from person_unify.mappings.bind import BoundMapping
+from person_unify.spec import NewId
+from person_unify.stages.transform.at_hand import AtHand
+from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
+
+
+def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows that fall on one key of ``merge_on``: the earliest stays, the others merge into it."""
+    columns = [f"@target:{name}" for name in table.bound.mapping.merge_on]
+    if not columns:
+        return rows, rows.clear(), discrepancies(rows.clear(), "merged_tag")
+    created = table.reader.peek(table.bound.mapping.created, "DATETIME").value
+    ordered = rows.with_columns(created.alias("@created"), table.key.alias("@id")).sort(
+        "@created", "@id", ROW, nulls_last=True
+    )
+    keeper = pl.col(ROW).first().over(columns)
+    ordered = ordered.with_columns(
+        keeper.alias(KEEPER), pl.col("@id").first().over(columns).alias("@kept")
+    )
+    rows = ordered.filter(pl.col(ROW) == pl.col(KEEPER)).sort(ROW)
+    merged = ordered.filter(pl.col(ROW) != pl.col(KEEPER)).sort(ROW)
+    log = discrepancies(
+        merged,
+        "merged_tag",
+        source_table=table.bound.name,
+        source_id=pl.col("@id"),
+        related_id=pl.col("@kept"),
+        person_id=table.person,
+        field=table.bound.mapping.merge_on[-1],
+        message="an earlier row of the same person has the same tag; both became one",
+    )
+    return rows, merged, log
+
+
+def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows whose values under a UNIQUE of the target an earlier row has taken."""
+    uniques = [u for u in _uniques(table) if all(f"@target:{c}" in rows.columns for c in u)]
+    lost = losers(rows, [[f"@target:{c}" for c in unique] for unique in uniques])
+    named = rows.select(pl.col(ROW).alias(KEEPER), table.key.alias("@kept"))
+    refused = rows.join(lost, on=ROW, how="inner", maintain_order="left").join(
+        named, on=KEEPER, how="left", maintain_order="left"
+    )
+    fields = {
+        position: _source_column(table.bound, unique[0]) for position, unique in enumerate(uniques)
+    }
+    log = discrepancies(
+        refused,
+        "duplicate_key",
+        source_table=table.bound.name,
+        source_id=table.key,
+        related_id=pl.col("@kept"),
+        person_id=table.person,
+        field=pl.col(CONSTRAINT).replace_strict(fields, return_dtype=pl.String),
+        message="an earlier row has taken this unique key; the row is archived whole",
+    )
+    return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
+
+
+def _uniques(table: AtHand) -> list[tuple[str, ...]]:
+    assert table.bound.target is not None
+    return [table.bound.target.primary_key, *table.bound.target.uniques]
+
+
+def _source_column(bound: BoundMapping, target: str) -> str | None:
+    """The source column that fills a target column."""
+    binding = next(b for b in bound.columns if b.target.name == target)
+    return getattr(binding.word, "column", getattr(binding.word, "carries", None))
+
+
+def with_fresh_ids(
+    rows: pl.DataFrame, table: AtHand
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Fresh ids for new records, and for PEP rows whose id an IEP row has (contract section 3)."""
+    none = discrepancies(rows.clear(), "id_collision")
+    collisions = pl.DataFrame(schema=MAP)
+    for binding in table.bound.columns:
+        if isinstance(binding.word, NewId):
+            ids = fresh_ids(rows.height).alias(f"@target:{binding.target.name}")
+            return rows.with_columns(ids), none, collisions
+    twin = table.bound.mapping.shares_ids_with
+    taken = table.registry.all_ids.get(twin) if twin else None
+    if taken is None:
+        return rows, none, collisions
+    clash = rows.filter(pl.col("@target:id").is_in(taken.implode()))
+    collisions = clash.select(
+        pl.col("@target:id").alias("old_id"), fresh_ids(clash.height).alias("new_id")
+    )
+    rows = rows.join(
+        collisions, left_on="@target:id", right_on="old_id", how="left", maintain_order="left"
+    )
+    log = discrepancies(
+        rows.filter(pl.col("new_id").is_not_null()),
+        "id_collision",
+        source_table=table.bound.name,
+        source_id=table.key,
+        related_id=pl.col("new_id"),
+        person_id=table.person,
+        field="id",
+        message=f"{twin} has a row with the same id; this one got a new id",
+    )
+    rows = rows.with_columns(pl.coalesce("new_id", "@target:id").alias("@target:id"))
+    return rows.drop("new_id"), log, collisions
