@@ -77,17 +77,15 @@ ROWS = (
     ),
     Damage(
         "a row under another row's id",
-        (
-            change("main.session_attachments", f"id = {FRESH}", "1"),
-        ),
+        (change("main.session_attachments", f"id = {FRESH}", "1"),),
         ("rows_accounted", "session_attachments"),
         ("target_rows",),
     ),
     Damage(
         "a row in a table that nothing fills",
         (
-            "INSERT INTO main.schools (id, name, school_type, updated_at) "
-            "VALUES ('s', 'School', 'public', 0)",
+            "INSERT INTO main.schools (id, name, school_type, created_at, updated_at) "
+            "VALUES ('s', 'School', 'public', 0, 0)",
         ),
         ("unfilled_tables", None),
     ),
@@ -253,11 +251,7 @@ CELLS = (
     ),
     Damage(
         "a session that starts an hour late",
-        (
-            change(
-                "main.consultation_sessions", "start_time = '23:59'", "start_time <> '23:59'"
-            ),
-        ),
+        (change("main.consultation_sessions", "start_time = '23:59'", "start_time <> '23:59'"),),
         ("cells_match", "consultation_sessions"),
     ),
     Damage(

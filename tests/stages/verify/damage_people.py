@@ -36,7 +36,13 @@ PEOPLE = (
         ),
         ("child_map", "children"),
         (
-            *("children_equation", "view_maps", "parent_views_count", "cells_match", "parent_views"),
+            *(
+                "children_equation",
+                "view_maps",
+                "parent_views_count",
+                "cells_match",
+                "parent_views",
+            ),
             *("archived_cells", "grants_count", "implied_grants", "discrepancies", "persons_seen"),
             *("linked_children", "primary_caregiver", "grants_not_wider", "person_notes"),
             *("rows_justified", "rows_logged"),
@@ -134,12 +140,20 @@ VIEWS = (
     ),
     Damage(
         "two primary caregivers",
-        (change("main.parent_child_views", "is_primary_caregiver = 1", "is_primary_caregiver = 0"),),
+        (
+            change(
+                "main.parent_child_views", "is_primary_caregiver = 1", "is_primary_caregiver = 0"
+            ),
+        ),
         ("primary_caregiver", "parent_child_views"),
     ),
     Damage(
         "no primary caregiver",
-        (change("main.parent_child_views", "is_primary_caregiver = 0", "is_primary_caregiver = 1"),),
+        (
+            change(
+                "main.parent_child_views", "is_primary_caregiver = 0", "is_primary_caregiver = 1"
+            ),
+        ),
         ("primary_caregiver", "parent_child_views"),
     ),
     Damage(
@@ -205,6 +219,7 @@ GRANTS = (
         (lose("main.access_grants", "id NOT IN (SELECT new_id FROM ledger.consent_to_grant)"),),
         ("grants_count", "access_grants"),
         ("implied_grants",),
+        faulty=True,
     ),
     Damage(
         "an implied grant that may edit",
@@ -216,6 +231,7 @@ GRANTS = (
             ),
         ),
         ("implied_grants", "access_grants"),
+        faulty=True,
     ),
     Damage(
         "an implied grant beside a revoked consent",
@@ -295,7 +311,11 @@ LEDGER = (
     ),
     Damage(
         "an archive row with broken JSON",
-        (change("ledger.archive_reports", "_archived = '[\"content\"'", "_reason = 'not_carried'"),),
+        (
+            change(
+                "ledger.archive_reports", "_archived = '[\"content\"'", "_reason = 'not_carried'"
+            ),
+        ),
         ("archive_lists", "reports"),
         ("archived_cells",),
     ),

@@ -113,4 +113,8 @@ def test_damage_is_found_under_its_name(migrated: Migrated, damage: Damage) -> N
     name, table = damage.finds
     assert name in {n for n, t in found if table is None or t == table}, sorted(map(str, found))
     assert {n for n, _ in found} <= {name, *damage.also}
-    assert all(check.outcome == "failed" for check in checks if name != "preparation" and check.outcome in BAD)
+    assert all(
+        check.outcome == "failed"
+        for check in checks
+        if name != "preparation" and check.outcome in BAD
+    )
