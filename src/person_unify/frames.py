@@ -59,12 +59,18 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 class SourceFrame:
     """One source table: ``@row`` and its columns, each in the lane that ``lanes`` names.
 
-    ``has_rowid`` is False where no name reaches the rowid (``WITHOUT ROWID``).
+    ``usual_key`` names the rows of a known table whose file declares no primary key.
     """
 
     table: Table
     frame: pl.DataFrame
     lanes: dict[str, Lane]
+    usual_key: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns by which other rows name a row of this table; empty if there are none."""
+        return self.table.primary_key or self.usual_key
 
     @property
     def height(self) -> int:

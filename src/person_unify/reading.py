@@ -196,7 +196,7 @@ class Reader:
 
     def key_text(self) -> pl.Expr:
         """The row's first key column as text, for ``source_id``; the rowid where it has no key."""
-        key = self.source.table.primary_key
+        key = self.source.key
         if not key:
             return pl.col(ROW).cast(pl.String)
         return self.peek(key[0], "TEXT").value

@@ -6,7 +6,7 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import polars as pl
@@ -89,14 +89,14 @@ class Stream:
         if table == "consent_grants":
             columns = ("id", "parent_id", "patient_id")
             return self.extractor.read(name, columns)
-        source = self._read(name)
+        source = _keyed(self._read(name), OLD[table])
         _require_keys(source)
         if table != "parent_children":
             _require_distinct(source)
         return source
 
     def _transformed(self, bound: BoundMapping) -> Outcome:
-        source = self._read(bound.name)
+        source = _keyed(self._read(bound.name), OLD.get(bound.mapping.source, bound.target))
         _require_keys(source)
         started = perf_counter()
         outcome = transform(
@@ -132,10 +132,16 @@ def _empty(table: Table) -> SourceFrame:
     return SourceFrame(table, pl.DataFrame(schema=schema), lanes)
 
 
+def _keyed(source: SourceFrame, known: Table | None) -> SourceFrame:
+    """The frame with the key of its table, also where the file declares none."""
+    usual = known.primary_key if known is not None else ()
+    return replace(source, usual_key=tuple(c for c in usual if c in source.lanes))
+
+
 def _require_keys(source: SourceFrame) -> None:
     """Refuse a primary key that is NULL, not TEXT, or not valid UTF-8 (contract section 2)."""
     reader = Reader(source, run_time=0)
-    for column in source.table.primary_key:
+    for column in source.key:
         if source.lane(column) == "text":
             bad = source.frame[column].null_count()
         elif source.lane(column) == "mixed":

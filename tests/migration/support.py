@@ -1,4 +1,4 @@
-"""What the tests of the whole share: one call to migrate, and plain sqlite3 to look at the result."""
+"""What the tests of the whole share: one call to migrate, plain sqlite3 to look at the result."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ SMALL: Mapping[str, Sequence[Row]] = {
     "children": [{"id": "c1", "parent_id": "r1", "linked_patient_id": "p1"}],
 }
 """A linked child with everyone around it: the least that makes a person, both views and a grant."""
+
+
+def old_database(path: Path, tables: Mapping[str, Sequence[Row]]) -> Path:
+    """Write an old database with the given rows."""
+    return write(path, **dict(tables))  # type: ignore[arg-type]
 
 
 def query(path: Path, statement: str, *parameters: Any) -> list[Found]:
@@ -103,7 +108,7 @@ def migrated(
 ) -> Migrated:
     """Write an old database into ``directory``, run some SQL on it, and migrate it there."""
     source, target = directory / "old.db", directory / "new.db"
-    write(source, **tables)
+    old_database(source, tables)
     change(source, *before)
     report = migrate(MigrateOptions(source, target, **options))
     return Migrated(source, target, directory / "new.ledger.db", report)

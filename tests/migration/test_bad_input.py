@@ -7,16 +7,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.migration.support import SMALL, change, make_target, query
-from tests.strategies.handmade import Row, write
+from tests.migration.support import SMALL, change, make_target, old_database, query
+from tests.strategies.handmade import Row
 
-from person_unify import pipeline
+from person_unify import migration
 from person_unify.database import Database
 from person_unify.errors import (
     DatabaseError,
@@ -51,7 +52,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(write(tmp_path / "old.db", **SMALL), tmp_path / "new.db")
+    return Place(old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db")
 
 
 def _state(directory: Path) -> dict[str, bytes | str | None]:
@@ -70,7 +71,7 @@ def _state(directory: Path) -> dict[str, bytes | str | None]:
 def _refused(
     place: Place, kind: type[MigrationError], *words: str, code: int = 3
 ) -> Iterator[None]:
-    """The body raises an error of exactly that kind, in one sentence, and leaves every file as it was."""
+    """The body raises exactly that kind, in one sentence, and leaves every file as it was."""
     before = _state(place.source.parent)
     with pytest.raises(MigrationError) as caught:
         yield
@@ -101,6 +102,11 @@ def _damaged(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 SOURCES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "no database": (lambda p: p.write_bytes(b"name;born\nAsha;2014\n" * 99), ("not an SQLite",)),
     "empty file": (lambda p: p.write_bytes(b""), ("not an SQLite",)),
@@ -109,7 +115,7 @@ SOURCES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "truncated": (_truncated, ("old.db",)),
     "damaged": (_damaged, ("old.db",)),
     "missing": (lambda p: p.unlink(), ("cannot be read", "No such file")),
-    "directory": (lambda p: (p.unlink(), p.mkdir()), ("is not a file", "give the path")),
+    "directory": (_directory, ("is not a file", "give the path")),
 }
 
 
@@ -155,10 +161,11 @@ except MigrationError as error:
 @pytest.mark.parametrize("spoilt", ["source", "directory"])
 def test_no_permission(spoilt: str, place: Place) -> None:
     directory = place.source.parent
-    parents = [p for p in directory.parents if p.stat().st_uid == os.getuid()]
     if os.getuid() == 0:
-        for parent in (p for p in parents if "pytest" in p.name):
-            parent.chmod(0o755)
+        # The user that the subprocess becomes must find its way to the files.
+        for parent in directory.parents:
+            if Path(tempfile.gettempdir()) in parent.parents:
+                parent.chmod(0o711)
     directory.chmod(0o777 if spoilt == "source" else 0o555)
     place.source.chmod(0o000 if spoilt == "source" else 0o444)
     before = _state(directory)
@@ -184,7 +191,7 @@ def test_no_permission(spoilt: str, place: Place) -> None:
 @pytest.mark.parametrize("value", [None, 7, b"p2", "CAST(x'ff' AS TEXT)"])
 def test_primary_key_that_is_no_text(value: object, place: Place) -> None:
     place.source.unlink()
-    write(place.source, **{**SMALL, "patients": [*SMALL["patients"], {"id": "p2"}]})
+    old_database(place.source, {**SMALL, "patients": [*SMALL["patients"], {"id": "p2"}]})
     change(
         place.source,
         "CREATE TABLE copied AS SELECT * FROM patients",
@@ -222,7 +229,7 @@ def test_repeated_id_of_a_human(place: Place) -> None:
 def test_rows_under_both_names_of_a_table(place: Place) -> None:
     place.source.unlink()
     contact = {"id": "k1", "patient_id": "p1"}
-    write(place.source, **SMALL, patient_contacts=[contact], contacts=[contact])
+    old_database(place.source, {**SMALL, "patient_contacts": [contact], "contacts": [contact]})
 
     with _refused(place, SourceError, "both patient_contacts and contacts", "move the rows"):
         _run(place)
@@ -233,7 +240,7 @@ def test_rows_under_both_names_of_a_table(place: Place) -> None:
 )
 def test_missing_column_that_must_be_unique(table: str, column: str, place: Place) -> None:
     place.source.unlink()
-    write(place.source, **SMALL, refresh_tokens=[{"id": "t1", "user_id": "u1"}])
+    old_database(place.source, {**SMALL, "refresh_tokens": [{"id": "t1", "user_id": "u1"}]})
     change(place.source, f"ALTER TABLE {table} DROP COLUMN {column}")
 
     with _refused(place, SourceError, f"{table} has rows but no column {column}", "add the column"):
@@ -362,7 +369,7 @@ def _one_parent_target(path: Path) -> None:
 
 def test_unique_person_of_parent_views(place: Place) -> None:
     place.source.unlink()
-    write(place.source, **TWO_PARENTS)
+    old_database(place.source, TWO_PARENTS)
     _one_parent_target(place.target)
 
     with _refused(place, TargetError, "1 persons have several", "--relax-unique"):
@@ -371,7 +378,7 @@ def test_unique_person_of_parent_views(place: Place) -> None:
 
 def test_relax_unique_drops_the_index(place: Place) -> None:
     place.source.unlink()
-    write(place.source, **TWO_PARENTS)
+    old_database(place.source, TWO_PARENTS)
     _one_parent_target(place.target)
 
     _run(place, relax_unique=True)
@@ -417,7 +424,7 @@ def test_disk_too_small(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_backup_directory_is_missing(place: Place) -> None:
-    with _refused(place, MigrationError, "backup", "--backup-dir", code=1):
+    with _refused(place, MigrationError, "the backup", "choose another", code=1):
         _run(place, backup_dir=place.source.parent / "nowhere")
 
 
@@ -427,7 +434,7 @@ def test_backup_directory_is_missing(place: Place) -> None:
 @pytest.mark.parametrize("exists", [False, True])
 def test_strict_publishes_nothing(exists: bool, place: Place) -> None:
     place.source.unlink()
-    write(place.source, **{**SMALL, "journal_entries": [{"id": "j1", "patient_id": "gone"}]})
+    old_database(place.source, {**SMALL, "journal_entries": [{"id": "j1", "patient_id": "gone"}]})
     if exists:
         make_target(place.target)
 
@@ -440,7 +447,7 @@ def test_failed_verification_publishes_nothing(
     exists: bool, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = CheckResult("persons_count", "persons", 2, 1, "failed", "planted")
-    monkeypatch.setattr(pipeline, "_checks", lambda *_: [found])
+    monkeypatch.setattr(migration, "run_checks", lambda *_: [found])
     if exists:
         make_target(place.target)
 
@@ -451,13 +458,13 @@ def test_failed_verification_publishes_nothing(
 def test_target_that_appears_during_the_run_is_not_touched(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipeline._checks
+    real = migration.run_checks
 
     def checks(*given: object) -> list[CheckResult]:
         place.target.write_text("somebody else's")
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "_checks", checks)
+    monkeypatch.setattr(migration, "run_checks", checks)
     before = _state(place.source.parent)
 
     with pytest.raises(TargetError, match="appeared"):

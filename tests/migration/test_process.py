@@ -1,4 +1,4 @@
-"""The command line as a process: exit codes, an interrupt in the middle, and no cell in any output."""
+"""The command line as a process: exit codes, an interrupt, and no cell in any output."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.migration.support import SMALL, change, make_target
-from tests.strategies.handmade import Row, write
+from tests.migration.support import SMALL, change, make_target, old_database
+from tests.strategies.handmade import Row
 
 from person_unify.sample import SampleOptions, write_sample
 
@@ -27,7 +27,7 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_migrate_then_verify(tmp_path: Path) -> None:
-    source, target = write(tmp_path / "old.db", **SMALL), tmp_path / "new.db"
+    source, target = old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db"
 
     done, proved = _run("migrate", source, target, "--quiet"), _run("verify", source, target, "-q")
     change(target, "UPDATE persons SET first_name = 'somebody else'")
@@ -51,8 +51,10 @@ def test_migrate_then_verify(tmp_path: Path) -> None:
     ],
 )
 def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
-    write(tmp_path / "old.db", **SMALL)
-    write(tmp_path / "orphan.db", **{**SMALL, "patients": [{"id": "p1", "clinician_id": "gone"}]})
+    old_database(tmp_path / "old.db", SMALL)
+    old_database(
+        tmp_path / "orphan.db", {**SMALL, "patients": [{"id": "p1", "clinician_id": "gone"}]}
+    )
     make_target(tmp_path / "other.db", ())
     (tmp_path / "other.db").touch()
     before = sorted(tmp_path.iterdir())
@@ -100,7 +102,7 @@ main()
 
 
 def _canaries() -> dict[str, list[Row]]:
-    """Every TEXT of a person, and cells that drivers and conversions stumble over, hold the word."""
+    """Texts of a person, and cells that drivers and conversions stumble over, hold the word."""
     bad = CANARY.encode() + b"\xff"
     return {
         "users": [
@@ -148,7 +150,7 @@ def _canaries() -> dict[str, list[Row]]:
 
 @pytest.fixture(scope="module")
 def canaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("canaries") / "old.db", **_canaries())
+    return old_database(tmp_path_factory.mktemp("canaries") / "old.db", _canaries())
 
 
 @pytest.mark.parametrize(

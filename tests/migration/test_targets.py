@@ -27,7 +27,9 @@ PRISMA = (
 TABLES = {
     **SMALL,
     "patients": [{**SMALL["patients"][0], "deleted_at": None, "languages_spoken": '["mr"]'}],
-    "patient_tags": [{"patient_id": "p1", "tag": "speech", "created_at": "2024-01-02 03:04:05.678"}],
+    "patient_tags": [
+        {"patient_id": "p1", "tag": "speech", "created_at": "2024-01-02 03:04:05.678"}
+    ],
     "messages": [{"id": "m1", "conversation_id": "k1", "is_read": "TRUE"}],
     "conversations": [{"id": "k1", "patient_id": None}],
 }
@@ -41,7 +43,7 @@ def _schema(path: Path) -> list[Found]:
 def prisma(tmp_path_factory: pytest.TempPathFactory) -> tuple[Migrated, list[Found]]:
     """A run into a target as Prisma makes it, and the schema that the target had before."""
     directory = tmp_path_factory.mktemp("prisma")
-    target = make_target(directory / "new.db", reversed(UNIFIED.values()))
+    target = make_target(directory / "new.db", list(UNIFIED.values())[::-1])
     change(target, *PRISMA)
     target.chmod(0o640)
     before = _schema(target)

@@ -22,8 +22,8 @@ def by_convention(table: Table, target: Schema) -> Mapping | None:
             columns[column.name] = Person("patient_id")
         elif column.name == "person_id" and table.column("child_id"):
             columns[column.name] = Person("child_id", "children")
-        elif table.column(column.name) or (column.not_null and column.default == "CURRENT_TIMESTAMP"):
-            # That default would write text where the target holds milliseconds.
+        elif table.column(column.name) or column.default == "CURRENT_TIMESTAMP":
+            # SQLite would write that default as text, where the target holds milliseconds.
             columns[column.name] = Copy(column.name)
         elif column.not_null and column.default is None:
             return None

@@ -180,10 +180,9 @@ def _promised(declared: str) -> Lane:
         return "integer"
     if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
         return "text"
-    if not declared or "BLOB" in declared:
+    if not declared or any(word in declared for word in ("BLOB", "REAL", "FLOA", "DOUB")):
+        # Only SQLite prints a REAL as SQLite does, should the target want it as text.
         return "mixed"
-    if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
-        return "real"
     return "integer"
 
 

@@ -71,7 +71,12 @@ def sha256(path: Path) -> str:
 
 def require_space(directory: Path, needed: int, purpose: str) -> None:
     """Refuse a volume that is smaller than the estimate in bytes."""
-    free = shutil.disk_usage(directory).free
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise MigrationError(
+            f"{directory} cannot take {purpose}: {error.strerror}; choose another directory"
+        ) from error
     if free < needed:
         raise MigrationError(
             f"the volume of {directory} has {free} bytes free and {purpose} needs about {needed}: "

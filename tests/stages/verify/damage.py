@@ -132,7 +132,8 @@ ROWS = (
         (
             "UPDATE ledger.tag_to_tag SET new_id = (SELECT id FROM main.tags WHERE id <> "
             "tag_to_tag.new_id LIMIT 1) WHERE rowid = (SELECT m.rowid FROM ledger.tag_to_tag AS m "
-            "JOIN ledger.archive_patient_tags AS a ON a.patient_id = m.patient_id AND a.tag = m.tag "
+            "JOIN ledger.archive_patient_tags AS a ON a.patient_id = m.patient_id AND a.tag = "
+            "m.tag "
             "WHERE a._reason = 'merged_tag' LIMIT 1)",
         ),
         ("rows_justified", "patient_tags"),

@@ -365,7 +365,8 @@ LEDGER = (
         "a discrepancy of the wrong severity",
         (
             "INSERT INTO ledger.discrepancies (kind, severity, source_table, source_id, message) "
-            "SELECT 'suspected_duplicate', 'error', 'patients', id, 'x' FROM source.patients LIMIT 1",
+            "SELECT 'suspected_duplicate', 'error', 'patients', id, 'x' FROM source.patients "
+            "LIMIT 1",
         ),
         ("discrepancy_kinds", None),
     ),
@@ -382,9 +383,45 @@ LEDGER = (
         (
             "INSERT INTO ledger.discrepancies (kind, severity, source_table, source_id, field, "
             "message) SELECT 'unreadable_value', 'error', 'resources', id, 'title', 'x' "
-            "FROM source.resources WHERE typeof(title) = 'integer' OR title GLOB '[A-Za-z]*' LIMIT 1",
+            "FROM source.resources WHERE typeof(title) = 'integer' OR title GLOB '[A-Za-z]*' "
+            "LIMIT 1",
         ),
         ("unreadable_values", "resources"),
+    ),
+    Damage(
+        "an unreadable cell not logged",
+        (
+            lose(
+                "ledger.discrepancies",
+                "kind = 'unreadable_value' AND field IN ('created_at', 'updated_at') "
+                "AND source_table NOT IN ('patients', 'children', 'parent_children')",
+            ),
+        ),
+        ("unreadable_values", None),
+        faulty=True,
+    ),
+    Damage(
+        "a soft reference not logged",
+        (lose("ledger.discrepancies", "kind = 'soft_reference' AND source_table = 'audit_logs'"),),
+        ("soft_references", "audit_logs"),
+        faulty=True,
+    ),
+    Damage(
+        "a mismatch between child and patient not logged",
+        (
+            lose("ledger.discrepancies", "kind = 'demographic_mismatch'"),
+            "DELETE FROM ledger.person_notes",
+            "UPDATE main.persons SET migration_notes = NULL",
+        ),
+        ("demographic_mismatches", "children"),
+        ("person_notes",),
+        faulty=True,
+    ),
+    Damage(
+        "a suspected duplicate not logged",
+        (lose("ledger.discrepancies", "kind = 'suspected_duplicate'"),),
+        ("suspected_duplicates", "persons"),
+        faulty=True,
     ),
     Damage(
         "a collision that was not logged",

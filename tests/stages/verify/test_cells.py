@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.reference.values import Cell, day_of, iso_day
+from tests.reference.values import read as reference_read
 
 from person_unify.database import Database
 from person_unify.spec import Type
 from person_unify.stages.verify import cells
-from tests.reference.values import Cell, day_of, iso_day
-from tests.reference.values import read as reference_read
 
 INSTANTS = (
     *("2020-03-15", "2020-02-30", "2000-02-29", "1900-02-29", "2020-3-15", "2020-03-15 ", ""),
@@ -39,7 +39,7 @@ INSTANTS = (
     *(
         "2020-03-15T10:00:00.123Z\x00x",
         "2020-03-15T10:00:00.12٣Z",
-        "２020-03-15",
+        "\uff12020-03-15",
         "2020-03-15 10:00:00+5",
     ),
     *(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ class Migrated:
     plan: Plan
     options: VerifyOptions
     faults: float
+    started: int
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.05, 1.0], ids=["clean", "usual", "broken"])
@@ -48,10 +49,10 @@ def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     extractor = Extractor(source)
     with Database(target, read_only=True) as database:
         attach_for_verification(database, ledger, source)
-        plan = bind(extractor.tables, inspect(database), lambda t: extractor.count(t) > 0)
+        plan = bind(extractor.tables, inspect(database), extractor.has_rows)
         started = int(database.value("SELECT started FROM ledger.run"))
     options = VerifyOptions("Asia/Kolkata", "active", started)
-    return Migrated(source, target, ledger, plan, options, request.param)
+    return Migrated(source, target, ledger, plan, options, request.param, started)
 
 
 def season(source: Path) -> None:
@@ -100,6 +101,40 @@ def test_an_untouched_migration_passes(migrated: Migrated) -> None:
     assert sum(check.outcome == "passed" for check in checks) > 200
     assert {check.name for check in checks} <= set(NAMES)
     assert all(check.detail for check in checks if check.outcome == "not_applicable")
+
+
+def test_verification_leaves_no_table_behind(migrated: Migrated) -> None:
+    with Database(migrated.target, read_only=True) as database:
+        attach_for_verification(database, migrated.ledger, migrated.source)
+        verify(database, migrated.plan, migrated.options, lambda _: None)
+
+        assert database.rows("SELECT name FROM temp.sqlite_master") == []
+
+
+def test_sessions_are_judged_by_the_time_zone_of_the_run(migrated: Migrated) -> None:
+    elsewhere = replace(migrated, options=VerifyOptions("UTC", "active", migrated.started))
+
+    checks = checks_of(elsewhere, migrated.target, migrated.ledger)
+
+    name = next(b.name for b in migrated.plan.of("consultation_sessions"))
+    assert bad(checks) == {("cells_match", name)}
+
+
+def test_a_broken_index_fails_the_integrity_check(migrated: Migrated, tmp_path: Path) -> None:
+    target = Path(shutil.copy(migrated.target, tmp_path / "new.db"))
+    connection = sqlite3.connect(target)
+    connection.execute("PRAGMA writable_schema = ON")
+    changed = connection.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, 'person_id', 'contact_type') "
+        "WHERE type = 'index' AND tbl_name = 'contacts' AND sql LIKE '%person_id%'"
+    ).rowcount
+    connection.commit()
+    connection.close()
+    assert changed == 1
+
+    checks = checks_of(migrated, target, migrated.ledger)
+
+    assert ("integrity", None) in bad(checks)
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)

@@ -16,6 +16,7 @@ from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.core import check_core
 from person_unify.stages.verify.grants import check_grants, prepare_implied
 from person_unify.stages.verify.kin import prepare_kin
+from person_unify.stages.verify.likeness import check_likeness
 from person_unify.stages.verify.log import check_log
 from person_unify.stages.verify.notes import check_notes
 from person_unify.stages.verify.people import check_people, prepare_people
@@ -64,6 +65,7 @@ def verify(
                 check_seen,
                 check_log,
                 check_notes,
+                check_likeness,
             ):
                 check(bench)
     finally:

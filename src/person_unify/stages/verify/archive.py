@@ -57,11 +57,11 @@ class Archive:
 
 def archive_of(bench: Bench, source: Table) -> Archive | None:
     """The archive of a source table; None where nothing of it was archived."""
-    found = bench.ledger.get(f"archive_{source.name}")
-    if found is None:
+    name = f"archive_{source.name}"
+    present = bench.ledger.get(name)
+    if present is None:
         return None
-    sources = {name.lower() for name in source.column_names}
-    present = found.column_names
+    sources = {column.lower() for column in source.column_names}
     rowid_name = _meta("_rowid", sources, present)
     keys = source.primary_key
     rowid = rowid_of(bench, source)
@@ -74,7 +74,7 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
     own = {archived, reason} | (set() if keys else {rowid_name})
     stored = frozenset(set(present) - own)
     identity = keys or (rowid_name,)
-    return Archive(f"ledger.{quote(found.name)}", key, stored, archived, reason, identity)
+    return Archive(f"ledger.{quote(name)}", key, stored, archived, reason, identity)
 
 
 def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:

@@ -35,7 +35,11 @@ class UnknownRuleError(Exception):
 
 @dataclass
 class Bench:
-    """What the checks share.  ``temps`` are the TEMP tables that exist at the moment."""
+    """What the checks share.  ``temps`` are the TEMP tables that exist at the moment.
+
+    target: its tables as they stand.  ledger: its tables and their columns.  unordered: tables of
+    the source without a rowid.
+    """
 
     database: Database
     plan: Plan
@@ -44,7 +48,7 @@ class Bench:
     checks: list[Check] = field(default_factory=list)
     temps: list[str] = field(default_factory=list)
     target: dict[str, Table] = field(default_factory=dict)
-    ledger: dict[str, Table] = field(default_factory=dict)
+    ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unordered: set[str] = field(default_factory=set)
 
     def look(self) -> None:
@@ -52,7 +56,14 @@ class Bench:
         for catalog in ("main", "source", "ledger"):
             self.database.execute(f"PRAGMA {catalog}.cache_size = -65536")
         self.target = inspect(self.database)
-        self.ledger = inspect(self.database, "ledger")
+        columns: dict[str, list[str]] = {}
+        for table, column in self.database.rows(
+            "SELECT m.name, c.name FROM ledger.sqlite_master AS m, "
+            "pragma_table_info(m.name, 'ledger') AS c WHERE m.type = 'table' ORDER BY m.rowid, "
+            "c.cid"
+        ):
+            columns.setdefault(table, []).append(column)
+        self.ledger = {table: tuple(names) for table, names in columns.items()}
         self.unordered = {
             str(name)
             for (name,) in self.database.rows(
@@ -128,7 +139,7 @@ class Bench:
     def judge(
         self, name: str, table: str | None, compared: int, failures: Sequence[tuple[str, int]]
     ) -> None:
-        """Add a check over ``compared`` things; ``failures`` says how many of each kind are wrong."""
+        """Add a check over ``compared`` things; ``failures`` counts the wrong ones by kind."""
         wrong = [(label, count) for label, count in failures if count]
         if not compared and not wrong:
             self.skip(name, table, "nothing to compare: there are no rows")

@@ -59,12 +59,14 @@ def text(cell: str) -> str:
 
 def printed(cell: str) -> str:
     """The cell as text, numbers with 15 digits: later SQLite releases would print 17."""
-    return f"CASE typeof({cell}) WHEN 'real' THEN format('%!.15g', {cell}) ELSE CAST({cell} AS TEXT) END"
+    number = f"format('%!.15g', {cell})"
+    return f"CASE typeof({cell}) WHEN 'real' THEN {number} ELSE CAST({cell} AS TEXT) END"
 
 
 def nearly(left: str, right: str) -> str:
     """Whether two numbers agree but for the last digits, where SQLite releases disagree."""
-    return f"(abs(CAST({left} AS REAL) - {right}) <= abs({right}) * 1e-14 OR CAST({left} AS REAL) = {right})"
+    number = f"CAST({left} AS REAL)"
+    return f"(abs({number} - {right}) <= abs({right}) * 1e-14 OR {number} = {right})"
 
 
 def not_utf8(cell: str) -> str:

@@ -52,6 +52,9 @@ NAMES: dict[str, str] = {
     "discrepancy_kinds": "kinds and severities are those of section 8",
     "discrepancy_ids": "every discrepancy names a row of the source",
     "discrepancies": "what SQL can recompute was logged, each as often as it occurs",
+    "soft_references": "old ids in undeclared references are logged, column by column",
+    "demographic_mismatches": "fields in which linked child and patient differ are logged",
+    "suspected_duplicates": "persons of the same names and day of birth are logged",
     "unreadable_values": "what is logged as unreadable is unreadable",
 }
 """Every check by its stable name, and what it proves."""

@@ -8,9 +8,10 @@ from person_unify.spec import Copy, Decided, Person
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.archive import check_lists
 from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.kept_out import check_whole
 from person_unify.stages.verify.passes import Sweep, Verdict
 from person_unify.stages.verify.people import person_filling
-from person_unify.stages.verify.tables import check_whole, report_cells
+from person_unify.stages.verify.tables import report_cells
 from person_unify.stages.verify.words import Filling, Words
 
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
@@ -56,7 +57,8 @@ def _children(bench: Bench) -> None:
         "LEFT JOIN main.persons AS t ON t.id = r.person_id AND r.patient_id IS NULL",
         "LEFT JOIN temp.verify_child_to_view AS x ON x.old_id = +s.id",
         "LEFT JOIN main.parent_child_views AS w ON w.id = x.new_id",
-        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = r.person_id AND f.parent_id = w.parent_id",
+        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = r.person_id AND f.parent_id = "
+        "w.parent_id",
     ]
     fillings = _collect(bench, [(persons, "t", "t.id IS NOT NULL")])
     fillings += _child_in_view(bench, views)
@@ -81,15 +83,15 @@ def _child_in_view(bench: Bench, bound: BoundMapping) -> list[tuple[str, str, Fi
     found = []
     for binding in bound.columns:
         word, name = binding.word, f"parent_child_views.{binding.target.name}"
-        if isinstance(word, Decided) and word.column is not None:
-            when = alone if word.rule in ("joined_text", "updated_at") else "w.id IS NOT NULL"
-        elif isinstance(word, Copy):
-            when = "w.id IS NOT NULL" if binding.names else first
-        else:
-            continue
-        if bound.source.column(word.column) is not None:
-            exact = words.exact(binding, word.column)
-            found.append((name, when, Filling("1", word.column, exact)))
+        when = "w.id IS NOT NULL"
+        if isinstance(word, Decided) and word.rule in ("joined_text", "updated_at"):
+            when = alone
+        elif isinstance(word, Copy) and binding.names is None:
+            when = first
+        column = word.column if isinstance(word, Decided | Copy) else None
+        if column is not None and bound.source.column(column) is not None:
+            exact = words.exact(binding, column)
+            found.append((name, when, Filling("1", column, exact)))
     return found
 
 
@@ -102,7 +104,8 @@ def _links(bench: Bench) -> None:
     sweep.joins += [
         "LEFT JOIN temp.verify_parent_link_to_view AS x ON x.old_id = +s.id",
         "LEFT JOIN main.parent_child_views AS w ON w.id = x.new_id",
-        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = w.person_id AND f.parent_id = w.parent_id",
+        "LEFT JOIN temp.verify_pairs AS f ON f.person_id = w.person_id AND f.parent_id = "
+        "w.parent_id",
     ]
     words = Words(bench, bound, "w")
     fillings: list[tuple[str, str, Filling]] = [
@@ -140,7 +143,8 @@ def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str
         f"temp.verify_log AS l WHERE l.source_table = {cells.literal(bound.name)} "
         "AND l.source_id = +s.id AND l.kind = 'orphaned_record' AND l.field IS "
         f"CASE WHEN ({person}) IS NULL THEN 'patient_id' ELSE 'parent_id' END AND l.related_id IS "
-        f"CASE WHEN ({person}) IS NULL THEN {cells.text(patient)} ELSE {cells.text(parent)} END)), 0)",
+        f"CASE WHEN ({person}) IS NULL THEN {cells.text(patient)} ELSE {cells.text(parent)} "
+        "END)), 0)",
     }
     row = bench.rows(f"SELECT {', '.join(sums.values())} {sweep.origin}")[0]
     found = dict(zip(sums, map(int, row), strict=True))

@@ -1,10 +1,11 @@
-"""Access grants: none wider than its consent, and those that a link implies (contract section 5)."""
+"""Access grants: none wider than its consent, and those a link implies (contract section 5)."""
 
 from __future__ import annotations
 
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.bench import Bench
-from person_unify.stages.verify.words import Words, closed
+from person_unify.stages.verify.rules import closed
+from person_unify.stages.verify.words import Words
 
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
 
@@ -35,7 +36,8 @@ def prepare_implied(bench: Bench) -> None:
         "CREATE TEMP TABLE verify_implied (person_id TEXT, parent_id TEXT, child_id TEXT, "
         "patient_id TEXT, clinician_id TEXT, state TEXT, PRIMARY KEY (person_id, parent_id)) "
         "WITHOUT ROWID",
-        "INSERT INTO temp.verify_implied SELECT f.person_id, f.parent_id, f.child_id, p.patient_id, "
+        "INSERT INTO temp.verify_implied SELECT f.person_id, f.parent_id, f.child_id, "
+        "p.patient_id, "
         "r.clinician_id, CASE WHEN EXISTS (SELECT 1 FROM temp.verify_consents AS c "
         "WHERE c.person_id = f.person_id AND c.parent_id = f.parent_id) THEN 'spoken for' "
         "WHEN NOT EXISTS (SELECT 1 FROM main.users AS u WHERE u.id = r.clinician_id) "
@@ -78,8 +80,8 @@ def _check_not_wider(bench: Bench) -> None:
     sums = {
         "open although the consent is not": f"g.status IN ('active', 'pending') "
         f"AND ({status}) IS NOT g.status",
-        "open although the consent is unreadable": f"{closed(words)} AND (g.status <> 'revoked' "
-        "OR g.token IS NOT NULL OR g.token_expires_at IS NOT NULL)",
+        "open although the consent is unreadable": f"{closed(words.cell)} "
+        "AND (g.status <> 'revoked' OR g.token IS NOT NULL OR g.token_expires_at IS NOT NULL)",
         "of another person": f"g.person_id IS NOT ({person})",
         "of another parent": f"g.grantor_type IS NOT 'parent' OR g.grantor_id IS NOT {parent}",
     }
@@ -93,13 +95,12 @@ def _check_not_wider(bench: Bench) -> None:
     bench.judge("grants_not_wider", "access_grants", int(row[0]), failures)
 
 
-def _check_implied(bench: Bench) -> None:
-    """Grants that no consent speaks for are exactly those that are owed."""
-    mode, now = bench.options.implied_grants, bench.options.run_time_ms
-    active = mode == "active"
+def _contents(bench: Bench) -> dict[str, str]:
+    """Per column of an implied grant ``g``, owed as row ``i`` says, whether it is wrong."""
+    now, active = str(bench.options.run_time_ms), bench.options.implied_grants == "active"
     email = (
-        "(SELECT u.email FROM main.parents AS p JOIN main.users AS u ON u.id = p.user_id "
-        "WHERE p.id = i.parent_id)"
+        "coalesce((SELECT u.email FROM main.parents AS p JOIN main.users AS u ON u.id = p.user_id "
+        "WHERE p.id = i.parent_id), '')"
     )
     expected = {
         "grantor_type": "'parent'",
@@ -110,12 +111,12 @@ def _check_implied(bench: Bench) -> None:
         "token": "NULL",
         "token_expires_at": "NULL",
         "status": cells.literal("active" if active else "pending"),
-        "granted_at": str(now),
-        "activated_at": str(now) if active else "NULL",
+        "granted_at": now,
+        "activated_at": now if active else "NULL",
         "expires_at": "NULL",
         "revoked_at": "NULL",
-        "granted_by_name": f"coalesce({email}, '')",
-        "granted_by_email": f"coalesce({email}, '')",
+        "granted_by_name": email,
+        "granted_by_email": email,
         "grantee_email": "NULL",
         "audit_log": "'[]'",
     }
@@ -123,35 +124,35 @@ def _check_implied(bench: Bench) -> None:
         name: f"NOT {cells.same(f'g.{name}', f'({value})')}" for name, value in expected.items()
     }
     wrong["notes"] = "instr(g.notes, i.child_id) = 0 OR instr(g.notes, i.patient_id) = 0"
-    own = (
-        "main.access_grants AS g WHERE NOT EXISTS (SELECT 1 FROM ledger.consent_to_grant AS m "
-        "WHERE m.new_id = g.id)"
-    )
+    return wrong
+
+
+def _check_implied(bench: Bench) -> None:
+    """Grants that no consent speaks for are exactly those that are owed."""
     bench.temp(
         "verify_granted",
         "CREATE TEMP TABLE verify_granted (new_id TEXT PRIMARY KEY) WITHOUT ROWID",
         "INSERT OR IGNORE INTO temp.verify_granted SELECT new_id FROM ledger.consent_to_grant "
         "WHERE new_id IS NOT NULL",
     )
-    own = own.replace("ledger.consent_to_grant", "temp.verify_granted")
+    wrong = {"not owed": "i.state IS NOT 'owed'", **_contents(bench)}
     listed = ", ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in wrong.values())
     row = bench.rows(
-        f"SELECT count(*), coalesce(sum(CASE WHEN i.state IS 'owed' THEN 0 ELSE 1 END), 0), {listed} "
-        f"FROM (SELECT * FROM {own}) AS g LEFT JOIN temp.verify_implied AS i "
+        f"SELECT count(*), {listed} FROM (SELECT * FROM main.access_grants AS g WHERE NOT EXISTS "
+        "(SELECT 1 FROM temp.verify_granted AS m WHERE m.new_id = g.id)) AS g "
+        "LEFT JOIN temp.verify_implied AS i "
         "ON i.person_id = g.person_id AND i.parent_id = g.grantor_id"
     )[0]
-    made, not_owed = int(row[0]), int(row[1])
+    made = int(row[0])
+    if bench.options.implied_grants == "none":
+        bench.judge("implied_grants", "access_grants", made, [("although none was asked", made)])
+        return
     owed = bench.value("SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'")
     missing = bench.value(
         "SELECT count(*) FROM temp.verify_implied AS i WHERE i.state = 'owed' AND NOT EXISTS "
         "(SELECT 1 FROM main.access_grants AS g WHERE g.person_id = i.person_id "
         "AND g.grantor_id = i.parent_id)"
     )
-    if mode == "none":
-        bench.judge(
-            "implied_grants", "access_grants", made, [("made although none was asked", made)]
-        )
-        return
-    failures = [("not owed", not_owed), ("missing", missing)]
-    failures += [(name, int(n)) for name, n in zip(wrong, row[2:], strict=True)]
+    failures = [("missing", missing)]
+    failures += [(name, int(n)) for name, n in zip(wrong, row[1:], strict=True)]
     bench.judge("implied_grants", "access_grants", max(made, owed), failures)

@@ -92,7 +92,8 @@ def _family(bench: Bench) -> None:
         at = cells.instant(bench.column("children", "created_at"))
         parent = relations.key_text(bench.column("children", "parent_id"))
         bench.database.execute(
-            f"INSERT INTO temp.verify_family SELECT c.person_id, p.id, 0, c.old_id, ({at}) IS NULL, "
+            f"INSERT INTO temp.verify_family SELECT c.person_id, p.id, 0, c.old_id, ({at}) IS "
+            "NULL, "
             f"{at}, NULL, v.new_id FROM {children} AS s "
             "JOIN temp.verify_children AS c ON c.old_id = +s.id "
             f"JOIN main.parents AS p ON p.id = {parent} "

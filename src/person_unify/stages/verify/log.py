@@ -1,12 +1,15 @@
-"""The discrepancies: known kinds, real rows, and as many as SQL counts itself (contract section 8)."""
+"""The discrepancies: known kinds, real rows, as many as SQL counts itself (section 8)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.schema import OLD, Table, quote
-from person_unify.spec import Computed, Copy, Decided, Person, Type
+from person_unify.spec import Copy, Decided, Person
 from person_unify.stages.verify import cells, relations
+from person_unify.stages.verify.archive import archive_of
 from person_unify.stages.verify.bench import Bench
-from person_unify.stages.verify.words import Words
 
 SEVERITIES = {
     "demographic_mismatch": "warning",
@@ -90,77 +93,51 @@ def _first_key(bench: Bench, table: Table) -> str | None:
 
 def _counts(bench: Bench) -> list[tuple[str, str | None, str, str]]:
     """``(what, table, kind, SQL of the number)`` of the kinds that SQL can count."""
-    names = bench.plan.source_names
-    children, patients = names.get("children"), names.get("patients")
+    children = bench.plan.source_names.get("children")
+    patients = bench.plan.source_names.get("patients")
     found: list[tuple[str, str | None, str, str]] = []
     if children is not None:
         link = cells.text(bench.column("children", "linked_patient_id"))
-        found += [
-            (
-                "missing_linked_patient",
-                children,
-                "missing_linked_patient",
-                f"SELECT count(*) FROM source.{quote(children)} AS s JOIN temp.verify_children AS c "
-                f"ON c.old_id = +s.id WHERE c.patient_id IS NULL AND ({link}) <> ''",
-            ),
-            (
-                "shared_linked_patient",
-                children,
-                "shared_linked_patient",
-                "SELECT count(patient_id) - count(DISTINCT patient_id) FROM temp.verify_children",
-            ),
-            (
-                "merged_child_rows",
-                children,
-                "merged_child_rows",
-                "SELECT sum(children - 1) FROM temp.verify_pairs WHERE children > 0",
-            ),
-            (
-                "implied_grant",
-                children,
-                "implied_grant",
-                "SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'",
-            ),
-            (
-                "children without a parent",
-                children,
-                "orphaned_record",
-                "SELECT (SELECT count(*) FROM temp.verify_children) - "
-                "(SELECT count(*) FROM temp.verify_family WHERE link = 0)",
-            ),
-        ]
-    if patients is not None:
-        found.append(
-            (
-                "patients without a clinician",
-                patients,
-                "orphaned_record",
-                "SELECT count(*) FROM temp.verify_patients AS p WHERE NOT EXISTS "
-                "(SELECT 1 FROM main.users AS u WHERE u.id = p.clinician_id)",
-            )
+        missing = (
+            f"SELECT count(*) FROM source.{quote(children)} AS s JOIN temp.verify_children AS c "
+            f"ON c.old_id = +s.id WHERE c.patient_id IS NULL AND ({link}) <> ''"
         )
-    found += [
-        ("duplicate_udid", None, "duplicate_udid", "SELECT count(*) FROM temp.verify_udid"),
-        (
-            "multiple_primary_caregivers",
-            None,
-            "multiple_primary_caregivers",
-            "SELECT count(*) FROM temp.verify_primary WHERE flags > 1",
-        ),
-        (
-            "no_primary_caregiver",
-            None,
-            "no_primary_caregiver",
-            "SELECT count(*) FROM temp.verify_primary WHERE flags = 0 AND pairs > 1",
-        ),
-        (
-            "missing_gender",
-            None,
-            "missing_gender",
-            f"SELECT count(*) FROM ({_without_gender(bench)})",
-        ),
-    ]
-    return found + _references(bench)
+        found.append(("missing_linked_patient", children, "missing_linked_patient", missing))
+        found += [(kind, children, kind, query) for kind, query in _OF_CHILDREN.items()]
+        found.append(("children without a parent", children, "orphaned_record", _NO_PARENT))
+    if patients is not None:
+        found.append(("patients without a clinician", patients, "orphaned_record", _NO_CLINICIAN))
+    found += [(kind, None, kind, query) for kind, query in _OF_PERSONS.items()]
+    genderless = f"SELECT count(*) FROM ({_without_gender(bench)})"
+    found.append(("missing_gender", None, "missing_gender", genderless))
+    for bound in bench.plan.bound:
+        if bound.target is not None and bound.mapping.source not in ("patients", "children"):
+            found += _references(bench, bound)
+    return found
+
+
+_OF_CHILDREN = {
+    "shared_linked_patient": (
+        "SELECT count(patient_id) - count(DISTINCT patient_id) FROM temp.verify_children"
+    ),
+    "merged_child_rows": "SELECT sum(children - 1) FROM temp.verify_pairs WHERE children > 0",
+    "implied_grant": "SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'",
+}
+_OF_PERSONS = {
+    "duplicate_udid": "SELECT count(*) FROM temp.verify_udid",
+    "multiple_primary_caregivers": "SELECT count(*) FROM temp.verify_primary WHERE flags > 1",
+    "no_primary_caregiver": (
+        "SELECT count(*) FROM temp.verify_primary WHERE flags = 0 AND pairs > 1"
+    ),
+}
+_NO_PARENT = (
+    "SELECT (SELECT count(*) FROM temp.verify_children) - "
+    "(SELECT count(*) FROM temp.verify_family WHERE link = 0)"
+)
+_NO_CLINICIAN = (
+    "SELECT count(*) FROM temp.verify_patients AS p WHERE NOT EXISTS "
+    "(SELECT 1 FROM main.users AS u WHERE u.id = p.clinician_id)"
+)
 
 
 def _without_gender(bench: Bench) -> str:
@@ -186,57 +163,49 @@ def _without_gender(bench: Bench) -> str:
     return " UNION ALL ".join(parts)
 
 
-def _references(bench: Bench) -> list[tuple[str, str | None, str, str]]:
-    """Dangling references and children's ids in patient columns, table by table."""
+def _references(bench: Bench, bound: BoundMapping) -> list[tuple[str, str | None, str, str]]:
+    """Dangling references of a table, and children's ids in its patient column."""
+    asked: dict[str, list[str]] = {"dangling_reference": [], "child_id_in_patient_column": []}
+    for binding in bound.columns:
+        for kind, condition in _broken(bench, bound, binding):
+            asked[kind].append(condition)
     found: list[tuple[str, str | None, str, str]] = []
-    for bound in bench.plan.bound:
-        if bound.target is None or bound.mapping.source in ("patients", "children"):
-            continue
-        words = Words(bench, bound)
-        dangling, of_child = [], []
-        for binding in bound.columns:
-            word = binding.word
-            column = getattr(word, "column", None)
-            if column is None or bound.source.column(column) is None:
-                continue
-            cell = words.cell(column)
-            if isinstance(word, Person) or (isinstance(word, Decided) and word.rule == "person"):
-                first = word.first if isinstance(word, Person) else "patients"
-                person = relations.person_of(cell, first)
-                if binding.strength == "optional":
-                    dangling.append(f"({cells.text(cell)}) IS NOT NULL AND ({person}) IS NULL")
-                if first == "patients":
-                    of_child.append(
-                        f"({person}) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.verify_patients"
-                        f" AS q WHERE q.old_id = {relations.key_text(cell)})"
-                    )
-            elif (
-                isinstance(word, Copy)
-                and binding.names
-                and binding.strength in ("optional", "loose")
-            ):
-                named = cells.text(cell)
-                if bound.mapping.source == "consent_grants":
-                    named = f"nullif({named}, '')"
-                dangling.append(
-                    f"({named}) IS NOT NULL "
-                    f"AND {relations.referenced(bench, binding.names, cell)} IS NULL"
-                )
-        for kind, conditions in (
-            ("dangling_reference", dangling),
-            ("child_id_in_patient_column", of_child),
-        ):
-            if conditions:
-                total = " + ".join(f"coalesce(sum({c}), 0)" for c in conditions)
-                found.append((kind, bound.name, kind, f"SELECT {total} {_loaded(bench, words)}"))
+    for kind, conditions in asked.items():
+        if conditions:
+            total = " + ".join(f"coalesce(sum({c}), 0)" for c in conditions)
+            found.append((kind, bound.name, kind, f"SELECT {total} {_loaded(bench, bound)}"))
     return found
 
 
-def _loaded(bench: Bench, words: Words) -> str:
-    """FROM and WHERE over the rows ``s`` of a table that were not kept out."""
-    from person_unify.stages.verify.archive import archive_of
+def _broken(bench: Bench, bound: BoundMapping, binding: Binding) -> Iterator[tuple[str, str]]:
+    """``(kind, condition on row s)`` of what a reference of a loaded row may be logged for."""
+    word = binding.word
+    column = getattr(word, "column", None)
+    if column is None or bound.source.column(column) is None:
+        return
+    cell = f"s.{quote(column)}"
+    if isinstance(word, Person) or (isinstance(word, Decided) and word.rule == "person"):
+        first = word.first if isinstance(word, Person) else "patients"
+        person = relations.person_of(cell, first)
+        if binding.strength == "optional":
+            condition = f"({cells.text(cell)}) IS NOT NULL AND ({person}) IS NULL"
+            yield "dangling_reference", condition
+        if first == "patients":
+            yield (
+                "child_id_in_patient_column",
+                f"({person}) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.verify_patients"
+                f" AS q WHERE q.old_id = {relations.key_text(cell)})",
+            )
+    elif isinstance(word, Copy) and binding.names and binding.strength in ("optional", "loose"):
+        named = cells.text(cell)
+        if bound.mapping.source == "consent_grants":
+            named = f"nullif({named}, '')"
+        target = relations.referenced(bench, binding.names, cell)
+        yield "dangling_reference", f"({named}) IS NOT NULL AND {target} IS NULL"
 
-    bound = words.bound
+
+def _loaded(bench: Bench, bound: BoundMapping) -> str:
+    """FROM and WHERE over the rows ``s`` of a table that were not kept out."""
     archive = archive_of(bench, bound.source)
     origin = f"FROM source.{quote(bound.name)} AS s"
     if archive is None:
@@ -254,11 +223,11 @@ def _check_collisions(bench: Bench) -> None:
         winner = relations.twin(bench, bound)
         if winner is None:
             continue
-        words = Words(bench, bound)
-        loaded = _loaded(bench, words)
+        loaded = _loaded(bench, bound)
         glue = "AND" if "WHERE" in loaded else "WHERE"
         expected += bench.value(
-            f"SELECT count(*) {loaded} {glue} EXISTS (SELECT 1 FROM {winner} AS w WHERE w.id = +s.id)"
+            f"SELECT count(*) {loaded} {glue} EXISTS (SELECT 1 FROM {winner} AS w WHERE w.id = "
+            "+s.id)"
         )
     made = bench.value("SELECT count(*) FROM ledger.collision_to_id")
     logged = bench.value("SELECT count(*) FROM temp.verify_log WHERE kind = 'id_collision'")
@@ -272,6 +241,3 @@ def _check_collisions(bench: Bench) -> None:
         ("not logged", abs(expected - logged) + max(0, made - fresh)),
     ]
     bench.judge("id_collisions", None, expected, failures)
-
-
-__all__ = ["SEVERITIES", "check_log", "Computed", "Type"]

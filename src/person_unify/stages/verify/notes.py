@@ -10,7 +10,7 @@ from person_unify.schema import OLD, quote
 from person_unify.spec import Computed, Copy, Decided, Fold, Type, Word
 from person_unify.stages.verify import cells
 from person_unify.stages.verify.archive import archive_of
-from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.bench import Bench, in_list
 
 _COLUMNS_PER_QUERY = 40
 
@@ -106,66 +106,68 @@ def _reads(word: Word, type_: Type) -> Iterator[tuple[str, Type]]:
 
 
 def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
-    """A cell that is logged is unreadable; in tables that go row by row, the others are readable."""
+    """A cell that is logged is unreadable; in tables that go row by row, no other is."""
     source, usual = bounds[0].source, bounds[0].mapping.source
-    name = cells.literal(source.name)
     keys = source.primary_key or OLD.get(usual, source).primary_key
     readings = _readings(bounds)
-    total = bench.value(
-        f"SELECT count(*) FROM temp.verify_log WHERE kind = 'unreadable_value' AND source_table = {name}"
-    )
-    if not keys or len(keys) > 1:
+    said = f"kind = 'unreadable_value' AND source_table = {cells.literal(source.name)}"
+    total = bench.value(f"SELECT count(*) FROM temp.verify_log WHERE {said}")
+    if len(keys) != 1:
         # Discrepancies name the first column of a key only, which is no row of its own here.
-        if total:
-            bench.skip("unreadable_values", source.name, "discrepancies do not tell its rows apart")
+        bench.skip("unreadable_values", source.name, "discrepancies do not tell its rows apart")
         return
     if not total and usual in CORE_TABLES:
         bench.skip("unreadable_values", source.name, "nothing is logged as unreadable")
         return
+    asked = list(_questions(bounds, readings, keys[0]).items())
+    rows, failures = 0, []
+    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
+        group = asked[start : start + _COLUMNS_PER_QUERY]
+        row = bench.rows(
+            f"SELECT count(*), {', '.join(f'coalesce(sum({q}), 0)' for _, q in group)} "
+            f"FROM source.{quote(source.name)} AS s {_loaded(bench, bounds[0])}"
+        )[0]
+        rows = int(row[0])
+        failures += [(label, int(n)) for (label, _), n in zip(group, row[1:], strict=True)]
+    strange = bench.value(
+        f"SELECT count(*) FROM temp.verify_log WHERE {said} AND coalesce(field, '') NOT IN "
+        f"{in_list(list(readings))}"
+    )
+    failures.append(("columns never read", strange))
+    bench.judge("unreadable_values", source.name, rows * len(readings), failures)
+
+
+def _questions(
+    bounds: list[BoundMapping], readings: dict[str, set[Type]], key: str
+) -> dict[str, str]:
+    """Per column: rows whose cell is logged although readable, or not logged although not."""
     null_counts = {
         binding.word.carries
         for bound in bounds
         for binding in bound.columns
         if isinstance(binding.word, Computed) and binding.word.null_is_unreadable
     }
-    logged = (
-        "EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
-        f"AND l.source_table = {name} AND l.source_id = +s.{quote(keys[0])} AND l.field = {{}})"
-    )
-    sums: dict[str, str] = {}
+    found: dict[str, str] = {}
     for column, types in readings.items():
         cell = f"s.{quote(column)}"
         broken = " OR ".join(
-            f"({cell} IS NOT NULL AND {cells.read(cell, t)} IS NULL)" for t in types
+            f"({cell} IS NOT NULL AND {cells.read(cell, type_)} IS NULL)" for type_ in sorted(types)
         )
         if column in null_counts:
             broken = f"{broken} OR {cell} IS NULL"
-        said = logged.format(cells.literal(column))
-        sums[f"{column} logged but readable"] = (
-            f"sum(CASE WHEN {said} AND NOT ({broken}) THEN 1 ELSE 0 END)"
+        logged = (
+            "EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
+            f"AND l.source_table = {cells.literal(bounds[0].name)} "
+            f"AND l.source_id = +s.{quote(key)} AND l.field = {cells.literal(column)})"
         )
-        if usual not in CORE_TABLES:
-            sums[f"{column} not logged"] = (
-                f"sum(CASE WHEN ({broken}) AND NOT {said} THEN 1 ELSE 0 END)"
+        found[f"{column} logged but readable"] = (
+            f"CASE WHEN {logged} AND NOT ({broken}) THEN 1 ELSE 0 END"
+        )
+        if bounds[0].mapping.source not in CORE_TABLES:
+            found[f"{column} not logged"] = (
+                f"CASE WHEN ({broken}) AND NOT {logged} THEN 1 ELSE 0 END"
             )
-    where = _loaded(bench, bounds[0])
-    failures: list[tuple[str, int]] = []
-    asked = list(sums.items())
-    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
-        group = asked[start : start + _COLUMNS_PER_QUERY]
-        row = bench.rows(
-            f"SELECT {', '.join(f'coalesce({q}, 0)' for _, q in group)} "
-            f"FROM source.{quote(source.name)} AS s {where}"
-        )[0]
-        failures += [(label, int(n)) for (label, _), n in zip(group, row, strict=True)]
-    strange = bench.value(
-        "SELECT count(*) FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
-        f"AND l.source_table = {name} AND coalesce(l.field, '') NOT IN "
-        f"({', '.join(map(cells.literal, readings))})"
-    )
-    bench.judge(
-        "unreadable_values", source.name, total, [*failures, ("columns never read", strange)]
-    )
+    return found
 
 
 def _loaded(bench: Bench, bound: BoundMapping) -> str:

@@ -35,7 +35,8 @@ def check_people(bench: Bench) -> None:
             "AND p.patient_id IS NOT NULL)"
         )
         alone = bench.value(
-            "SELECT count(DISTINCT m.new_id) FROM temp.verify_child_to_person AS m WHERE NOT EXISTS "
+            "SELECT count(DISTINCT m.new_id) FROM temp.verify_child_to_person AS m WHERE NOT "
+            "EXISTS "
             "(SELECT 1 FROM temp.verify_people AS p WHERE p.person_id = m.new_id "
             "AND p.patient_id IS NOT NULL)"
         )
@@ -139,7 +140,7 @@ def is_uuid(cell: str) -> str:
 
 
 def person_filling(words: Words, bound: BoundMapping, binding: Binding) -> Filling | None:
-    """How the decided columns of a person follow from its origin (``s``) and its linked children."""
+    """How the decided columns of a person follow from its origin ``s`` and linked children."""
     assert isinstance(binding.word, Decided)
     rule, column, here = binding.word.rule, binding.word.column, words.here(binding)
     if rule == "person":

@@ -9,7 +9,7 @@ from person_unify.stages.verify.archive import archive_of, check_lists
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.cells import literal
 from person_unify.stages.verify.check import Check
-from person_unify.stages.verify.tables import check_whole
+from person_unify.stages.verify.kept_out import check_whole
 
 _COLUMNS_PER_QUERY = 150
 

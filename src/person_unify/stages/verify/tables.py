@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from person_unify.mappings import CORE_TABLES
-from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.schema import OLD, Table, quote
-from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.archive import Archive, check_lists
-from person_unify.stages.verify.bench import Bench, before
+from person_unify.mappings.bind import BoundMapping
+from person_unify.schema import UNIFIED, quote
+from person_unify.spec import ClinicianOf, Copy, Via
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.archive import check_lists
+from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.kept_out import MERGED, check_kept_out
 from person_unify.stages.verify.passes import Sweep, Verdict, column_verdicts, target_key
 from person_unify.stages.verify.words import Words
-
-MERGED = "merged_tag"
 
 
 def check_tables(bench: Bench) -> None:
@@ -51,6 +49,10 @@ def _check_table(bench: Bench, bound: BoundMapping) -> int:
         "kept out": f"coalesce(sum({out}), 0)",
         "revived": f"coalesce(sum({there} AND {out} AND {_may_not_be_there(sweep, bound)}), 0)",
     }
+    soft = _soft(bench, bound)
+    sweep.counts |= {
+        f"soft {column}": f"coalesce(sum({present} AND ({hit})), 0)" for column, hit in soft.items()
+    }
     verdicts, never = column_verdicts(sweep, [(Words(bench, bound), present)], present)
     if sweep.archive is not None:
         check_lists(bench, bound.source, sweep.archive, never - set(sweep.archive.key))
@@ -66,14 +68,50 @@ def _check_table(bench: Bench, bound: BoundMapping) -> int:
         revived = counts["revived"]
         bench.judge("rows_not_revived", bound.name, kept_out, [("in the target", revived)])
     report_cells(bench, bound.name, loaded, verdicts, found)
+    _check_soft(bench, bound, {column: counts[f"soft {column}"] for column in soft}, loaded)
     if kept_out and sweep.archive is not None:
         with bench.guarded("rows_justified", bound.name):
-            _check_kept_out(bench, bound, sweep.archive)
+            check_kept_out(bench, bound, sweep.archive)
     return loaded
 
 
+def _soft(bench: Bench, bound: BoundMapping) -> dict[str, str]:
+    """Source column -> whether it left an old patient or child id where nobody declared one."""
+    assert bound.target is not None
+    found: dict[str, list[str]] = {}
+    for binding in bound.columns:
+        name, word = binding.target.name, binding.word
+        declared = UNIFIED.get(bound.target.name, bound.target).foreign_key(name) is not None
+        if name == "person_id" or declared or not name.endswith(("_id", "_by")):
+            continue
+        if not isinstance(word, Copy | Via | ClinicianOf) or not bound.source.column(word.column):
+            continue
+        here = f"t.{quote(name)}"
+        found.setdefault(word.column, []).append(
+            f"({here} <> '' AND (EXISTS (SELECT 1 FROM temp.verify_patients AS q "
+            f"WHERE q.old_id = {here}) OR EXISTS (SELECT 1 FROM temp.verify_children AS q "
+            f"WHERE q.old_id = {here})))"
+        )
+    return {column: " OR ".join(hits) for column, hits in found.items()}
+
+
+def _check_soft(bench: Bench, bound: BoundMapping, hits: dict[str, int], rows: int) -> None:
+    """One ``soft_reference`` per source column that has any; words in URLs are not searched."""
+    logged = {
+        str(field)
+        for (field,) in bench.rows(
+            "SELECT DISTINCT coalesce(field, '') FROM temp.verify_log WHERE kind = "
+            "'soft_reference' "
+            f"AND source_table = {cells.literal(bound.name)}"
+        )
+    }
+    wrong = [(column, 1) for column, n in hits.items() if (n > 0) is not (column in logged)]
+    wrong += [(column, 1) for column in sorted(logged - set(hits) - {"action_url", "action_data"})]
+    bench.judge("soft_references", bound.name, len(hits) * rows, wrong)
+
+
 def _may_not_be_there(sweep: Sweep, bound: BoundMapping) -> str:
-    """Whether a kept-out row's key must be absent from the target (a merged or repeated one is not)."""
+    """Whether the key of a kept-out row must be absent: a merged or repeated one is not."""
     assert sweep.archive is not None or sweep.kept_out == "0"
     if sweep.archive is None:
         return "0"
@@ -104,153 +142,3 @@ def _target_label(label: str) -> str:
 
 def _source_label(label: str) -> str:
     return label.rpartition("< ")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """A required reference: its source column, and whether row ``s`` names nothing with it."""
-
-    column: str
-    cell: str
-    broken: str
-
-
-def _needs(bench: Bench, bound: BoundMapping) -> list[_Need]:
-    """Required references, the person first, then in the order of the target's columns."""
-    required = [b for b in bound.columns if b.strength == "required"]
-    required.sort(key=lambda binding: binding.target.name != "person_id")
-    return [_need(bench, bound, binding) for binding in required]
-
-
-def _need(bench: Bench, bound: BoundMapping, binding: Binding) -> _Need:
-    column = str(getattr(binding.word, "column", ""))
-    cell = "NULL" if bound.source.column(column) is None else f"s.{quote(column)}"
-    broken = relations.names_nothing(bench, bound, binding.word, binding.names)
-    return _Need(column, cell, broken)
-
-
-def _check_kept_out(bench: Bench, bound: BoundMapping, archive: Archive) -> None:
-    """Rows kept out are archived whole, for a reason that the source bears out, and logged once."""
-    needs = _needs(bench, bound)
-    reason = f"a.{quote(archive.reason)}"
-    orphaned = " OR ".join(need.broken for need in needs) or "0"
-    justified = (
-        f"CASE {reason} WHEN {cells.literal(bound.mapping.orphan_kind)} THEN ({orphaned}) "
-        f"WHEN 'duplicate_key' THEN NOT ({orphaned}) AND {_repeats(bench, bound)} "
-        f"WHEN {cells.literal(MERGED)} THEN NOT ({orphaned}) AND {_merges(bench, bound)} ELSE 0 END"
-    )
-    origin = (
-        f"FROM {archive.table} AS a JOIN source.{quote(bound.name)} AS s ON {archive.back} "
-        f"WHERE {reason} <> 'not_carried'"
-    )
-    sums = {
-        "rows": "count(*)",
-        "unjustified": f"coalesce(sum(CASE WHEN {justified} THEN 0 ELSE 1 END), 0)",
-        "not logged": f"coalesce(sum(CASE WHEN {_logged(bound, needs, reason)} THEN 0 ELSE 1 END), 0)",
-    }
-    if bound.source.primary_key and len(bound.source.primary_key) == 1:
-        entries = (
-            "(SELECT count(*) FROM temp.verify_log AS l WHERE l.source_table = "
-            f"{cells.literal(bound.name)} AND l.source_id = {_source_id(bound)})"
-        )
-        sums["logged more than once"] = f"coalesce(sum({entries} > 1), 0)"
-    row = bench.rows(f"SELECT {', '.join(sums.values())} {origin}")[0]
-    found = dict(zip(sums, map(int, row), strict=True))
-    rows = found.pop("rows")
-    unjustified = found.pop("unjustified")
-    bench.judge("rows_justified", bound.name, rows, [("without cause", unjustified)])
-    bench.judge("rows_logged", bound.name, rows, list(found.items()))
-    check_whole(bench, bound.source, archive, f"WHERE {reason} <> 'not_carried'")
-
-
-def check_whole(bench: Bench, source: Table, archive: Archive, where: str) -> None:
-    """Every cell of the archived rows that ``where`` selects is the source's, verbatim."""
-    total = bench.value(f"SELECT count(*) FROM {archive.table} AS a {where}")
-    failures = []
-    columns = [c for c in source.column_names if c not in archive.key]
-    for start in range(0, len(columns), 150):
-        group = columns[start : start + 150]
-        listed = ", ".join(
-            f"coalesce(sum(CASE WHEN {archive.holds(c)} THEN 0 ELSE 1 END), 0)" for c in group
-        )
-        row = bench.rows(
-            f"SELECT {listed} FROM {archive.table} AS a "
-            f"JOIN source.{quote(source.name)} AS s ON {archive.back} {where}"
-        )[0]
-        failures += [(column, int(n)) for column, n in zip(group, row, strict=True)]
-    bench.judge("archived_rows", source.name, total * max(1, len(columns)), failures)
-
-
-def _source_id(bound: BoundMapping, alias: str = "s") -> str:
-    """What discrepancies call the row: the first column of its key."""
-    assert bound.target is not None
-    known = OLD.get(bound.mapping.source, bound.target)
-    keys = bound.source.primary_key or known.primary_key
-    return f"CAST({alias}.{quote(keys[0])} AS TEXT)"
-
-
-def _logged(bound: BoundMapping, needs: list[_Need], reason: str) -> str:
-    """Whether the row's one discrepancy is there, with the right column and related id."""
-    field = "CASE " + " ".join(f"WHEN {n.broken} THEN {cells.literal(n.column)}" for n in needs)
-    related = "CASE " + " ".join(f"WHEN {n.broken} THEN {cells.text(n.cell)}" for n in needs)
-    orphan = "1"
-    if needs:
-        orphan = f"l.field IS {field} END AND l.related_id IS {related} END"
-    return (
-        "EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE "
-        f"l.source_table = {cells.literal(bound.name)} AND l.source_id = {_source_id(bound)} "
-        f"AND l.kind = {reason} AND CASE WHEN l.kind = {cells.literal(bound.mapping.orphan_kind)} "
-        f"THEN {orphan} ELSE l.related_id IS NOT NULL AND l.field IS NOT NULL END)"
-    )
-
-
-def _repeats(bench: Bench, bound: BoundMapping) -> str:
-    """Whether the row's values under a UNIQUE are those of the earlier, loaded row it was logged with."""
-    assert bound.target is not None
-    words = Words(bench, bound)
-    bindings = {binding.target.name: binding for binding in bound.columns}
-    groups = []
-    for columns in (bound.target.primary_key, *bound.target.uniques):
-        parts = []
-        for column in columns:
-            binding = bindings.get(column)
-            expected = None if binding is None else words.expected(binding)
-            if expected is None or binding is None:
-                break
-            here = f"t.{quote(column)}"
-            parts.append(f"{here} = ({expected})")
-        else:
-            groups.append(" AND ".join(parts))
-    key = target_key(bound, bench, "k")
-    if not groups or key is None:
-        return "0"
-    return (
-        f"EXISTS (SELECT 1 FROM temp.verify_log AS l JOIN source.{quote(bound.name)} AS k "
-        f"ON {_source_id(bound, 'k')} = l.related_id JOIN main.{quote(bound.target.name)} AS t "
-        f"ON {key} WHERE l.kind = 'duplicate_key' AND l.source_table = {cells.literal(bound.name)} "
-        f"AND l.source_id = {_source_id(bound)} AND {before(bench, bound.source, 'k', 's')} "
-        f"AND ({' OR '.join(groups)}))"
-    )
-
-
-def _merges(bench: Bench, bound: BoundMapping) -> str:
-    """Whether the row's tag is that of the row it was merged into, which came first (section 6)."""
-    if not bound.mapping.merge_on or bound.target is None:
-        return "0"
-    person = relations.person_of("s.patient_id", "patients")
-    other = relations.person_of("k.patient_id", "patients")
-    created = "NULL" if bound.source.column("created_at") is None else "{}.created_at"
-    mine, theirs = (cells.instant(created.format(alias)) for alias in ("s", "k"))
-    earlier = (
-        f"(({theirs}) IS NULL, coalesce({theirs}, 0), k.patient_id) < "
-        f"(({mine}) IS NULL, coalesce({mine}, 0), s.patient_id)"
-    )
-    ids = " AND ".join(f"{{0}}.{name} = +{{1}}.{name}" for name in ("patient_id", "tag"))
-    return (
-        f"EXISTS (SELECT 1 FROM temp.verify_log AS l JOIN source.{quote(bound.name)} AS k "
-        "ON k.patient_id = l.related_id AND k.tag = +s.tag "
-        f"JOIN temp.verify_tags AS n ON {ids.format('n', 's')} "
-        f"JOIN temp.verify_tags AS m ON {ids.format('m', 'k')} AND m.new_id = n.new_id "
-        f"WHERE l.kind = 'merged_tag' AND l.source_table = {cells.literal(bound.name)} "
-        f"AND l.source_id = +s.patient_id AND ({person}) = ({other}) AND {earlier})"
-    )

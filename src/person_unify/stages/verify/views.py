@@ -5,7 +5,7 @@ from __future__ import annotations
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.schema import Column, quote
 from person_unify.spec import Copy
-from person_unify.stages.verify import cells, relations
+from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.core import TEXTS
 from person_unify.stages.verify.words import default
@@ -140,19 +140,19 @@ def _updated_at(bench: Bench) -> str:
 
 
 def _text(bench: Bench, name: str) -> str:
-    """The only child's text as it is, or the distinct non-empty ones of several, blank line between."""
+    """The only child's text as it is, or the distinct non-empty ones of several (section 4)."""
     cell = bench.column("children", name)
     if cell == "NULL":
         return "NULL"
     rows = (
-        f"SELECT {cells.text(cell)} AS x, min(g.unknown) AS u, g.at AS at, g.old_id AS id "
+        f"SELECT {cells.text(cell)} AS x, g.unknown AS u, g.at AS at, g.old_id AS id "
         f"FROM {_rows_of_pair(bench)}"
     )
     ranked = (
         "SELECT r.x AS x, r.n AS n FROM (SELECT q.x AS x, row_number() OVER "
         "(ORDER BY q.u, q.at, q.id) AS n, row_number() OVER "
         "(PARTITION BY q.x ORDER BY q.u, q.at, q.id) AS again "
-        f"FROM ({rows.replace('min(g.unknown)', 'g.unknown')}) AS q WHERE q.x <> '') AS r "
+        f"FROM ({rows}) AS q WHERE q.x <> '') AS r "
         "WHERE r.again = 1"
     )
     joined = f"(SELECT group_concat(d.x, char(10) || char(10) ORDER BY d.n) FROM ({ranked}) AS d)"
@@ -237,14 +237,17 @@ def _file(bench: Bench, usual: str) -> str:
 def _check_linked(bench: Bench) -> None:
     total = bench.value("SELECT count(patient_id) FROM temp.verify_children")
     no_parent = bench.value(
-        "SELECT count(*) FROM temp.verify_children AS c WHERE c.patient_id IS NOT NULL AND NOT EXISTS "
+        "SELECT count(*) FROM temp.verify_children AS c WHERE c.patient_id IS NOT NULL AND NOT "
+        "EXISTS "
         "(SELECT 1 FROM temp.verify_child_to_view AS m JOIN main.parent_child_views AS w "
-        "ON w.id = m.new_id WHERE m.old_id = c.old_id AND w.person_id = c.person_id) AND NOT EXISTS "
+        "ON w.id = m.new_id WHERE m.old_id = c.old_id AND w.person_id = c.person_id) AND NOT "
+        "EXISTS "
         "(SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'orphaned_record' "
         f"AND l.source_table = {_file(bench, 'children')} AND l.source_id = c.old_id)"
     )
     no_clinician = bench.value(
-        "SELECT count(*) FROM temp.verify_children AS c WHERE c.patient_id IS NOT NULL AND NOT EXISTS "
+        "SELECT count(*) FROM temp.verify_children AS c WHERE c.patient_id IS NOT NULL AND NOT "
+        "EXISTS "
         "(SELECT 1 FROM temp.verify_patient_to_view AS m JOIN main.clinician_patient_views AS w "
         "ON w.id = m.new_id WHERE m.old_id = c.patient_id AND w.person_id = c.person_id) "
         "AND NOT EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'orphaned_record' "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from person_unify.mappings.bind import Binding, BoundMapping
@@ -20,6 +19,7 @@ from person_unify.spec import (
 )
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.bench import Bench, UnknownRuleError
+from person_unify.stages.verify.rules import RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Words:
         elif isinstance(word, Computed):
             if word.rule not in RULES:
                 raise UnknownRuleError(f"the verifier does not know the rule {word.rule}")
-            value = RULES[word.rule](self)
+            value = RULES[word.rule](self.cell)
         else:
             return None
         return value
@@ -183,7 +183,7 @@ class Words:
         return f"({ok} OR (typeof({cell}) = 'real' AND {cells.nearly(self.here(binding), cell)}))"
 
     def _keyed(self, binding: Binding) -> bool:
-        """Whether equality proves the reference, because nothing or a foreign key of the target does."""
+        """Whether equality is enough, because a foreign key of the target or nothing is to hold."""
         if binding.strength == "loose":
             return True
         assert binding.names is not None
@@ -232,85 +232,3 @@ def default(bench: Bench, bound: BoundMapping, binding: Binding) -> str:
         return f"({declared})"
     empty: dict[Type, str] = {"TEXT": "''", "REAL": "0.0"}
     return empty.get(binding.type, "0")
-
-
-def _iep_plan_name(words: Words) -> str:
-    return f"'IEP ' || coalesce({cells.text(words.cell('academic_year'))}, '')"
-
-
-def _clock(words: Words, minutes: str) -> str:
-    """``HH:MM`` in the run's time zone; ``minutes`` is what to add to the start."""
-    moment = cells.instant(words.cell("session_date"))
-    local = (
-        "SELECT m.ms + 1000 * (SELECT o.seconds FROM temp.verify_offsets AS o "
-        "WHERE o.start <= m.ms ORDER BY o.start DESC LIMIT 1) AS ms "
-        f"FROM (SELECT {moment} AS ms) AS m WHERE m.ms IS NOT NULL"
-    )
-    start = "((l.ms % 86400000 + 86400000) % 86400000) / 60000"
-    total = f"(({start} + ({minutes})) % 1440 + 1440) % 1440"
-    return (
-        f"coalesce((SELECT format('%02d:%02d', c.total / 60, c.total % 60) "
-        f"FROM (SELECT {total} AS total FROM ({local}) AS l) AS c), '')"
-    )
-
-
-def _session_start(words: Words) -> str:
-    return _clock(words, "0")
-
-
-def _session_end(words: Words) -> str:
-    return _clock(words, f"coalesce({cells.integer(words.cell('duration'))}, 0) % 1440")
-
-
-DECISIVE: tuple[tuple[str, Type], ...] = (
-    ("status", "TEXT"),
-    ("expires_at", "DATETIME"),
-    ("revoked_at", "DATETIME"),
-    ("permissions", "TEXT"),
-    ("access_level", "TEXT"),
-)
-
-
-def closed(words: Words) -> str:
-    """Whether a consent's state cannot be read, so that its grant must be closed (section 5)."""
-    unreadable = [
-        f"({words.cell(column)} IS NOT NULL AND {cells.read(words.cell(column), type_)} IS NULL)"
-        for column, type_ in DECISIVE
-    ]
-    return f"({words.cell('status')} IS NULL OR {' OR '.join(unreadable)})"
-
-
-def _grant_permissions(words: Words) -> str:
-    return f"coalesce({cells.text(words.cell('permissions'))}, '{{}}')"
-
-
-def _grant_token(words: Words) -> str:
-    return f"CASE WHEN {closed(words)} THEN NULL ELSE {cells.text(words.cell('token'))} END"
-
-
-def _grant_token_expiry(words: Words) -> str:
-    return (
-        f"CASE WHEN {closed(words)} OR {cells.text(words.cell('status'))} IS NOT 'pending' "
-        f"THEN NULL ELSE {cells.instant(words.cell('expires_at'))} END"
-    )
-
-
-def _grant_status(words: Words) -> str:
-    return f"CASE WHEN {closed(words)} THEN 'revoked' ELSE {cells.text(words.cell('status'))} END"
-
-
-def _as_text(words: Words) -> str:
-    return f"coalesce({cells.text(words.cell('overall_progress'))}, '')"
-
-
-RULES: dict[str, Callable[[Words], str]] = {
-    "as_text": _as_text,
-    "iep_plan_name": _iep_plan_name,
-    "session_start": _session_start,
-    "session_end": _session_end,
-    "grant_permissions": _grant_permissions,
-    "grant_token": _grant_token,
-    "grant_token_expiry": _grant_token_expiry,
-    "grant_status": _grant_status,
-}
-"""The named rules of the mappings, as the contract words them."""

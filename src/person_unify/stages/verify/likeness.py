@@ -1,0 +1,146 @@
+"""Names compared as people compare them: mismatches, suspected duplicates (contract section 3).
+
+SQL folds ASCII only, so the distinct names are folded here and taken back as a table; who differs
+from whom is then asked of SQL again.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.bench import Bench
+
+FIELDS = ("first_name", "last_name", "date_of_birth", "gender")
+_SPACES = re.compile(
+    "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"  # White_Space
+)
+
+
+def fold(raw: bytes) -> str | None:
+    r"""A name stripped, its white space collapsed, casefolded; None if it is not UTF-8.
+
+    >>> fold(" STRASSE  3 ".encode()) == fold("Straße\u00a03".encode())
+    True
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return _SPACES.sub(" ", text).strip(" ").casefold()
+
+
+def check_likeness(bench: Bench) -> None:
+    """The logged mismatches and suspected duplicates are those that there are."""
+    bench.progress("names")
+    with bench.guarded("demographic_mismatches", "children"):
+        _traits(bench)
+        _check_mismatches(bench)
+    with bench.guarded("suspected_duplicates", "persons"):
+        _check_duplicates(bench)
+
+
+def _traits(bench: Bench) -> None:
+    """``verify_traits``: folded names, gender and day of birth of patients and children."""
+    bench.temp(
+        "verify_names", "CREATE TEMP TABLE verify_names (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)"
+    )
+    for usual in ("patients", "children"):
+        for field in ("first_name", "last_name", "gender"):
+            cell = bench.column(usual, field)
+            table = bench.source(usual)
+            if table is not None and cell != "NULL":
+                bench.database.execute(
+                    "INSERT OR IGNORE INTO temp.verify_names (cell) SELECT DISTINCT "
+                    f"{_bytes(cell)} FROM {table} AS s WHERE {cell} IS NOT NULL"
+                )
+    names = bench.rows("SELECT n, hex(cell) FROM temp.verify_names ORDER BY n")
+    folded = [(int(n), fold(bytes.fromhex(shown))) for n, shown in names]
+    bench.temp(
+        "verify_folds", "CREATE TEMP TABLE verify_folds (n INTEGER PRIMARY KEY, folded TEXT)"
+    )
+    frame = pl.DataFrame(folded, schema={"n": pl.Int64, "folded": pl.String}, orient="row")
+    bench.database.ingest("verify_folds", frame, catalog="temp")
+    bench.temp(
+        "verify_traits",
+        "CREATE TEMP TABLE verify_traits (source_table TEXT, old_id TEXT, first_name TEXT, "
+        "last_name TEXT, gender TEXT, born INTEGER, unknown INTEGER, created INTEGER, "
+        "PRIMARY KEY (source_table, old_id)) WITHOUT ROWID",
+    )
+    for usual in ("patients", "children"):
+        if bench.source(usual) is not None:
+            bench.database.execute(_fill(bench, usual))
+
+
+def _bytes(cell: str) -> str:
+    return f"CAST({cells.printed(cell)} AS BLOB)"
+
+
+def _fill(bench: Bench, usual: str) -> str:
+    def folded(field: str) -> str:
+        cell = bench.column(usual, field)
+        return (
+            "(SELECT f.folded FROM temp.verify_names AS n JOIN temp.verify_folds AS f ON f.n = n.n "
+            f"WHERE n.cell = {_bytes(cell)})"
+        )
+
+    gender = bench.column(usual, "gender")
+    said = f"CASE WHEN {cells.printed(gender)} <> '' THEN {folded('gender')} END"
+    born = cells.instant(bench.column(usual, "date_of_birth"))
+    created = cells.instant(bench.column(usual, "created_at"))
+    day = f"({born} - (({born} % 86400000) + 86400000) % 86400000) / 86400000"
+    return (
+        f"INSERT INTO temp.verify_traits SELECT '{usual}', s.id, {folded('first_name')}, "
+        f"{folded('last_name')}, {said}, {day}, ({created}) IS NULL, coalesce({created}, 0) "
+        f"FROM {bench.source(usual)} AS s"
+    )
+
+
+def _check_mismatches(bench: Bench) -> None:
+    """A field is compared where both sides have it; each that differs is logged once."""
+    columns = {name: name if name != "date_of_birth" else "born" for name in FIELDS}
+    differing = " UNION ALL ".join(
+        f"SELECT c.old_id AS child_id, '{name}' AS field, c.patient_id AS patient_id "
+        "FROM temp.verify_children AS c JOIN temp.verify_traits AS x "
+        "ON x.source_table = 'children' AND x.old_id = c.old_id JOIN temp.verify_traits AS y "
+        f"ON y.source_table = 'patients' AND y.old_id = c.patient_id WHERE x.{column} <> y.{column}"
+        for name, column in columns.items()
+    )
+    log = "temp.verify_log AS l WHERE l.kind = 'demographic_mismatch'"
+    total = bench.value(f"SELECT count(*) FROM ({differing})")
+    missing = bench.value(
+        f"SELECT count(*) FROM ({differing}) AS d WHERE NOT EXISTS (SELECT 1 FROM {log} "
+        "AND l.source_id = d.child_id AND l.field = d.field AND l.related_id = d.patient_id)"
+    )
+    logged = bench.value(f"SELECT count(*) FROM {log}")
+    linked = bench.value("SELECT count(patient_id) FROM temp.verify_children")
+    failures = [("not logged", missing), ("too many", max(0, logged - total + missing))]
+    bench.judge("demographic_mismatches", "children", linked * len(FIELDS), failures)
+
+
+def _check_duplicates(bench: Bench) -> None:
+    """Further persons of a group with the same names and day of birth name the group's first."""
+    window = (
+        "OVER (PARTITION BY x.first_name, x.last_name, x.born "
+        "ORDER BY x.unknown, x.created, x.old_id, x.source_table DESC)"
+    )
+    further = (
+        "SELECT source_table, old_id, keeper FROM (SELECT x.source_table AS source_table, "
+        f"x.old_id AS old_id, row_number() {window} AS n, first_value(x.old_id) {window} AS keeper "
+        "FROM temp.verify_traits AS x WHERE x.first_name <> '' AND x.last_name <> '' "
+        "AND x.born IS NOT NULL AND (x.source_table = 'patients' OR EXISTS (SELECT 1 FROM "
+        "temp.verify_children AS c WHERE c.old_id = x.old_id AND c.patient_id IS NULL))) WHERE "
+        "n > 1"
+    )
+    log = "temp.verify_log AS l WHERE l.kind = 'suspected_duplicate'"
+    total = bench.value(f"SELECT count(*) FROM ({further})")
+    missing = bench.value(
+        f"SELECT count(*) FROM ({further}) AS d WHERE NOT EXISTS (SELECT 1 FROM {log} "
+        "AND l.source_id = d.old_id AND l.related_id = d.keeper)"
+    )
+    logged = bench.value(f"SELECT count(*) FROM {log}")
+    persons = bench.value("SELECT count(*) FROM temp.verify_people")
+    failures = [("not logged", missing), ("too many", max(0, logged - total + missing))]
+    bench.judge("suspected_duplicates", "persons", persons, failures)

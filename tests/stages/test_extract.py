@@ -1,0 +1,120 @@
+"""Extract: order, lanes and exactness of cells, whatever the table is called and looks like."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from person_unify.errors import SourceError
+from person_unify.frames import ROW
+from person_unify.stages import extract
+from person_unify.stages.extract import Extractor
+
+
+def _made(path: Path, *statements: str) -> Extractor:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return Extractor(path)
+
+
+def test_rows_come_in_order_of_the_rowid_however_they_are_partitioned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "_ROWS_PER_PARTITION", 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
+    made = _made(
+        tmp_path / "old.db",
+        "CREATE TABLE t (v INTEGER)",
+        f"INSERT INTO t (rowid, v) {many} SELECT 1000 - 7 * i, i FROM n",
+    )
+
+    source = made.read("t")
+
+    assert source.frame["v"].to_list() == list(range(99, 0, -1))
+    assert source.frame[ROW].is_sorted()
+
+
+@pytest.mark.parametrize(
+    ("declared", "cells", "lane"),
+    [
+        ("DATETIME", "(1), (NULL)", "integer"),
+        ("BOOLEAN", "(1), (0)", "integer"),
+        ("TEXT", "('a'), (NULL)", "text"),
+        ("REAL", "(1.5), (2)", "mixed"),
+        ("DATETIME", "(NULL)", "integer"),
+        ("TEXT", "('a'), (x'61')", "mixed"),
+        ("DATETIME", "(1), ('soon')", "mixed"),
+        ("DATETIME", "(1), (1.5)", "mixed"),
+        ("TEXT", "(CAST(x'ff' AS TEXT))", "mixed"),
+        ("", "(1)", "mixed"),
+        ("INTEGER", "(9223372036854775807)", "integer"),
+    ],
+)
+def test_lane_of_a_column(declared: str, cells: str, lane: str, tmp_path: Path) -> None:
+    made = _made(
+        tmp_path / "old.db", f"CREATE TABLE t (v {declared})", f"INSERT INTO t VALUES {cells}"
+    )
+
+    assert made.read("t").lane("v") == lane
+
+
+def test_one_bad_column_leaves_the_others_in_their_lane(tmp_path: Path) -> None:
+    made = _made(
+        tmp_path / "old.db",
+        "CREATE TABLE t (a TEXT, b DATETIME, c TEXT)",
+        "INSERT INTO t VALUES ('x', 'soon', 'y')",
+    )
+
+    assert made.read("t").lanes == {"a": "text", "b": "mixed", "c": "text"}
+
+
+@pytest.mark.parametrize(
+    "name", ['we"ird', "per%cent %s", "?1", "new\nline", "quote'", "select", "ünïcode", "a.b", " "]
+)
+def test_odd_names_of_tables_and_columns(name: str, tmp_path: Path) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    made = _made(
+        tmp_path / "old.db",
+        f"CREATE TABLE {quoted} ({quoted} TEXT)",
+        f"INSERT INTO {quoted} VALUES ('x')",
+    )
+
+    assert made.read(name).frame[name].to_list() == ["x"]
+
+
+def test_table_without_rowid_comes_in_order_of_its_key(tmp_path: Path) -> None:
+    made = _made(
+        tmp_path / "old.db",
+        "CREATE TABLE t (k TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT INTO t VALUES ('b'), ('a')",
+    )
+
+    assert made.read("t").frame["k"].to_list() == ["a", "b"]
+
+
+def test_more_columns_than_one_result_holds(tmp_path: Path) -> None:
+    columns = [f"c{n}" for n in range(900)]
+    made = _made(
+        tmp_path / "old.db",
+        f"CREATE TABLE t ({', '.join(columns)})",
+        f"INSERT INTO t VALUES ({', '.join('1' for _ in columns)})",
+    )
+
+    assert len(made.read("t").lanes) == 900
+
+
+def test_some_columns_only(tmp_path: Path) -> None:
+    made = _made(tmp_path / "old.db", "CREATE TABLE t (a TEXT, b TEXT, c TEXT)")
+
+    assert list(made.read("t", ("c", "a", "gone")).lanes) == ["a", "c"]
+
+
+def test_foreign_encoding_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="UTF-16le"):
+        _made(tmp_path / "old.db", "PRAGMA encoding = 'UTF-16le'", "CREATE TABLE t (v TEXT)")
