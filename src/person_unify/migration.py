@@ -16,7 +16,12 @@ from person_unify.frames import Outcome
 from person_unify.lineage import lineage
 from person_unify.mappings.bind import Plan, bind
 from person_unify.options import MigrateOptions
-from person_unify.preflight import must_relax_unique, require_empty, require_unique_columns
+from person_unify.preflight import (
+    must_relax_unique,
+    require_empty,
+    require_key_columns,
+    require_unique_columns,
+)
 from person_unify.progress import PhaseStarted, Progress, TableFinished, TableStarted
 from person_unify.recorded import record_run
 from person_unify.report import CheckResult, FileFacts, Report
@@ -105,6 +110,7 @@ class Migration:
         schema = inspect(loader.database) if self.in_place else UNIFIED
         plan = bind(extractor.tables, schema, extractor.has_rows)
         self.tally = Tally(plan)
+        require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if self.in_place:
             require_empty(loader.database, plan)

@@ -23,6 +23,7 @@ from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
     must_relax_unique,
     require_empty,
+    require_key_columns,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -86,6 +87,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
+        require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:

@@ -8,7 +8,7 @@ from pathlib import Path
 from person_unify.database import Database, inspect
 from person_unify.errors import SourceError, TargetError, UsageError
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.schema import UNIFIED, Schema, quote
+from person_unify.schema import OLD, UNIFIED, Schema, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import Resolution
 
@@ -37,6 +37,18 @@ def schema_of(target: Path | None) -> Schema:
         return UNIFIED
     with Database(target, read_only=True) as database:
         return inspect(database)
+
+
+def require_key_columns(plan: Plan, extractor: Extractor) -> None:
+    """Refuse a known table that has rows and lacks a column of its primary key."""
+    for usual, name in plan.source_names.items():
+        present = extractor.tables[name]
+        for column in OLD[usual].primary_key:
+            if present.column(column) is None and extractor.has_rows(name):
+                raise SourceError(
+                    f"{name} has rows but no column {column}, by which its rows are known: "
+                    "add the column first"
+                )
 
 
 def require_unique_columns(plan: Plan, extractor: Extractor) -> None:

@@ -1,6 +1,6 @@
 """Source cells as canonical target values, as Polars expressions (contract section 1).
 
-A source column arrives in a *lane*: ``integer``, ``real`` or ``text`` when every cell is of that
+A source column arrives in a *lane*: ``integer`` or ``text`` when every cell is of that
 storage class or NULL, else ``mixed``, a struct of the fields in :data:`MIXED` that keeps each
 cell's class and exact bytes.  :func:`cells` reads a column as one of the five target types.
 """
@@ -24,7 +24,7 @@ from person_unify.conversions import (
     within_years,
 )
 
-Lane = Literal["integer", "real", "text", "mixed", "absent"]
+Lane = Literal["integer", "text", "mixed", "absent"]
 Type = Literal["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"]
 
 NULL, INTEGER, REAL, TEXT, BLOB = range(5)
@@ -51,9 +51,7 @@ DTYPES: dict[Type, pl.DataType] = {
     "DATETIME": pl.Int64(),
 }
 
-PLAIN: frozenset[tuple[Lane, Type]] = frozenset(
-    {("text", "TEXT"), ("integer", "INTEGER"), ("real", "REAL")}
-)
+PLAIN: frozenset[tuple[Lane, Type]] = frozenset({("text", "TEXT"), ("integer", "INTEGER")})
 """Lanes that are canonical as they are."""
 
 
@@ -157,8 +155,6 @@ def _parts(column: str, lane: Lane) -> _Parts:
     cell = pl.col(column)
     if lane == "integer":
         return _Parts(integer=cell)
-    if lane == "real":
-        return _Parts(real=cell, printed=cell.cast(pl.String))
     if lane == "text":
         return _Parts(text=cell)
     stored = cell.struct.field("class")

@@ -247,6 +247,21 @@ def test_missing_column_that_must_be_unique(table: str, column: str, place: Plac
         _run(place)
 
 
+@pytest.mark.parametrize("table", ["patients", "children", "users"])
+def test_missing_key_column(table: str, place: Place) -> None:
+    place.source.unlink()
+    old_database(place.source, {**SMALL, table: []})
+    change(
+        place.source,
+        f"DROP TABLE {table}",
+        f"CREATE TABLE {table} (email TEXT)",
+        f"INSERT INTO {table} VALUES ('somebody')",
+    )
+
+    with _refused(place, SourceError, f"{table} has rows but no column id", "add the column"):
+        _run(place)
+
+
 def test_encoding_other_than_utf8(place: Place) -> None:
     place.source.unlink()
     change(place.source, "PRAGMA encoding = 'UTF-16le'", "CREATE TABLE patients (id TEXT)")
@@ -299,10 +314,8 @@ def test_target_is_an_empty_file(place: Place) -> None:
 def test_target_is_not_a_database(place: Place) -> None:
     place.target.write_text("not a database" * 99)
 
-    before = _state(place.source.parent)
-    with pytest.raises(MigrationError, match="not a database"):
+    with _refused(place, TargetError, "is not an SQLite database", "choose another path"):
         _run(place)
-    assert _state(place.source.parent) == before
 
 
 def test_target_is_a_directory(place: Place) -> None:

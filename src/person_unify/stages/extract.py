@@ -22,7 +22,7 @@ from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
 _EXPRESSIONS_PER_QUERY = 1_000
-_SENTINELS = {"integer": "0", "real": "0.0", "text": "''"}
+_SENTINELS = {"integer": "0", "text": "''"}
 _MIXED_FIELDS = {
     "class": (
         "0",
@@ -226,7 +226,6 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, 
 
 _PLAIN: dict[Lane, pl.DataType] = {
     "integer": DTYPES["INTEGER"],
-    "real": DTYPES["REAL"],
     "text": DTYPES["TEXT"],
 }
 

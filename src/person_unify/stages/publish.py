@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from person_unify.database import HEADER
 from person_unify.errors import MigrationError, TargetError
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -45,6 +46,9 @@ def require_publishable(target: Path, ledger: Path) -> bool:
     facts = target.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise TargetError(f"{target} is not a file: choose another path")
+    with target.open("rb") as file:
+        if facts.st_size and file.read(len(HEADER)) != HEADER:
+            raise TargetError(f"{target} is not an SQLite database: choose another path")
     if facts.st_nlink > 1:
         raise TargetError(f"{target} has several hard links: give a file of its own")
     return True

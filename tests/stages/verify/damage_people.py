@@ -369,6 +369,7 @@ LEDGER = (
             "LIMIT 1",
         ),
         ("discrepancy_kinds", None),
+        ("suspected_duplicates",),
     ),
     Damage(
         "a discrepancy about no row",
@@ -377,6 +378,7 @@ LEDGER = (
             "VALUES ('suspected_duplicate', 'warning', 'patients', 'nobody', 'x')",
         ),
         ("discrepancy_ids", "patients"),
+        ("suspected_duplicates",),
     ),
     Damage(
         "a readable cell that is said to be unreadable",

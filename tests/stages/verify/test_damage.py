@@ -125,7 +125,7 @@ def test_a_broken_index_fails_the_integrity_check(migrated: Migrated, tmp_path: 
     connection = sqlite3.connect(target)
     connection.execute("PRAGMA writable_schema = ON")
     changed = connection.execute(
-        "UPDATE sqlite_master SET sql = replace(sql, 'person_id', 'contact_type') "
+        "UPDATE sqlite_master SET sql = replace(sql, '(\"person_id\")', '(\"contact_type\")') "
         "WHERE type = 'index' AND tbl_name = 'contacts' AND sql LIKE '%person_id%'"
     ).rowcount
     connection.commit()

@@ -14,7 +14,7 @@ from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.words import Filling, Words
 
-_COLUMNS_PER_QUERY = 80
+_COLUMNS_PER_QUERY = 150
 _HIGH = 1 << 32
 
 
