@@ -251,7 +251,7 @@ LEDGER = (
         "a lost archive cell",
         (change("ledger.archive_ieps", "concerns = NULL", "concerns IS NOT NULL"),),
         ("archived_cells", "ieps"),
-        ("archived_rows",),
+        ("archived_rows", "archive_verbatim"),
     ),
     Damage(
         "a flipped bit in the archive",
@@ -263,7 +263,7 @@ LEDGER = (
             ),
         ),
         ("archived_cells", "reports"),
-        ("archived_rows",),
+        ("archived_rows", "archive_verbatim"),
     ),
     Damage(
         "a number archived as a text",
@@ -275,6 +275,12 @@ LEDGER = (
             ),
         ),
         ("archived_cells", "ieps"),
+        ("archive_verbatim",),
+    ),
+    Damage(
+        "an archived cell that nobody archived",
+        (change("ledger.archive_ieps", "academic_year = 'x'", "academic_year IS NULL"),),
+        ("archive_verbatim", "ieps"),
     ),
     Damage(
         "a lost archive row",
@@ -290,6 +296,7 @@ LEDGER = (
         "a changed cell of a table without a counterpart",
         (change("ledger.archive_session_templates", "name = name || '.'", "1"),),
         ("archived_rows", "session_templates"),
+        ("archive_verbatim",),
     ),
     Damage(
         "a doubled archive row",

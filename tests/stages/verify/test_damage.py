@@ -37,7 +37,14 @@ class Migrated:
     started: int
 
 
-@pytest.fixture(scope="module", params=[0.0, 0.05, 1.0], ids=["clean", "usual", "broken"])
+DATABASES = [
+    pytest.param(0.0, id="clean", marks=pytest.mark.slow),
+    pytest.param(0.05, id="usual"),
+    pytest.param(1.0, id="broken", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=DATABASES)
 def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Migrated:
     folder = tmp_path_factory.mktemp("migrated")
     source = folder / "old.db"

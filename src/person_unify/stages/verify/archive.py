@@ -10,6 +10,7 @@ from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import Bench, rowid_of
 
 NOT_CARRIED = "not_carried"
+_COLUMNS_PER_QUERY = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +148,24 @@ def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset
         total,
         [*failures.items(), ("rows of no source row", strangers), ("repeated rows", repeated)],
     )
+    check_verbatim(bench, source, archive)
+
+
+def check_verbatim(bench: Bench, source: Table, archive: Archive) -> None:
+    """No archived cell says anything but what the source says, whether it was needed or not."""
+    columns = [c for c in source.column_names if c in archive.stored and c not in archive.key]
+    rows, failures = 0, []
+    for start in range(0, len(columns), _COLUMNS_PER_QUERY):
+        group = columns[start : start + _COLUMNS_PER_QUERY]
+        listed = ", ".join(
+            f"coalesce(sum(CASE WHEN a.{quote(c)} IS NULL OR {archive.holds(c)} THEN 0 ELSE 1 "
+            "END), 0)"
+            for c in group
+        )
+        row = bench.rows(
+            f"SELECT count(*), {listed} FROM {archive.table} AS a "
+            f"JOIN source.{quote(source.name)} AS s ON {archive.back}"
+        )[0]
+        rows = int(row[0])
+        failures += [(column, int(n)) for column, n in zip(group, row[1:], strict=True)]
+    bench.judge("archive_verbatim", source.name, rows * len(columns), failures)

@@ -33,6 +33,7 @@ NAMES: dict[str, str] = {
     "cells_match": "every target cell is what the mapping makes of the source",
     "archived_cells": "every source cell that is not carried is archived, verbatim",
     "archived_rows": "rows kept out or without a counterpart are archived whole, verbatim",
+    "archive_verbatim": "no archived cell differs from the source's",
     "archive_lists": "archive rows name the columns they archive and belong to source rows",
     "tag_merges": "merged tags follow the earliest row",
     "id_collisions": "ids shared by two merged tables are fresh on the PEP side, and logged",
