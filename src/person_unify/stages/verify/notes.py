@@ -119,16 +119,13 @@ def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
     if not total and usual in CORE_TABLES:
         bench.skip("unreadable_values", source.name, "nothing is logged as unreadable")
         return
-    asked = list(_questions(bounds, readings, keys[0]).items())
-    rows, failures = 0, []
-    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
-        group = asked[start : start + _COLUMNS_PER_QUERY]
-        row = bench.rows(
-            f"SELECT count(*), {', '.join(f'coalesce(sum({q}), 0)' for _, q in group)} "
-            f"FROM source.{quote(source.name)} AS s {_loaded(bench, bounds[0])}"
-        )[0]
-        rows = int(row[0])
-        failures += [(label, int(n)) for (label, _), n in zip(group, row[1:], strict=True)]
+    broken = _broken(bounds, readings)
+    failures = _logged_but_readable(bench, bounds[0], broken, keys[0])
+    rows = bench.value(f"SELECT count(*) FROM source.{quote(source.name)}")
+    if usual not in CORE_TABLES:
+        failures += _not_logged(
+            bench, bounds[0], {c: broken[c] for c in broken if readings[c] != {"TEXT"}}, keys[0]
+        )
     strange = bench.value(
         f"SELECT count(*) FROM temp.verify_log WHERE {said} AND coalesce(field, '') NOT IN "
         f"{in_list(list(readings))}"
@@ -137,10 +134,8 @@ def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
     bench.judge("unreadable_values", source.name, rows * len(readings), failures)
 
 
-def _questions(
-    bounds: list[BoundMapping], readings: dict[str, set[Type]], key: str
-) -> dict[str, str]:
-    """Per column: rows whose cell is logged although readable, or not logged although not."""
+def _broken(bounds: list[BoundMapping], readings: dict[str, set[Type]]) -> dict[str, str]:
+    """Per column, whether the cell of row ``s`` cannot be read as some word reads it."""
     null_counts = {
         binding.word.carries
         for bound in bounds
@@ -150,31 +145,62 @@ def _questions(
     found: dict[str, str] = {}
     for column, types in readings.items():
         cell = f"s.{quote(column)}"
-        broken = " OR ".join(
+        ways = [
             f"({cell} IS NOT NULL AND {cells.read(cell, type_)} IS NULL)" for type_ in sorted(types)
-        )
+        ]
         if column in null_counts:
-            broken = f"{broken} OR {cell} IS NULL"
-        logged = (
-            "EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = 'unreadable_value' "
-            f"AND l.source_table = {cells.literal(bounds[0].name)} "
-            f"AND l.source_id = +s.{quote(key)} AND l.field = {cells.literal(column)})"
-        )
-        found[f"{column} logged but readable"] = (
-            f"CASE WHEN {logged} AND NOT ({broken}) THEN 1 ELSE 0 END"
-        )
-        if bounds[0].mapping.source not in CORE_TABLES:
-            found[f"{column} not logged"] = (
-                f"CASE WHEN ({broken}) AND NOT {logged} THEN 1 ELSE 0 END"
-            )
+            ways.append(f"{cell} IS NULL")
+        found[column] = " OR ".join(ways)
     return found
 
 
-def _loaded(bench: Bench, bound: BoundMapping) -> str:
+def _logged_but_readable(
+    bench: Bench, bound: BoundMapping, broken: dict[str, str], key: str
+) -> list[tuple[str, int]]:
+    """Log rows whose cell can be read, counted by column."""
+    cases = " ".join(
+        f"WHEN {cells.literal(column)} THEN CASE WHEN {way} THEN 0 ELSE 1 END"
+        for column, way in broken.items()
+    )
+    return [
+        (f"{field} logged but readable", int(count))
+        for field, count in bench.rows(
+            f"SELECT coalesce(l.field, ''), sum(CASE l.field {cases} ELSE 0 END) "
+            f"FROM temp.verify_log AS l JOIN source.{quote(bound.name)} AS s "
+            f"ON s.{quote(key)} = l.source_id WHERE l.kind = 'unreadable_value' "
+            f"AND l.source_table = {cells.literal(bound.name)} GROUP BY 1 ORDER BY 1"
+        )
+    ]
+
+
+def _not_logged(
+    bench: Bench, bound: BoundMapping, broken: dict[str, str], key: str
+) -> list[tuple[str, int]]:
+    """Cells of loaded rows that cannot be read and are not logged, counted by column.
+
+    Texts are left out: what is not logged counts as UTF-8, and then its target cell must hold it.
+    """
+    found: list[tuple[str, int]] = []
+    asked = list(broken.items())
+    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
+        group = asked[start : start + _COLUMNS_PER_QUERY]
+        sums = ", ".join(
+            f"coalesce(sum(CASE WHEN ({way}) AND NOT EXISTS (SELECT 1 FROM temp.verify_log AS l "
+            f"WHERE l.kind = 'unreadable_value' AND l.source_table = {cells.literal(bound.name)} "
+            f"AND l.source_id = +s.{quote(key)} AND l.field = {cells.literal(column)}) "
+            f"AND {_is_loaded(bench, bound)} THEN 1 ELSE 0 END), 0)"
+            for column, way in group
+        )
+        row = bench.rows(f"SELECT {sums} FROM source.{quote(bound.name)} AS s")[0]
+        found += [(f"{c} not logged", int(n)) for (c, _), n in zip(group, row, strict=True)]
+    return found
+
+
+def _is_loaded(bench: Bench, bound: BoundMapping) -> str:
     archive = archive_of(bench, bound.source)
-    if archive is None or bound.mapping.source in ("patients", "children"):
-        return ""
+    if archive is None:
+        return "1"
     return (
-        f"WHERE NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
+        f"NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
         f"AND a.{quote(archive.reason)} <> 'not_carried')"
     )
