@@ -86,7 +86,7 @@ def test_a_signal_is_one_line_and_its_exit_code(
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
 
     assert (process.returncode, errors) == (code, line)
 
@@ -100,7 +100,7 @@ def test_a_reader_who_leaves_does_not_stop_a_migration() -> None:
         process.stdout.readline()
         process.stdout.close()
         errors = process.stderr.read()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
     assert (process.returncode, errors) == (0, "went on\n")
 

@@ -86,7 +86,7 @@ def test_interrupted_during_the_load(exists: bool, tmp_path: Path) -> None:
             if event.get("phase") == "load" and event.get("table") == "journal_entries":
                 process.send_signal(signal.SIGINT)
                 break
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
 
     assert (process.returncode, errors) == (130, "person-unify: interrupted\n"), output
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["passed", "failed", "not_applicable", "error"]
-ImpliedGrants = Literal["active", "pending", "none"]
 
 NAMES: dict[str, str] = {
     # the two files as files
@@ -35,7 +34,6 @@ NAMES: dict[str, str] = {
     "archived_rows": "rows kept out or without a counterpart are archived whole, verbatim",
     "archive_verbatim": "no archived cell differs from the source's",
     "archive_lists": "archive rows name the columns they archive and belong to source rows",
-    "tag_merges": "merged tags follow the earliest row",
     "id_collisions": "ids shared by two merged tables are fresh on the PEP side, and logged",
     # views
     "parent_views_count": "parent views = distinct (person, parent) pairs",
