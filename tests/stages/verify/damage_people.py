@@ -281,6 +281,7 @@ LEDGER = (
         "an archived cell that nobody archived",
         (change("ledger.archive_ieps", "academic_year = 'x'", "academic_year IS NULL"),),
         ("archive_verbatim", "ieps"),
+        faulty=True,
     ),
     Damage(
         "a lost archive row",
