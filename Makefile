@@ -48,7 +48,7 @@ format: setup ## format and fix in place
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-docs: setup ## print docs/MAPPINGS.md and the README's console blocks anew
+docs: setup ## print docs/MAPPINGS.md and every page's console blocks anew
 	mkdir -p build
 	$(RUN) -m person_unify.mappings.document > build/mappings.md
 	mv build/mappings.md docs/MAPPINGS.md
@@ -57,7 +57,7 @@ docs: setup ## print docs/MAPPINGS.md and the README's console blocks anew
 lock: ## resolve requirements.lock anew, for every supported Python and platform
 	$(PYTHON) -m venv --clear build/lock-venv
 	build/lock-venv/bin/python -m pip install --quiet '$(UV)'
-	build/lock-venv/bin/uv pip compile pyproject.toml --extra dev --universal --upgrade \
+	build/lock-venv/bin/uv pip compile pyproject.toml --all-extras --universal --upgrade \
 	    --python-version 3.11 --fork-strategy fewest --only-binary :all: --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	    --custom-compile-command 'make lock' -o requirements.lock

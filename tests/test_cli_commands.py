@@ -225,7 +225,7 @@ def test_an_unexpected_error_quotes_no_cell(
     assert result.exit_code == 1
     assert "Asha" not in result.output
     assert result.stderr.startswith(
-        f"person-unify: internal error: {kind.__name__} in person_unify.cli.app:"
+        f"person-unify: internal error: {kind.__name__} in person_unify.cli.commands.run:"
     )
     assert len(result.stderr.splitlines()) == 1
 

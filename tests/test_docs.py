@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.tour import README, ROOT, blocks, masked, play, shorten
+from tests.tour import PAGES, README, ROOT, blocks, masked, play, shorten
 
 from person_unify import errors
 from person_unify.cli.ending import EXIT_CODES
@@ -113,20 +113,23 @@ def test_volatile_parts_are_masked() -> None:
 
 
 @pytest.mark.slow
-def test_readme_tour_prints_what_the_readme_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page.read_text("utf-8"))], ids=lambda page: page.name
+)
+def test_the_commands_of_a_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
     last = 0
-    for block in blocks(text()):
+    for block in blocks(page.read_text(encoding="utf-8")):
         today, last = play(block, tmp_path, last)
 
         assert masked(today) == masked(block.body), "run: make docs"
-    _every_query_answers(tmp_path / "new.ledger.db")
+    queries = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    if queries:
+        _every_query_answers(tmp_path / "new.ledger.db", queries)
 
 
-def _every_query_answers(ledger: Path) -> None:
-    queries = re.findall(r"```sql\n(.*?)```", text(), re.DOTALL)
+def _every_query_answers(ledger: Path, queries: list[str]) -> None:
     connection = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
     try:
-        assert queries
         for query in queries:
             assert connection.execute(query).fetchone() is not None, query
     finally:

@@ -1,9 +1,10 @@
-"""The console blocks of the README: run in a fresh directory, compared, or written anew.
+"""The console blocks of a page: run in a fresh directory, compared, or written anew.
 
 A block is marked by ``<!-- tour: … -->`` on the line above its fence.  The mark says what is shown:
 nothing but ``tour`` shows everything; otherwise the paragraphs whose first line starts with one of
 the named words (``Tables 9`` shows the first 9 lines of it), after the first one, which is always
-shown; ``…`` stands for what is left out.  ``python -m tests.tour`` rewrites all blocks.
+shown; ``…`` stands for what is left out.  The blocks of one page share a directory; nothing is left
+over from another page.  ``python -m tests.tour`` rewrites all pages, or those that are named.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 ELLIPSIS = "…"
 
 BLOCK = re.compile(r"<!-- tour:?(?P<shown>[^>]*?) -->\n```console\n(?P<body>.*?)```\n", re.DOTALL)
 
 VOLATILE = (
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"sha256 [0-9a-f]+"), "sha256 #"),
     (re.compile(r"\.backup-\S+"), ".backup-#"),
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
@@ -36,7 +39,7 @@ VOLATILE = (
     (re.compile(r"^  phase .*$", re.M), "  phase #"),
     (re.compile(r"^  -+$", re.M), "  --"),
 )
-"""What differs from run to run: hashes, times, sizes, and the widths of columns that hold them."""
+"""What differs from run to run: fresh ids, hashes, times, sizes, and the widths of columns that hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +118,19 @@ def shorten(output: str, shown: tuple[str, ...]) -> str:
     return "\n\n".join(kept) + "\n"
 
 
-def rewrite(path: Path = README) -> None:
-    """Play every block and put today's output in the place of what stands there."""
+def rewrite(path: Path) -> None:
+    """Play every block of a page and put today's output in the place of what stands there."""
     text = path.read_text(encoding="utf-8")
     last = 0
     with tempfile.TemporaryDirectory() as directory:
         for block in blocks(text):
             today, last = play(block, Path(directory), last)
             if last == 1:
-                raise SystemExit(f"the tool failed, the README stays as it is:\n{today}")
+                raise SystemExit(f"the tool failed, {path.name} stays as it is:\n{today}")
             text = text.replace(f"```console\n{block.body}```", f"```console\n{today}```", 1)
     path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    rewrite()
+    for page in [Path(name) for name in sys.argv[1:]] or PAGES:
+        rewrite(page)

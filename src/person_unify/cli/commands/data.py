@@ -1,0 +1,65 @@
+"""``sample`` and ``schema``: databases to try the tool on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from person_unify.cli.ending import honest_exit
+from person_unify.cli.live import watch
+from person_unify.cli.render import sized
+from person_unify.cli.streams import printable, write_line
+from person_unify.errors import UsageError
+from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
+
+
+def sample(
+    old_db: Annotated[Path, typer.Argument(metavar="OLD_DB", help="The file to create.")],
+    persons: Annotated[int, typer.Option(min=1, help="How many persons.")] = 5000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same content.")] = 7,
+    faults: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much of each fault of real databases.")
+    ] = 0.02,
+) -> None:
+    """Write a synthetic old database, with the faults of real ones."""
+    with honest_exit():
+        from person_unify.sample import SampleOptions, write_sample
+
+        options = SampleOptions(persons=persons, seed=seed, faults=faults)
+        started = perf_counter()
+        with watch() as progress:
+            progress(PhaseStarted("sample"))
+            written = write_sample(
+                old_db, options, lambda table, rows: progress(TableAdvanced("sample", table, rows))
+            )
+            rows = sum(written.values())
+            progress(PhaseFinished("sample", rows, perf_counter() - started))
+        size = sized(old_db.stat().st_size)
+        write_line(f"wrote {printable(str(old_db))}: {rows:,} rows, {size}", sys.stdout)
+
+
+def schema(
+    unified: Annotated[bool, typer.Option("--unified", help="The unified schema.")] = False,
+    old: Annotated[bool, typer.Option("--old", help="The old schema.")] = False,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Create this database instead of printing.")
+    ] = None,
+) -> None:
+    """Print a schema, or create an empty database with it."""
+    with honest_exit():
+        from person_unify.schema import OLD, UNIFIED, ddl
+
+        if unified == old:
+            raise UsageError("say which schema: --unified or --old")
+        chosen = UNIFIED if unified else OLD
+        if into is None:
+            write_line(ddl(chosen).rstrip("\n"), sys.stdout)
+            return
+        from person_unify.cli.empty import create_empty
+
+        create_empty(into, chosen)
+        write_line(f"wrote {printable(str(into))} ({len(chosen)} tables)", sys.stdout)

@@ -1,0 +1,110 @@
+"""``check``, ``migrate``, ``verify``: the run, before, during and after."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from person_unify.cli.arguments import ImpliedGrants, Json, NewDb, OldDb, Quiet, TimeZone
+from person_unify.cli.ending import honest_exit
+from person_unify.cli.live import watch
+from person_unify.cli.render import render
+from person_unify.cli.streams import screen, write_event
+from person_unify.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from person_unify.report import Report
+
+
+def check(
+    old_db: OldDb,
+    target: Annotated[
+        Path | None, typer.Option(metavar="NEW_DB", help="Also check that this target is ready.")
+    ] = None,
+    timezone: TimeZone = "Asia/Kolkata",
+    implied_grants: ImpliedGrants = "active",
+    as_json: Json = False,
+) -> None:
+    """Say what a migration would do, and write nothing."""
+    with honest_exit(as_json):
+        from person_unify import pipeline
+
+        options = pipeline.CheckOptions(
+            source=old_db, target=target, timezone=timezone, implied_grants=implied_grants
+        )
+        _show(pipeline.check(options), as_json)
+
+
+def migrate(  # noqa: PLR0913  an option is a parameter
+    old_db: OldDb,
+    new_db: Annotated[
+        Path, typer.Argument(metavar="NEW_DB", help="The target: absent, or unified and empty.")
+    ],
+    timezone: TimeZone = "Asia/Kolkata",
+    implied_grants: ImpliedGrants = "active",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
+    ] = False,
+    relax_unique: Annotated[
+        bool,
+        typer.Option(
+            "--relax-unique", help="Drop a target's UNIQUE that allows one parent per person."
+        ),
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    backup_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where the copy of the source goes, if not beside OLD_DB."
+        ),
+    ] = None,
+    keep_backup: Annotated[
+        bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
+    ] = True,
+) -> None:
+    """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
+    with honest_exit(as_json):
+        from person_unify import pipeline
+
+        options = pipeline.MigrateOptions(
+            source=old_db,
+            target=new_db,
+            timezone=timezone,
+            implied_grants=implied_grants,
+            strict=strict,
+            relax_unique=relax_unique,
+            backup_dir=backup_dir,
+            keep_backup=keep_backup,
+        )
+        with watch(quiet=quiet, as_json=as_json) as progress:
+            report = pipeline.migrate(options, progress)
+        _show(report, as_json)
+
+
+def verify(old_db: OldDb, new_db: NewDb, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Prove a finished migration again, from the files alone."""
+    with honest_exit(as_json):
+        from person_unify import pipeline
+
+        with watch(quiet=quiet, as_json=as_json) as progress:
+            report = pipeline.verify(old_db, new_db, progress)
+        _show(report, as_json)
+
+
+def _show(report: Report, as_json: bool) -> None:
+    """Print the result; raises :class:`VerificationFailed` when it holds a failing check."""
+    failed = report.failed_checks
+    if as_json:
+        code = VerificationFailed.exit_code if failed else 0
+        write_event({"event": "result", "exit_code": code, "report": report.to_json()})
+    else:
+        render(report, screen(sys.stdout))
+    if failed:
+        raise VerificationFailed(
+            f"{len(failed)} of {len(report.verification)} checks failed: "
+            + ", ".join(dict.fromkeys(check.name for check in failed))
+        )
