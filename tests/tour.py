@@ -39,7 +39,7 @@ VOLATILE = (
     (re.compile(r"^  phase .*$", re.M), "  phase #"),
     (re.compile(r"^  -+$", re.M), "  --"),
 )
-"""What differs from run to run: fresh ids, hashes, times, sizes, and the widths of columns that hold them."""
+"""What differs from run to run: fresh ids, hashes, times, sizes, and widths that follow them."""
 
 
 @dataclass(frozen=True, slots=True)
