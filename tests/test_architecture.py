@@ -21,11 +21,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pipeline"}),
     frozenset({"migration"}),
     frozenset({"preflight", "recorded", "stream"}),
-    frozenset({"clock", "lineage", "options", "tally"}),
+    frozenset({"clock", "lineage", "options", "page", "tally"}),
     frozenset({"report", "ledger", "stages", "sample"}),
     frozenset({"mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
-    frozenset({"spec", "values", "conversions", "names", "ids"}),
+    frozenset({"spec", "values", "conversions", "names", "ids", "guidance"}),
     frozenset({"schema", "database", "progress"}),
     frozenset({"errors", "__init__"}),
 )
@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
+    "jinja2": frozenset({"page"}),
     "sqlite3": frozenset({"database"}),
     "connectorx": frozenset({"database"}),
     "adbc_driver_manager": frozenset({"database", "sample"}),

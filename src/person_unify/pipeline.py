@@ -17,6 +17,7 @@ from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.errors import MigrationError, TargetError
+from person_unify.lineage import lines
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
@@ -121,6 +122,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         discrepancies=tally.discrepancies(),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,
+        lineage=lines(plan),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from person_unify.cli.arguments import ImpliedGrants, Json, NewDb, OldDb, Quiet, TimeZone
+from person_unify.cli.commands.page import write_page
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
@@ -26,6 +27,9 @@ def check(
     ] = None,
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -35,7 +39,10 @@ def check(
         options = pipeline.CheckOptions(
             source=old_db, target=target, timezone=timezone, implied_grants=implied_grants
         )
-        _show(pipeline.check(options), as_json)
+        report = pipeline.check(options)
+        if html is not None:
+            write_page(report, html)
+        _show(report, as_json)
 
 
 def migrate(  # noqa: PLR0913  an option is a parameter
