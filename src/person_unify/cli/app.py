@@ -14,6 +14,7 @@ from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.run import check, migrate, verify
+from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
 
@@ -44,5 +45,5 @@ def _options(
     pass
 
 
-for command in (sample, check, migrate, verify, report, schema):
+for command in (sample, check, migrate, verify, report, suspects, schema):
     app.command(epilog=EXIT_CODES)(command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.streams import printable, write_line
 from person_unify.errors import UsageError
+from person_unify.files import create_private
 
 if TYPE_CHECKING:
     from person_unify.report import Report
@@ -42,12 +42,4 @@ def write_page(report: Report, path: Path) -> None:
     """Create the page; raises :class:`UsageError` when there is such a file already."""
     from person_unify.page import render_page
 
-    text = render_page(report)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError(
-            f"{path} exists already: name a file that does not, or remove it first"
-        ) from None
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    create_private(path, render_page(report).encode())
