@@ -11,11 +11,14 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify import custody
 from person_unify.errors import DatabaseError, SourceError, TargetError
 
+HEADER_BYTES = 100
 HEADER = b"SQLite format 3\x00"
 _LIBRARY = "Python's sqlite3"
 _PAUSE = 0.1
@@ -64,46 +67,87 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
         )
 
 
-def put_back(target: Path, backup: Path, wait: float = 5.0) -> None:
-    """Give ``target``, in the same file, the content of ``backup``; all of it or nothing.
+class Exclusive:
+    """A database that no other program reads or writes while this object has it."""
 
-    SQLite writes the pages in one journalled transaction, so that a crash leaves the one or the
-    other; its few counters in the header are put back after it.  Raises :class:`TargetError` when
-    another program has the target open.
-    """
-    with custody.holding(target, _LIBRARY), closing(_connect(target, "rw")) as there:
-        _hold(there, target, wait)
-        # Immutable: a reader of a file in WAL mode would leave side files beside it.
-        with (
-            custody.holding(backup, _LIBRARY, settled=True),
-            closing(_connect(backup, "ro&immutable=1")) as saved,
-        ):
-            saved.backup(there, pages=-1)
+    def __init__(self, path: Path, wait: float = 5.0) -> None:
+        """Lock the file, after SQLite has undone or completed what a dead program left in it.
+
+        Raises :class:`TargetError` when others have it for more than ``wait`` seconds, or, where
+        the system tells (Linux), when any other program has it open at all.
+        """
+        self.path = path
+        if custody.open_elsewhere(path):
+            raise _in_use(path)
+        self._identity = custody.take(path, _LIBRARY)
+        self._connection = _connect(path, "rw")
+        try:
+            self._lock(wait)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self, wait: float) -> None:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._connection.execute("BEGIN EXCLUSIVE")
+                self._connection.execute("COMMIT")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_BUSY:
+                    raise DatabaseError(f"could not lock {self.path}: {_reason(error)}") from error
+                if time.monotonic() >= deadline:
+                    raise _in_use(self.path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the others in again."""
+        self._connection.close()
+        custody.release(self._identity)
+
+    def sha256(self, start: int = 0) -> str:
+        """SHA-256 of the main file, which holds everything, from byte ``start`` on."""
+        return custody.sha256(self.path, beside=True, start=start)
+
+    def put_back(self, backup: Path) -> None:
+        """Give the file the content of ``backup``, all of it or nothing.
+
+        SQLite writes the pages in one journalled transaction, so a crash leaves the one or the
+        other; the few counters of its own that it changes in the header are put back after it.
+        """
+        try:
+            self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            # Immutable: a reader of a file in WAL mode would leave side files beside it.
+            with (
+                custody.holding(backup, _LIBRARY, settled=True),
+                closing(_connect(backup, "ro&immutable=1")) as saved,
+            ):
+                saved.backup(self._connection, pages=-1)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"could not put {self.path} back: {_reason(error)}") from error
         with custody.reading(backup) as file:
-            header = file.read(100)
-        with custody.reading(target, beside=True, mode="rb+") as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(self.path, beside=True, mode="rb+") as file:
             file.write(header)
             file.flush()
             os.fsync(file.fileno())
 
 
-def _hold(there: sqlite3.Connection, target: Path, wait: float) -> None:
-    """Lock everybody else out until the connection is closed, and end a write-ahead log."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            there.execute("PRAGMA locking_mode = EXCLUSIVE")
-            there.execute("PRAGMA journal_mode = DELETE").fetchone()
-            there.execute("BEGIN EXCLUSIVE")
-            there.execute("COMMIT")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise DatabaseError(f"could not lock {target.name}: {_reason(error)}") from error
-            if time.monotonic() >= deadline:
-                raise TargetError(
-                    f"{target} is in use by another program: stop it and run again"
-                ) from error
+def _in_use(path: Path) -> TargetError:
+    return TargetError(f"{path} is in use by another program: stop it and run again")
 
 
 class _StillLocked(Exception):
@@ -128,7 +172,7 @@ def _backed_up(real: Path, copy: Path, wait: float) -> bool:
                     f"{real} is locked by another program: stop it and run again"
                 ) from None
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
                     raise
                 return False
     return True
@@ -191,11 +235,16 @@ def _create(path: Path) -> None:
 
 def _header(path: Path) -> bytes:
     with custody.reading(path) as file:
-        return file.read(100)
+        return file.read(HEADER_BYTES)
 
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 for errors of the Python layer."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -12,8 +12,12 @@ Exempt are *settled* files, our finished snapshots: nobody writes them, SQLite o
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,10 +98,14 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
             held.parked.append(file)
 
 
-def sha256(path: Path, *, beside: bool = False, limit: int | None = None) -> str:
-    """SHA-256 of a file, or of its first ``limit`` bytes, in hexadecimal; see :func:`reading`."""
+def sha256(path: Path, *, beside: bool = False, start: int = 0, limit: int | None = None) -> str:
+    """SHA-256 in hexadecimal of a file, or of ``limit`` bytes of it from ``start`` on.
+
+    ``beside``: see :func:`reading`.
+    """
     digest = hashlib.sha256()
     with reading(path, beside=beside) as file:
+        file.seek(start)
         left = limit
         while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
             digest.update(block)
@@ -117,6 +125,22 @@ def copy(path: Path, to: Path, *, beside: bool = False) -> tuple[int, str]:
         written.flush()
         os.fsync(handle)
     return size, digest.hexdigest()
+
+
+def open_elsewhere(path: Path) -> bool:
+    """Whether anybody else has the file open just now; False where the system does not tell."""
+    if sys.platform != "linux":
+        return False
+    with reading(path) as file:
+        try:
+            # A lease is granted only while nobody else has the file open.  Should somebody open
+            # it in this very moment, the kernel tells us by a signal: by one that is ignored.
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+    return False
 
 
 def sync(path: Path) -> None:

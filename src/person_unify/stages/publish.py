@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from person_unify.copies import SIDE_FILES, is_database
 from person_unify.errors import MigrationError, TargetError
 
 REPORT_NAME = "migration-report.json"
+CHECKPOINTS_NAME = "migration-checkpoints.json"
 
 
 def ledger_path(target: Path) -> Path:
@@ -22,6 +24,43 @@ def ledger_path(target: Path) -> Path:
     """
     stem = target.stem if target.suffix else target.name
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
+
+
+def run_directory(target: Path) -> Path:
+    """Where an unfinished run keeps its files.
+
+    >>> run_directory(Path("a/new.db")).name
+    '.new.db.migrating'
+    """
+    return target.with_name(f".{target.name}.migrating")
+
+
+def is_running(directory: Path) -> bool:
+    """Whether the process that works in a run directory is still alive."""
+    try:
+        number = int((directory / "lock").read_text(encoding="ascii").split()[0])
+        os.kill(number, 0)
+    except (OSError, ValueError, IndexError) as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def texts(path: Path) -> set[str]:
+    """Every text in a JSON file that a run wrote; none if there is no such file."""
+    try:
+        waiting = [json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return set()
+    found = set()
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                found.add(text)
+            case dict(members):
+                waiting += members.values()
+            case list(items):
+                waiting += items
+    return found
 
 
 def require_publishable(target: Path, ledger: Path) -> bool:
