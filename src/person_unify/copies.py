@@ -150,32 +150,41 @@ def _in_use(path: Path) -> TargetError:
     return TargetError(f"{path} is in use by another program: stop it and run again")
 
 
-class _StillLocked(Exception):
-    pass
-
-
 def _backed_up(real: Path, copy: Path, wait: float) -> bool:
     """Copy by the online backup; False where a dead program's transaction must be undone first."""
-    deadline = time.monotonic() + wait
-
-    def waiting(status: int, remaining: int, total: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
-            raise _StillLocked
-
     with custody.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
+        if not _read_locked(origin, real, wait):
+            return False
         _create(copy)
         with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
-            try:
-                origin.backup(saved, pages=-1, progress=waiting, sleep=_PAUSE)
-            except _StillLocked:
+            origin.backup(saved, pages=-1)
+        # The backup counts as a change of the copy: with the source's own counters in the header
+        # the two are equal byte for byte.
+        with custody.reading(real, beside=True) as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(copy, mode="rb+") as file:
+            file.write(header)
+    return True
+
+
+def _read_locked(origin: sqlite3.Connection, real: Path, wait: float) -> bool:
+    """Keep writers off until the connection is closed; False where that takes writing first."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            origin.execute("BEGIN")
+            origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_READONLY_ROLLBACK":
+                return False
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() >= deadline:
                 raise SourceError(
                     f"{real} is locked by another program: stop it and run again"
-                ) from None
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                    raise
-                return False
-    return True
+                ) from error
+            origin.execute("ROLLBACK")
 
 
 def _copy_bytes(source: Path, real: Path, copy: Path) -> None:

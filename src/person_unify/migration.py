@@ -187,8 +187,7 @@ class Migration:
     def _settle_failure(self, ledger: Path) -> None:
         """After a failure in place: the backup goes, unless the commit had been; then all stays."""
         if recorded_artefacts(ledger) is None:
-            if not self.ledger.exists():
-                self._target_backup.unlink(missing_ok=True)
+            self._target_backup.unlink(missing_ok=True)
             return
         try:
             publish(ledger, self.ledger)

@@ -108,10 +108,10 @@ def _require_own_database(target: Path) -> None:
 
 
 def publish(staged: Path, final: Path) -> None:
-    """Sync a staged file and give it its name; raises if that name has been taken meanwhile.
+    """Sync a staged file and give it its name too; raises if somebody else has taken that name.
 
-    The file is its owner's alone (mode 0600): it holds what the source holds.  A file that an
-    earlier, interrupted attempt has given its name already is taken as it is.
+    The file is its owner's alone (mode 0600): it holds what the source holds.  Its staged name goes
+    with the staging directory; until then an attempt that was cut off can be told and repeated.
     """
     staged.chmod(0o600)
     custody.sync(staged)
@@ -130,4 +130,3 @@ def publish(staged: Path, final: Path) -> None:
             "choose another volume"
         ) from error
     custody.sync(final.parent)
-    staged.unlink()
