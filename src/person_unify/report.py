@@ -138,6 +138,8 @@ class Report:
     verification: tuple[CheckResult, ...] = ()
     lineage: tuple[LineageLine, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    source_sha256_after: str | None = None
+    source_changed: bool = False
 
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:

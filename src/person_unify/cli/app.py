@@ -15,6 +15,7 @@ from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.commands.suspects import suspects
+from person_unify.cli.commands.safety import purge, rollback
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
 
@@ -45,5 +46,15 @@ def _options(
     pass
 
 
-for command in (sample, check, migrate, verify, report, suspects, schema):
+for command in (
+    sample,
+    check,
+    migrate,
+    verify,
+    rollback,
+    purge,
+    report,
+    suspects,
+    schema,
+):
     app.command(epilog=EXIT_CODES)(command)
