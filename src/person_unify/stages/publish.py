@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
 
-from person_unify.database import HEADER
+from person_unify import custody
+from person_unify.copies import SIDE_FILES, is_database
 from person_unify.errors import MigrationError, TargetError
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
+REPORT_NAME = "migration-report.json"
+CHECKPOINTS_NAME = "migration-checkpoints.json"
 
 
 def ledger_path(target: Path) -> Path:
@@ -23,6 +26,43 @@ def ledger_path(target: Path) -> Path:
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
 
 
+def run_directory(target: Path) -> Path:
+    """Where an unfinished run keeps its files.
+
+    >>> run_directory(Path("a/new.db")).name
+    '.new.db.migrating'
+    """
+    return target.with_name(f".{target.name}.migrating")
+
+
+def is_running(directory: Path) -> bool:
+    """Whether the process that works in a run directory is still alive."""
+    try:
+        number = int((directory / "lock").read_text(encoding="ascii").split()[0])
+        os.kill(number, 0)
+    except (OSError, ValueError, IndexError) as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def texts(path: Path) -> set[str]:
+    """Every text in a JSON file that a run wrote; none if there is no such file."""
+    try:
+        waiting = [json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return set()
+    found = set()
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                found.add(text)
+            case dict(members):
+                waiting += members.values()
+            case list(items):
+                waiting += items
+    return found
+
+
 def require_publishable(target: Path, ledger: Path) -> bool:
     """Whether the target exists (to be filled in place); refuse what cannot be published to."""
     if ledger.exists() or ledger.is_symlink():
@@ -32,42 +72,56 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         )
     if target.is_symlink():
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a directory: create it first")
+    report = target.with_name(REPORT_NAME)
+    if report.is_dir():
+        raise TargetError(f"{report} is a directory, where the report is to go: move it away")
+    _require_no_side_files(ledger)
     if not target.exists():
-        parent = target.parent
-        if not parent.is_dir():
-            raise TargetError(f"{parent} is not a directory: create it first")
-        for suffix in SIDE_FILES:
-            side = target.with_name(target.name + suffix)
-            if side.exists():
-                raise TargetError(
-                    f"{side} is left over from another database of that name: move it away first"
-                )
+        _require_no_side_files(target)
         return False
-    facts = target.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise TargetError(f"{target} is not a file: choose another path")
-    with target.open("rb") as file:
-        if facts.st_size and file.read(len(HEADER)) != HEADER:
-            raise TargetError(f"{target} is not an SQLite database: choose another path")
-    if facts.st_nlink > 1:
-        raise TargetError(f"{target} has several hard links: give a file of its own")
+    _require_own_database(target)
     return True
 
 
-def publish(staged: Path, final: Path) -> None:
-    """Sync a staged file and give it its name; raises if that name has been taken meanwhile.
+def _require_no_side_files(path: Path) -> None:
+    """SQLite would take what an earlier file of that name left behind for the new one's."""
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        if side.exists() or side.is_symlink():
+            raise TargetError(
+                f"{side} is left over from another database of that name: move it away first"
+            )
 
-    The file is its owner's alone (mode 0600): it holds what the source holds.
+
+def _require_own_database(target: Path) -> None:
+    facts = target.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise TargetError(f"{target} is not a file: choose another path")
+    if not os.access(target, os.R_OK | os.W_OK):
+        raise TargetError(f"{target} cannot be written: permission denied")
+    if facts.st_size and not is_database(target):
+        raise TargetError(f"{target} is not an SQLite database: choose another path")
+    if facts.st_nlink > 1:
+        raise TargetError(f"{target} has several hard links: give a file of its own")
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Sync a staged file and give it its name too; raises if somebody else has taken that name.
+
+    The file is its owner's alone (mode 0600): it holds what the source holds.  Its staged name goes
+    with the staging directory; until then an attempt that was cut off can be told and repeated.
     """
     staged.chmod(0o600)
-    staged.chmod(0o600)
-    sync(staged)
+    custody.sync(staged)
     try:
         os.link(staged, final)
     except FileExistsError as error:
-        raise TargetError(
-            f"{final} appeared while the run was under way; it was not touched"
-        ) from error
+        if not staged.samefile(final):
+            raise TargetError(
+                f"{final} appeared while the run was under way; it was not touched"
+            ) from error
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise MigrationError(f"cannot publish {final}: {error.strerror}") from error
@@ -75,14 +129,4 @@ def publish(staged: Path, final: Path) -> None:
             f"the volume of {final} knows no hard links, which publishing needs: "
             "choose another volume"
         ) from error
-    staged.unlink()
-    sync(final.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a directory's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    custody.sync(final.parent)

@@ -1,0 +1,261 @@
+"""Whole database files: the snapshot of a source, and a target put back from its backup.
+
+This is where Python's own SQLite library works; see :mod:`person_unify.custody` for why it never
+meets the others on one file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote as percent
+
+from person_unify import custody
+from person_unify.errors import DatabaseError, SourceError, TargetError
+
+HEADER_BYTES = 100
+HEADER = b"SQLite format 3\x00"
+_LIBRARY = "Python's sqlite3"
+_PAUSE = 0.1
+_ATTEMPTS = 5
+_IN_WAL_MODE = b"\x02"
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite may put beside a database's main file."""
+
+_MOVING = ("", "-wal", "-journal")
+"""What a database consists of; ``-shm`` is only an index of the log."""
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file begins as SQLite databases do (encrypted ones do not)."""
+    return _header(path)[: len(HEADER)] == HEADER
+
+
+def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
+    """Copy one instant of ``source`` into a new private file, without a trace at the source.
+
+    SQLite's online backup does it in one step, over a connection that cannot write.  Where even a
+    reading connection would have to write beside the source (write-ahead log, a transaction that
+    somebody's death left half done), main file and log are copied byte for byte instead and SQLite
+    sorts them out in the copy.  ``wait`` is in seconds, for a source that is locked.
+
+    Raises :class:`SourceError` when the file is no database, encrypted, damaged, locked for longer,
+    or written so fast that no instant can be caught.
+    """
+    real = source.resolve()
+    if not is_database(real):
+        raise SourceError(
+            f"{source} is not an SQLite database (or is encrypted): "
+            "give the platform's old database"
+        )
+    try:
+        # Byte 18 of the header: 2 where readers need the write-ahead log.
+        if _header(real)[18:19] == _IN_WAL_MODE or not _backed_up(real, copy, wait):
+            _copy_bytes(source, real, copy)
+        found = _settle(copy)
+    except sqlite3.Error as error:
+        raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
+    if found != "ok":
+        raise SourceError(
+            f"{source} is damaged: quick_check failed; restore it from a backup first"
+        )
+
+
+class Exclusive:
+    """A database that no other program reads or writes while this object has it."""
+
+    def __init__(self, path: Path, wait: float = 5.0) -> None:
+        """Lock the file, after SQLite has undone or completed what a dead program left in it.
+
+        Raises :class:`TargetError` when others have it for more than ``wait`` seconds, or, where
+        the system tells (Linux), when any other program has it open at all.
+        """
+        self.path = path
+        if custody.open_elsewhere(path):
+            raise _in_use(path)
+        self._identity = custody.take(path, _LIBRARY)
+        self._connection = _connect(path, "rw")
+        try:
+            self._lock(wait)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self, wait: float) -> None:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._connection.execute("BEGIN EXCLUSIVE")
+                self._connection.execute("COMMIT")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_BUSY:
+                    raise DatabaseError(f"could not lock {self.path}: {_reason(error)}") from error
+                if time.monotonic() >= deadline:
+                    raise _in_use(self.path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the others in again."""
+        self._connection.close()
+        custody.release(self._identity)
+
+    def sha256(self, start: int = 0) -> str:
+        """SHA-256 of the main file, which holds everything, from byte ``start`` on."""
+        return custody.sha256(self.path, beside=True, start=start)
+
+    def put_back(self, backup: Path) -> None:
+        """Give the file the content of ``backup``, all of it or nothing.
+
+        SQLite writes the pages in one journalled transaction, so a crash leaves the one or the
+        other; the few counters of its own that it changes in the header are put back after it.
+        """
+        try:
+            self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            # Immutable: a reader of a file in WAL mode would leave side files beside it.
+            with (
+                custody.holding(backup, _LIBRARY, settled=True),
+                closing(_connect(backup, "ro&immutable=1")) as saved,
+            ):
+                saved.backup(self._connection, pages=-1)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"could not put {self.path} back: {_reason(error)}") from error
+        with custody.reading(backup) as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(self.path, beside=True, mode="rb+") as file:
+            file.write(header)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _in_use(path: Path) -> TargetError:
+    return TargetError(f"{path} is in use by another program: stop it and run again")
+
+
+def _backed_up(real: Path, copy: Path, wait: float) -> bool:
+    """Copy by the online backup; False where a dead program's transaction must be undone first."""
+    with custody.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
+        if not _read_locked(origin, real, wait):
+            return False
+        _create(copy)
+        with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
+            origin.backup(saved, pages=-1)
+        # The backup counts as a change of the copy: with the source's own counters in the header
+        # the two are equal byte for byte.
+        with custody.reading(real, beside=True) as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(copy, mode="rb+") as file:
+            file.write(header)
+    return True
+
+
+def _read_locked(origin: sqlite3.Connection, real: Path, wait: float) -> bool:
+    """Keep writers off until the connection is closed; False where that takes writing first."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            origin.execute("BEGIN")
+            origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_READONLY_ROLLBACK":
+                return False
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() >= deadline:
+                raise SourceError(
+                    f"{real} is locked by another program: stop it and run again"
+                ) from error
+            origin.execute("ROLLBACK")
+
+
+def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
+    """Copy main file and log as they are, again until nothing moved from start to end.
+
+    Everything is read twice, and the second reading begins when the first is over: what is equal
+    both times stood still in between, so the copy is what the files were at that instant.  A log
+    may have grown; what is behind the copied part came later.
+    """
+    for _ in range(_ATTEMPTS):
+        for suffix in _MOVING:
+            _beside(copy, suffix).unlink(missing_ok=True)
+        try:
+            copied = {
+                suffix: custody.copy(_beside(real, suffix), _beside(copy, suffix))
+                for suffix in _MOVING
+                if _beside(real, suffix).exists()
+            }
+            if all(_still(real, suffix, copied.get(suffix)) for suffix in _MOVING):
+                return
+        except FileNotFoundError:
+            continue  # a log that went while it was looked at
+    raise SourceError(
+        f"{source} is being written too fast to catch one instant of it: stop the platform first"
+    )
+
+
+def _still(real: Path, suffix: str, copied: tuple[int, str] | None) -> bool:
+    path = _beside(real, suffix)
+    if copied is None:
+        return not path.exists()
+    size, digest = copied
+    grown = path.stat().st_size - size
+    if grown < 0 or (grown and suffix != "-wal"):
+        return False
+    return custody.sha256(path, limit=size) == digest
+
+
+def _settle(copy: Path) -> str:
+    """Recover what the copy brought along, make it one file, and check it."""
+    with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
+        saved.execute("PRAGMA journal_mode = DELETE").fetchone()
+        found = str(saved.execute("PRAGMA quick_check(1)").fetchone()[0])
+    custody.sync(copy)
+    return found
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{percent(str(path))}?mode={mode}", uri=True, timeout=_PAUSE, isolation_level=None
+    )
+
+
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _header(path: Path) -> bytes:
+    with custody.reading(path) as file:
+        return file.read(HEADER_BYTES)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 for errors of the Python layer."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """SQLite's name for what went wrong: its messages may quote what a schema or a cell holds."""
+    return getattr(error, "sqlite_errorname", "") or type(error).__name__
