@@ -110,6 +110,8 @@ def assert_tidy(site: Site, *, live: bool = False) -> None:
         r"target/new\.db",
         r"target/new\.ledger\.db",
     ]
+    if site.in_place:
+        expected.append(r"target/new\.db\.pre-migration-[0-9TZ.]+")
     if live:
         found = [name for name in found if not re.fullmatch(r"source/old\.db-(wal|shm)", name)]
     unexpected = [name for name in found if not any(re.fullmatch(e, name) for e in expected)]

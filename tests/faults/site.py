@@ -50,11 +50,14 @@ def write_small(path: Path, tables: Mapping[str, Sequence[Row]] = PEOPLE) -> Pat
     with closing(sqlite3.connect(path)) as connection:
         for name, rows in tables.items():
             full = [filled(name, row, position) for position, row in enumerate(rows, start=1)]
-            listed = ", ".join(map(quote, full[0]))
             table = OLD.get(name)
-            connection.execute(
-                loose_table(table) if table else f"CREATE TABLE {quote(name)} ({listed})"
-            )
+            if table:
+                connection.execute(loose_table(table))
+                for column in [c for c in full[0] if c not in table.column_names]:
+                    connection.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)}")
+            else:
+                listed = ", ".join(map(quote, full[0]))
+                connection.execute(f"CREATE TABLE {quote(name)} ({listed})")
             for row in full:
                 columns, marks = ", ".join(map(quote, row)), ", ".join("?" for _ in row)
                 connection.execute(

@@ -126,7 +126,7 @@ def test_hostile_schemas(site: Site, trials: Trials) -> None:
 SCHEMAS: Mapping[str, Sequence[str]] = {
     "views": (
         "CREATE VIEW people AS SELECT * FROM patients",
-        "CREATE VIEW broken AS SELECT nothing FROM nowhere",
+        "CREATE VIEW broken AS SELECT missing FROM nowhere",
         "CREATE VIEW persons AS SELECT id FROM patients",
     ),
     "triggers": (
