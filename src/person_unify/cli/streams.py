@@ -1,4 +1,7 @@
-"""Writing to a terminal, a file or a pipe whose reader may leave before we are done."""
+"""Writing to a terminal, a file or a pipe whose reader may leave before we are done.
+
+What cannot be written never ends the work: a migration is done or not, whoever listens.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,16 @@ WIDTH = 100
 class Screen(Console):
     """A rich console that never ends the process: a reader who leaves does not stop a migration."""
 
+    def _check_buffer(self) -> None:
+        # Rich lets a subclass decide about a broken pipe only, not about a full disk.
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            _discard(self.file, error)
+
     def on_broken_pipe(self) -> None:
-        """Discard everything from here on."""
-        _discard(self.file)
+        """Leave it to the caller, where every such error is met."""
+        raise BrokenPipeError
 
 
 def screen(stream: IO[str]) -> Screen:
@@ -33,8 +43,8 @@ def write_line(text: str, stream: IO[str]) -> None:
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except BrokenPipeError:
-        _discard(stream)
+    except OSError as error:
+        _discard(stream, error)
 
 
 def write_event(event: Mapping[str, Any]) -> None:
@@ -54,7 +64,11 @@ def printable(text: str) -> str:
     )
 
 
-def _discard(stream: IO[str]) -> None:
+def _discard(stream: IO[str], error: OSError) -> None:
+    """Let everything go nowhere from here on; say so, unless nobody is left to listen."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+    if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+        reason = error.strerror or type(error).__name__
+        write_line(f"person-unify: the output could not be written: {reason}", sys.stderr)
