@@ -14,8 +14,8 @@ from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.run import check, migrate, verify
-from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.commands.safety import purge, rollback
+from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
 
