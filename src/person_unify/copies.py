@@ -6,10 +6,12 @@ meets the others on one file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,7 +59,8 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
     try:
         # Byte 18 of the header: 2 where readers need the write-ahead log.
         if _header(real)[18:19] == _IN_WAL_MODE or not _backed_up(real, copy, wait):
-            _copy_bytes(source, real, copy)
+            with _no_checkpoint(real, wait):
+                _copy_bytes(source, real, copy)
         found = _settle(copy)
     except sqlite3.Error as error:
         raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
@@ -185,6 +188,29 @@ def _read_locked(origin: sqlite3.Connection, real: Path, wait: float) -> bool:
                     f"{real} is locked by another program: stop it and run again"
                 ) from error
             origin.execute("ROLLBACK")
+
+
+@contextmanager
+def _no_checkpoint(real: Path, wait: float) -> Iterator[None]:
+    """Keep other programs from moving their log into the main file; they may go on writing to it.
+
+    The bytes are those of SQLite's file format, in the log's index: 121 is held by checkpoints, 127
+    (with others) by who starts the log anew.  Without an index, or a lock in time, nothing is
+    lost: the copy is compared anyway.
+    """
+    index = _beside(real, "-shm")
+    deadline = time.monotonic() + wait
+    with ExitStack() as stack:
+        if index.exists():
+            file = stack.enter_context(custody.reading(index))
+            for start in (121, 127):
+                while time.monotonic() < deadline:
+                    try:
+                        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, start)
+                        break
+                    except BlockingIOError:
+                        time.sleep(_PAUSE / 10)
+        yield
 
 
 def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
