@@ -217,19 +217,17 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     """Copy main file and log as they are, again until nothing moved from start to end.
 
     Everything is read twice, and the second reading begins when the first is over: what is equal
-    both times stood still in between, so the copy is what the files were at that instant.  A log
-    may have grown; what is behind the copied part came later.
+    both times stood still in between, so the copy is what the files were at that instant.  Of a log
+    that counts which is committed; what others write behind it came later.
     """
     for _ in range(_ATTEMPTS):
         for suffix in _MOVING:
             _beside(copy, suffix).unlink(missing_ok=True)
         try:
-            copied = {
-                suffix: custody.copy(_beside(real, suffix), _beside(copy, suffix))
-                for suffix in _MOVING
-                if _beside(real, suffix).exists()
-            }
-            if all(_still(real, suffix, copied.get(suffix)) for suffix in _MOVING):
+            for suffix in _MOVING:
+                if _beside(real, suffix).exists():
+                    custody.copy(_beside(real, suffix), _beside(copy, suffix))
+            if all(_stood_still(_beside(real, s), _beside(copy, s), s) for s in _MOVING):
                 return
         except FileNotFoundError:
             continue  # a log that went while it was looked at
@@ -238,15 +236,32 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     )
 
 
-def _still(real: Path, suffix: str, copied: tuple[int, str] | None) -> bool:
-    path = _beside(real, suffix)
-    if copied is None:
-        return not path.exists()
-    size, digest = copied
-    grown = path.stat().st_size - size
-    if grown < 0 or (grown and suffix != "-wal"):
-        return False
-    return custody.sha256(path, limit=size) == digest
+def _stood_still(original: Path, copied: Path, suffix: str) -> bool:
+    if not copied.exists():
+        return not original.exists()
+    if suffix == "-wal":
+        length = _committed(copied)
+    else:
+        length = copied.stat().st_size
+        if original.stat().st_size != length:
+            return False
+    return custody.sha256(original, limit=length) == custody.sha256(copied, limit=length)
+
+
+def _committed(log: Path) -> int:
+    """How many bytes of a write-ahead log belong to committed transactions, by its file format.
+
+    The rest is a transaction under way, or what an earlier round of the log left in the file.
+    """
+    with custody.reading(log) as file:
+        header = file.read(32)
+        page_size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+        end = position = len(header)
+        while (frame := file.read(24))[8:16] == salts and len(frame) == 24:
+            position = file.seek(position + len(frame) + page_size)
+            if any(frame[4:8]):  # the size of the database, which only a commit states
+                end = position
+    return end
 
 
 def _settle(copy: Path) -> str:
