@@ -17,6 +17,7 @@ from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.errors import MigrationError, TargetError
+from person_unify.ids import FreshIds
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
@@ -31,6 +32,7 @@ from person_unify.preflight import (
 )
 from person_unify.progress import Progress, silent
 from person_unify.recorded import recorded_run, source_check
+from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
@@ -94,7 +96,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
                 require_empty(database, plan)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
-        stream = Stream(extractor, plan, chosen, clock)
+        stream = Stream(extractor, plan, chosen, clock, Registry(FreshIds(run_time)))
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)

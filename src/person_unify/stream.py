@@ -6,7 +6,7 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import polars as pl
@@ -41,7 +41,7 @@ class Stream:
     plan: Plan
     options: Options
     clock: Clock
-    registry: Registry = field(default_factory=Registry)
+    registry: Registry
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
         """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
