@@ -20,13 +20,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"pipeline"}),
     frozenset({"migration"}),
-    frozenset({"preflight", "recorded", "stream"}),
+    frozenset({"preflight", "recorded", "stream", "artefacts"}),
     frozenset({"clock", "lineage", "options", "tally"}),
     frozenset({"report", "ledger", "stages", "sample"}),
     frozenset({"mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
     frozenset({"spec", "values", "conversions", "names", "ids"}),
-    frozenset({"schema", "database", "progress"}),
+    frozenset({"schema", "database", "copies", "progress"}),
+    frozenset({"custody"}),
     frozenset({"errors", "__init__"}),
 )
 
@@ -34,7 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
-    "sqlite3": frozenset({"database"}),
+    "sqlite3": frozenset({"copies"}),
     "connectorx": frozenset({"database"}),
     "adbc_driver_manager": frozenset({"database", "sample"}),
     "adbc_driver_sqlite": frozenset({"database", "sample"}),

@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from person_unify.database import Database, copy_snapshot, inspect, read_frame
+from person_unify.copies import copy_snapshot
+from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import DatabaseError, SourceError
 
 SENTINEL = "SELECT 0 AS c0, '' AS c1 LIMIT 0"

@@ -1,17 +1,18 @@
-"""The only place that opens a database, and where driver errors become ours.
+"""Where databases are opened and driver errors become ours.
 
-Three SQLite libraries live in this process (Python's, connectorx's, ADBC's).  Closing a file in one
-drops the POSIX locks that another holds on it, so each file has one library at a time:
+Three SQLite libraries live in this process, and each file has one of them at a time
+(:mod:`person_unify.custody` says why, and sees to it):
 
-* the source: Python's ``sqlite3``, read-only, and only for the backup into our own snapshot;
-* the snapshot: connectorx for reading frames and :class:`Database` (ADBC), both of which only read;
-* target and ledger: :class:`Database` alone.
+* the source: Python's, in :mod:`person_unify.copies`, and only while the snapshot is taken;
+* the snapshot: connectorx for reading frames and ADBC (:class:`Database`), both without locks,
+  because nobody writes it any more;
+* target and ledger: ADBC; for a rollback Python's, once ADBC has closed them.
 """
 
 from __future__ import annotations
 
 import re
-import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +25,12 @@ import adbc_driver_sqlite.dbapi
 import connectorx
 import polars as pl
 
-from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
+from person_unify import custody
+from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked
 from person_unify.schema import Column, ForeignKey, Table, quote
 
-HEADER = b"SQLite format 3\x00"
+_LOCKED = "database is locked"
+_PAUSE_MS = 100
 
 _SAFE_REASON = re.compile(
     r"(NOT NULL|UNIQUE|CHECK|FOREIGN KEY) constraint failed(: [\w.]+(, [\w.]+)*)?"
@@ -47,19 +50,56 @@ def reason(error: BaseException) -> str:
 class Database:
     """One ADBC connection; statements run in autocommit unless a transaction is begun in SQL."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, busy_ms: int = 5000) -> None:
-        """Open (and, unless ``read_only``, create) the file; raises :class:`DatabaseError`."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        settled: bool = False,
+        busy_ms: int = 5000,
+    ) -> None:
+        """Open (and, unless ``read_only`` or ``settled``, create) the file.
+
+        ``settled``: a finished file that nobody writes any more, read without locks.  Raises
+        :class:`DatabaseError`.
+        """
         self.path = path
-        mode = "ro" if read_only else "rwc"
-        uri = f"file:{percent(str(path))}?mode={mode}"
-        with _translated(f"open {path.name}"):
-            # autocommit keeps the dbapi layer from beginning a transaction before our PRAGMAs.
-            self._connection = adbc_driver_sqlite.dbapi.connect(uri, autocommit=True)
+        self._taken: list[custody.Identity] = []
+        uri = self._take(path, "ro" if read_only else "rwc", settled)
+        try:
+            with _translated(f"open {path.name}"):
+                # autocommit keeps the dbapi layer from beginning a transaction before our PRAGMAs.
+                self._connection = adbc_driver_sqlite.dbapi.connect(uri, autocommit=True)
+        except BaseException:
+            self._release()
+            raise
         try:
             self.execute(f"PRAGMA busy_timeout = {busy_ms}")
         except BaseException:
             self.close()
             raise
+
+    def attach(
+        self, path: Path, name: str, *, read_only: bool = False, settled: bool = False
+    ) -> None:
+        """Attach a further file under ``name``, opened as the main one is."""
+        uri = self._take(path, "ro" if read_only else "rwc", settled).replace("'", "''")
+        self.execute(f"ATTACH '{uri}' AS {name}")
+
+    def _take(self, path: Path, mode: str, settled: bool) -> str:
+        """Take custody of a file, made first where it may be created; returns its URI."""
+        try:
+            if mode == "rwc" and not settled and not path.exists():
+                path.touch(mode=0o600)
+            self._taken.append(custody.take(path, "ADBC", settled=settled))
+        except OSError as error:
+            raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
+        chosen = "mode=ro&immutable=1" if settled else f"mode={mode}"
+        return f"file:{percent(str(path))}?{chosen}"
+
+    def _release(self) -> None:
+        while self._taken:
+            custody.release(self._taken.pop())
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +115,33 @@ class Database:
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back by SQLite."""
         self._connection.close()
+        self._release()
+
+    def begin_exclusive(self, wait: float) -> None:
+        """Begin a transaction that locks everybody else out of every file that is not read-only.
+
+        Tries for ``wait`` seconds, in short steps between which an interrupt is heard; raises
+        :class:`DatabaseLocked` after them.
+        """
+        self._until_free("BEGIN EXCLUSIVE", wait)
+
+    def set_journal(self, mode: str, wait: float) -> None:
+        """Change the main file's journal mode, which nobody else may have open meanwhile."""
+        self._until_free(f"PRAGMA main.journal_mode = {mode}", wait)
+
+    def _until_free(self, statement: str, wait: float) -> None:
+        deadline = time.monotonic() + wait
+        kept = self.value("PRAGMA busy_timeout")
+        self.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
+        try:
+            while True:
+                try:
+                    return self.execute(statement)
+                except DatabaseLocked:
+                    if time.monotonic() >= deadline:
+                        raise
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {kept}")
 
     def execute(self, statement: str) -> None:
         """Run one statement; raises :class:`DatabaseError` without quoting any cell."""
@@ -121,38 +188,9 @@ def _translated(action: str) -> Iterator[None]:
         if isinstance(error.__cause__, KeyboardInterrupt):
             # ADBC answers Ctrl-C by cancelling, which SQLite's driver does not support.
             raise KeyboardInterrupt from error
-        raise DatabaseError(f"could not {action}: {reason(error)}") from error
-
-
-def copy_snapshot(source: Path, snapshot: Path) -> None:
-    """Copy one instant of ``source`` into a private file by SQLite's online backup, in one step.
-
-    Raises :class:`SourceError` when the file is missing, not a database, encrypted or damaged.
-    """
-    with open(source, "rb") as file:
-        if file.read(len(HEADER)) != HEADER:
-            raise SourceError(
-                f"{source} is not an SQLite database (or is encrypted): "
-                "give the platform's old database"
-            )
-    try:
-        origin = sqlite3.connect(f"file:{percent(str(source))}?mode=ro", uri=True)
-        try:
-            copy = sqlite3.connect(snapshot)
-            try:
-                origin.backup(copy, pages=-1)
-                copy.execute("PRAGMA journal_mode = DELETE")
-                found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-            finally:
-                copy.close()
-        finally:
-            origin.close()
-    except sqlite3.Error as error:
-        raise SourceError(f"{source} cannot be read as a database: {reason(error)}") from error
-    if found != "ok":
-        raise SourceError(
-            f"{source} is damaged: quick_check failed; restore it from a backup first"
-        )
+        why = reason(error)
+        kind = DatabaseLocked if why == _LOCKED else DatabaseError
+        raise kind(f"could not {action}: {why}") from error
 
 
 def read_frame(
@@ -163,9 +201,12 @@ def read_frame(
     ``sentinel`` selects one literal per column and no row: it fixes the types.  Rows come in no
     particular order.  Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
     """
-    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro"
+    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro%26immutable%3D1"
     try:
-        frame: pl.DataFrame = connectorx.read_sql(uri, [sentinel, *queries], return_type="polars")
+        with custody.holding(path, "connectorx", settled=True):
+            frame: pl.DataFrame = connectorx.read_sql(
+                uri, [sentinel, *queries], return_type="polars"
+            )
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise DatabaseError(f"could not read {path.name}: {reason(error)}") from error
     except BaseException as error:

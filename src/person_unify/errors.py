@@ -7,10 +7,13 @@
     │   └── TargetError                   … the new one
     ├── VerificationFailed       exit 4   a check failed, nothing published
     ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
+    ├── SourceChanged            exit 6   complete and published, but the source changed since
     └── DatabaseError            exit 1   SQLite, connectorx or ADBC said no
-        └── BatchTooLarge                 … more text in one read than Arrow can index
+        ├── BatchTooLarge                 … more text in one read than Arrow can index
+        └── DatabaseLocked                … another program has the file
 
-An error stops the run and leaves every file as it was.  A *discrepancy* is something else: a row in
+An error stops the run and leaves every file as it was; only :class:`SourceChanged` comes after a
+complete run.  A *discrepancy* is something else: a row in
 the ledger, never an exception.  Messages name files, tables, columns, counts and ids, never a cell.
 """
 
@@ -55,9 +58,19 @@ class StrictStop(MigrationError):
     exit_code = 5
 
 
+class SourceChanged(MigrationError):
+    """Target and ledger are complete and published, but the source changed since its snapshot."""
+
+    exit_code = 6
+
+
 class DatabaseError(MigrationError):
     """A database driver failed; the message is ours, because drivers quote cells in theirs."""
 
 
 class BatchTooLarge(DatabaseError):
     """One read holds more text than a batch can index; the reader tries again with fewer rows."""
+
+
+class DatabaseLocked(DatabaseError):
+    """Another program has locked the file; callers say which one, and what to do about it."""

@@ -39,6 +39,12 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "options": "TEXT NOT NULL",
         "outcome": "TEXT",
     },
+    "artefacts": {
+        "kind": "TEXT NOT NULL",
+        "path": "TEXT NOT NULL",
+        "sha256": "TEXT",
+        "bytes": "INTEGER",
+    },
     **dict.fromkeys(ID_MAPS, _ID_MAP),
     "tag_to_tag": {"patient_id": "TEXT", "tag": "TEXT", "new_id": "TEXT NOT NULL"},
     "collision_to_id": {"source_table": "TEXT NOT NULL", **_ID_MAP},

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
-from person_unify import __version__
+from person_unify import __version__, custody
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
-from person_unify.errors import StrictStop, VerificationFailed
+from person_unify.errors import DatabaseError, MigrationError, StrictStop, VerificationFailed
 from person_unify.frames import Outcome
 from person_unify.lineage import lineage
 from person_unify.mappings.bind import Plan, bind
@@ -22,22 +22,29 @@ from person_unify.preflight import (
     require_key_columns,
     require_unique_columns,
 )
-from person_unify.progress import PhaseStarted, Progress, TableFinished, TableStarted
-from person_unify.recorded import record_run
+from person_unify.progress import Note, PhaseStarted, Progress, TableFinished, TableStarted
+from person_unify.recorded import Artefact, record_artefacts, record_run, recorded_artefacts
 from person_unify.report import CheckResult, FileFacts, Report
 from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages import verify
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader
-from person_unify.stages.publish import ledger_path, publish
+from person_unify.stages.publish import REPORT_NAME, ledger_path, publish
 from person_unify.stages.resolve import Resolution
-from person_unify.stages.snapshot import Snapshot, sha256
+from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now, stamp
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
 from person_unify.tally import Tally
 
-REPORT_NAME = "migration-report.json"
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What the files were right after the commit: SHA-256, None where it could not be told."""
+
+    target_sha256: str | None
+    source_sha256: str | None
+    source_changed: bool
 
 
 @dataclass(slots=True)
@@ -51,6 +58,7 @@ class Migration:
     moment: datetime
     clock: Clock
     tally: Tally = field(init=False)
+    sealed: Sealed = field(init=False)
 
     @property
     def run_time(self) -> int:
@@ -67,43 +75,130 @@ class Migration:
         # Looked at before anything attaches it: a foreign encoding is an error of its own.
         extractor = Extractor(self.snapshot.path)
         target = self.options.target if self.in_place else self.staging / "target.db"
-        # Filling in place commits two files at once, so the ledger must stand where it stays.
-        ledger = self.ledger if self.in_place else self.staging / "ledger.db"
+        ledger = self.staging / "ledger.db"
         ledger.touch(mode=0o600)
         try:
             report = self._transact(target, ledger, extractor)
+            with self.clock.phase("publish"):
+                self._publish(target, ledger)
         except BaseException:
             if self.in_place:
-                ledger.unlink(missing_ok=True)
+                self._settle_failure(ledger)
             raise
-        with self.clock.phase("publish"):
-            if not self.in_place:
-                self._publish(target, ledger)
         return self._published(report)
 
     def _transact(self, target: Path, ledger: Path, extractor: Extractor) -> Report:
         """Fill target and ledger in one transaction, verify, commit."""
-        loader = Loader(target, ledger, self.snapshot.path, created=not self.in_place)
+        wait = self.options.busy_timeout
+        loader = Loader(target, ledger, self.snapshot.path, created=not self.in_place, wait=wait)
         try:
+            artefacts = self._artefacts(loader)
             plan, schema = self._plan(loader, extractor)
             checks, resolution = self._fill(loader, extractor, plan, schema)
             report = self._report(loader, plan, resolution, checks)
             self._require_publishable_result(report)
             names = (self.options.source.name, self.options.target.name)
             record_run(loader.ledger, report, names, self.clock.phases)
+            record_artefacts(loader.ledger, artefacts)
+            if self.in_place:
+                self._publish_backup()
             loader.commit()
+            self._seal(loader)
         finally:
             loader.close()
         return report
 
+    @property
+    def _target_backup(self) -> Path:
+        """Where the copy of an existing target, as it was before the run, is going to stand."""
+        target = self.options.target
+        return target.with_name(f"{target.name}.pre-migration-{stamp(self.moment)}")
+
+    @property
+    def _staged_backup(self) -> Path:
+        return self.staging / "pre-migration.db"
+
+    def _artefacts(self, loader: Loader) -> list[Artefact]:
+        """Back an existing target up, and say what files this run began with."""
+        found = [
+            Artefact(
+                "source",
+                str(self.options.source.absolute()),
+                self.snapshot.source_sha256,
+                self.snapshot.source_bytes,
+            ),
+            Artefact(
+                "snapshot",
+                str(self.snapshot.path.absolute()),
+                custody.sha256(self.snapshot.path),
+                self.snapshot.path.stat().st_size,
+            ),
+        ]
+        if self.in_place:
+            self._staged_backup.unlink(missing_ok=True)
+            size, digest = loader.back_up(self._staged_backup)
+            path = str(self._target_backup.absolute())
+            found.append(Artefact("pre_migration", path, digest, size))
+        return found
+
+    def _publish_backup(self) -> None:
+        """Name the copy of the target; an attempt that died here has left an equal one."""
+        final = self._target_backup
+        if final.exists() and custody.sha256(final) == custody.sha256(self._staged_backup):
+            return
+        publish(self._staged_backup, final)
+
+    def _seal(self, loader: Loader) -> None:
+        """Record what target and source are after the commit; rollback asks for it."""
+        source = self.options.source
+        now = sha256_now(source)
+        changed = changed_since(self.snapshot, source, now)
+        self.sealed = Sealed(None, now, changed)
+        try:
+            digest = loader.seal()
+            path, size = str(self.options.target.absolute()), loader.database.path.stat().st_size
+            record_artefacts(
+                loader.ledger,
+                [
+                    Artefact("source_after", str(source.absolute()), now, None),
+                    Artefact("target", path, digest, size),
+                ],
+            )
+            loader.finish_seal()
+        except DatabaseError as error:
+            if not self.in_place:
+                raise
+            # The target is filled and verified: all that is missing is a proof for rollback.
+            self.clock.progress(Note(f"rollback will ask for --force: {error}"))
+        else:
+            self.sealed = Sealed(digest, now, changed)
+
     def _publish(self, target: Path, ledger: Path) -> None:
-        """Give both files their names; the target's comes last, for it is what others wait for."""
+        """Give the files their names; a new target's comes last, for it is what others wait for."""
         publish(ledger, self.ledger)
+        if self.in_place:
+            return
         try:
             publish(target, self.options.target)
         except BaseException:
             self.ledger.unlink()
             raise
+
+    def _settle_failure(self, ledger: Path) -> None:
+        """After a failure in place: the backup goes, unless the commit had been; then all stays."""
+        if recorded_artefacts(ledger) is None:
+            if not self.ledger.exists():
+                self._target_backup.unlink(missing_ok=True)
+            return
+        try:
+            publish(ledger, self.ledger)
+        except (MigrationError, OSError):
+            kept = self.ledger.with_name(f"{self.ledger.name}.{stamp(self.moment)}")
+            ledger.rename(kept)
+            raise MigrationError(
+                f"the target is filled and verified, but its ledger cannot be called {self.ledger}:"
+                f" it is {kept}; give it that name"
+            ) from None
 
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
@@ -225,10 +320,14 @@ class Migration:
         }
         if self.options.keep_backup:
             files["backup"] = str(self.snapshot.path)
+        if self.in_place:
+            files["target before"] = str(self._target_backup)
         final = replace(
             report,
             finished_ms=now_ms(),
-            target=FileFacts(str(target), target.stat().st_size, sha256(target)),
+            target=FileFacts(str(target), target.stat().st_size, self.sealed.target_sha256),
+            source_sha256_after=self.sealed.source_sha256,
+            source_changed=self.sealed.source_changed,
             phases=self.clock.timings(),
             files=files,
             outcome="published",

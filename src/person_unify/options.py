@@ -18,7 +18,10 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class MigrateOptions:
-    """What ``migrate`` is asked; ``backup_dir`` None keeps the snapshot beside the source."""
+    """What ``migrate`` is asked; ``backup_dir`` None keeps the snapshot beside the source.
+
+    ``busy_timeout``: how many seconds to wait for a database that another program has locked.
+    """
 
     source: Path
     target: Path
@@ -28,6 +31,7 @@ class MigrateOptions:
     relax_unique: bool = False
     backup_dir: Path | None = None
     keep_backup: bool = True
+    busy_timeout: float = 5.0
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from person_unify import __version__
+from person_unify import __version__, custody
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.errors import MigrationError, TargetError
@@ -37,7 +37,13 @@ from person_unify.report import FileFacts, Report
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path, require_publishable
-from person_unify.stages.snapshot import Snapshot, require_file, require_space, sha256, take
+from person_unify.stages.snapshot import (
+    Snapshot,
+    private_directory,
+    require_file,
+    require_space,
+    take,
+)
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally
@@ -63,7 +69,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     clock = Clock(progress)
     with _staging(target) as staging:
         with clock.phase("snapshot"):
-            snapshot = take(source, backups, moment)
+            snapshot = take(source, backups, moment, options.busy_timeout)
         try:
             report = Migration(options, snapshot, staging, exists, moment, clock).carry_out()
         except BaseException:
@@ -83,9 +89,9 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         require_publishable(options.target, ledger_path(options.target))
     clock = Clock(progress)
     moment = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
+    with private_directory() as temporary:
         with clock.phase("snapshot"):
-            snapshot = take(options.source, Path(temporary), moment)
+            snapshot = take(options.source, temporary, moment)
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
@@ -135,9 +141,9 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
             raise TargetError(f"{path} does not exist: verify needs the target and its ledger")
     clock = Clock(progress)
     moment = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
+    with private_directory() as temporary:
         with clock.phase("snapshot"):
-            snapshot = take(source, Path(temporary), moment)
+            snapshot = take(source, temporary, moment)
         extractor = Extractor(snapshot.path)
         with Database(target, read_only=True) as database, clock.phase("verify"):
             attach_for_verification(database, ledger, snapshot.path)
@@ -153,7 +159,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         started_ms=int(moment.timestamp() * 1000),
         finished_ms=now_ms(),
         source=_facts(source, snapshot),
-        target=FileFacts(str(target), target.stat().st_size, sha256(target)),
+        target=FileFacts(str(target), target.stat().st_size, custody.sha256(target)),
         ledger=str(ledger),
         outcome="verified",
         phases=clock.timings(),

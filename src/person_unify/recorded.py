@@ -1,15 +1,17 @@
-"""The run as the ledger records it: written before the commit, read again by ``verify``."""
+"""The run as the ledger records it: written before the commit, read again by later commands."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from person_unify.clock import Checkpoint
 from person_unify.database import Database
-from person_unify.errors import TargetError
+from person_unify.errors import DatabaseError, TargetError
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import CheckResult, Report
 from person_unify.stages.verify import VerifyOptions
@@ -23,6 +25,40 @@ class RecordedRun:
 
     options: VerifyOptions
     source_sha256: str
+
+
+ArtefactKind = Literal["source", "source_after", "snapshot", "pre_migration", "target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A file of a run: where it is, and what it was when it was recorded.
+
+    ``source`` is the old database before the run and ``source_after`` after it, ``pre_migration``
+    an in-place target's backup, ``target`` the target as committed (SHA-256 None if unknown).
+    """
+
+    kind: ArtefactKind
+    path: str
+    sha256: str | None
+    bytes: int | None
+
+
+def record_artefacts(ledger: Ledger, artefacts: Iterable[Artefact]) -> None:
+    """Add the files of a run to the ledger's ``artefacts``."""
+    ledger.append_rows("artefacts", map(asdict, artefacts))
+
+
+def recorded_artefacts(ledger: Path) -> dict[ArtefactKind, Artefact] | None:
+    """The files of the run that a ledger stands for, by kind; None if it is no complete ledger."""
+    try:
+        with Database(ledger, read_only=True) as database:
+            if not database.value("SELECT count(*) FROM run"):
+                return None
+            found = database.rows("SELECT kind, path, sha256, bytes FROM artefacts ORDER BY rowid")
+    except DatabaseError:
+        return None
+    return {kind: Artefact(kind, path, digest, size) for kind, path, digest, size in found}
 
 
 def record_run(

@@ -125,6 +125,8 @@ class Report:
     drift: tuple[str, ...] = ()
     verification: tuple[CheckResult, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    source_sha256_after: str | None = None
+    source_changed: bool = False
 
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:

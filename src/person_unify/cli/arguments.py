@@ -18,3 +18,9 @@ ImpliedGrants = Annotated[
     Literal["active", "pending", "none"],
     typer.Option(help="The grant of a linked child that has no consent."),
 ]
+BusyTimeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="How long to wait for a database that is locked by another."
+    ),
+]

@@ -22,6 +22,7 @@ Exit codes:
   3    source or target refused
   4    verification failed, nothing published
   5    --strict and there are discrepancies of severity error, nothing published
+  6    migrated and published, but the source changed since its snapshot
   130  interrupted (143 when terminated)
 """
 

@@ -42,7 +42,7 @@ class Extractor:
     def __init__(self, snapshot: Path) -> None:
         """Look at the snapshot's schema; raises :class:`SourceError` for an encoding but UTF-8."""
         self.snapshot = snapshot
-        with Database(snapshot, read_only=True) as database:
+        with Database(snapshot, settled=True) as database:
             encoding = database.value("PRAGMA encoding")
             if encoding != "UTF-8":
                 raise SourceError(
@@ -57,7 +57,7 @@ class Extractor:
 
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""
-        with Database(self.snapshot, read_only=True) as database:
+        with Database(self.snapshot, settled=True) as database:
             return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})"))
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
@@ -82,7 +82,7 @@ class Extractor:
         if not single:
             return lanes
         broken = dict(lanes)
-        with Database(self.snapshot, read_only=True) as database:
+        with Database(self.snapshot, settled=True) as database:
             for group in _groups(list(single)):
                 odd = (f"typeof({quote(c)}) NOT IN ('{single[c]}', 'null')" for c in group)
                 sums = ", ".join(f"coalesce(sum({mask}), 0)" for mask in odd)
@@ -158,7 +158,7 @@ class Extractor:
         rowid = self.rowid(table)
         if rowid is None:
             return [""]
-        with Database(self.snapshot, read_only=True) as database:
+        with Database(self.snapshot, settled=True) as database:
             first, last = database.rows(
                 f"SELECT min({rowid}), max({rowid}) FROM {quote(table.name)}"
             )[0]

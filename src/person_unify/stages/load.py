@@ -2,17 +2,20 @@
 
 A target that does not exist yet is built in a staging file that nobody else sees, so it may go
 without a journal: if anything fails, the file is deleted.  An existing target is filled in place,
-in one exclusive transaction with its journal on.
+in one exclusive transaction with its rollback journal on.  (With a write-ahead log, target and
+ledger would be committed one after the other; such a target gets its log back after the commit.)
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote as percent
 
+from person_unify import custody
 from person_unify.database import Database
-from person_unify.errors import DatabaseError, TargetError
+from person_unify.errors import DatabaseLocked, TargetError
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.schema import UNIFIED, Table, create_index, create_table, quote
@@ -30,12 +33,21 @@ _IN_PLACE = ("PRAGMA cache_size = -65536",)
 class Loader:
     """The transaction over target (``main``), ledger (``ledger``) and snapshot (``source``)."""
 
-    def __init__(self, target: Path, ledger: Path, snapshot: Path, *, created: bool) -> None:
-        """Open the target and attach the others; ``created``: the target is a new staging file."""
+    def __init__(
+        self, target: Path, ledger: Path, snapshot: Path, *, created: bool, wait: float = 5.0
+    ) -> None:
+        """Open the target and attach the others; ``created``: the target is a new staging file.
+
+        An existing target is locked from here on, after at most ``wait`` seconds; raises
+        :class:`TargetError` if another program keeps it longer.
+        """
         self.created = created
+        self._in_wal_mode = False
         self.database = Database(target)
         try:
             self._prepare(ledger, snapshot)
+            if not created:
+                self._lock(wait)
         except BaseException:
             self.close()
             raise
@@ -46,21 +58,39 @@ class Loader:
         for pragma in _STAGING if self.created else _IN_PLACE:
             self.database.execute(pragma)
         self.database.execute("PRAGMA foreign_keys = OFF")
-        _attach(self.database, ledger, CATALOG, "rwc")
+        self.database.attach(ledger, CATALOG)
         if self.created:
             self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
-        _attach(self.database, snapshot, "source", "ro")
+        self.database.attach(snapshot, "source", settled=True)
+
+    def _lock(self, wait: float) -> None:
+        try:
+            self._in_wal_mode = self.database.value("PRAGMA main.journal_mode") == "wal"
+            if self._in_wal_mode:
+                self.database.set_journal("DELETE", wait)
+            self.database.begin_exclusive(wait)
+        except DatabaseLocked as error:
+            raise TargetError(
+                f"{self.database.path} is in use by another program: stop it and run again"
+            ) from error
+
+    def back_up(self, copy: Path) -> tuple[int, str]:
+        """Copy an existing target as it was before the run; bytes and SHA-256 of the copy."""
+        size, digest = custody.copy(self.database.path, copy, beside=True)
+        if self._in_wal_mode:
+            with custody.reading(copy, mode="rb+") as file:
+                file.seek(18)
+                file.write(b"\x02\x02")  # the file format numbers of a database in WAL mode
+                file.flush()
+                os.fsync(file.fileno())
+            digest = custody.sha256(copy)
+        return size, digest
 
     def begin(self, schema: Iterable[Table]) -> None:
-        """Begin the transaction; create the tables of a new target, drop triggers of an old one."""
-        try:
+        """Begin to write: create the tables of a new target, set an old one's triggers aside."""
+        if self.created:
             self.database.execute("BEGIN EXCLUSIVE")
-        except DatabaseError as error:
-            raise DatabaseError(
-                f"{self.database.path.name} is in use by another program: {error}; "
-                "stop it and run again"
-            ) from error
         self.ledger.create()
         if self.created:
             for table in schema:
@@ -128,22 +158,38 @@ class Loader:
 
     def commit(self) -> None:
         """Commit target and ledger together."""
+        self._version = self._data_version()
         self.database.execute("COMMIT")
+
+    def seal(self) -> str | None:
+        """SHA-256 of the target as it was committed, in a new transaction for the ledger.
+
+        None if another program has written to the target since the commit.
+        """
+        if self._in_wal_mode:
+            with contextlib.suppress(DatabaseLocked):  # whoever has it open decides its mode
+                self.database.set_journal("WAL", wait=0)
+        self.database.execute("BEGIN IMMEDIATE")
+        if self._data_version() != self._version:
+            return None
+        return custody.sha256(self.database.path, beside=True)
+
+    def finish_seal(self) -> None:
+        """Commit what the ledger got since :meth:`seal`; the target has not been touched."""
+        self.database.execute("COMMIT")
+
+    def _data_version(self) -> int:
+        return int(self.database.value("PRAGMA main.data_version"))
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""
         self.database.close()
 
 
-def _attach(database: Database, path: Path, name: str, mode: str) -> None:
-    uri = f"file:{percent(str(path))}?mode={mode}".replace("'", "''")
-    database.execute(f"ATTACH '{uri}' AS {name}")
-
-
 def attach_for_verification(database: Database, ledger: Path, snapshot: Path) -> None:
     """Attach a finished ledger and a snapshot of the source, read-only, to a finished target."""
-    _attach(database, ledger, CATALOG, "ro")
-    _attach(database, snapshot, "source", "ro")
+    database.attach(ledger, CATALOG, read_only=True)
+    database.attach(snapshot, "source", settled=True)
 
 
 def built_in_schema() -> tuple[Table, ...]:

@@ -7,10 +7,11 @@ import os
 import stat
 from pathlib import Path
 
-from person_unify.database import HEADER
+from person_unify import custody
+from person_unify.copies import SIDE_FILES, is_database
 from person_unify.errors import MigrationError, TargetError
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
+REPORT_NAME = "migration-report.json"
 
 
 def ledger_path(target: Path) -> Path:
@@ -32,42 +33,56 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         )
     if target.is_symlink():
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a directory: create it first")
+    report = target.with_name(REPORT_NAME)
+    if report.is_dir():
+        raise TargetError(f"{report} is a directory, where the report is to go: move it away")
+    _require_no_side_files(ledger)
     if not target.exists():
-        parent = target.parent
-        if not parent.is_dir():
-            raise TargetError(f"{parent} is not a directory: create it first")
-        for suffix in SIDE_FILES:
-            side = target.with_name(target.name + suffix)
-            if side.exists():
-                raise TargetError(
-                    f"{side} is left over from another database of that name: move it away first"
-                )
+        _require_no_side_files(target)
         return False
+    _require_own_database(target)
+    return True
+
+
+def _require_no_side_files(path: Path) -> None:
+    """SQLite would take what an earlier file of that name left behind for the new one's."""
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        if side.exists() or side.is_symlink():
+            raise TargetError(
+                f"{side} is left over from another database of that name: move it away first"
+            )
+
+
+def _require_own_database(target: Path) -> None:
     facts = target.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise TargetError(f"{target} is not a file: choose another path")
-    with target.open("rb") as file:
-        if facts.st_size and file.read(len(HEADER)) != HEADER:
-            raise TargetError(f"{target} is not an SQLite database: choose another path")
+    if not os.access(target, os.R_OK | os.W_OK):
+        raise TargetError(f"{target} cannot be written: permission denied")
+    if facts.st_size and not is_database(target):
+        raise TargetError(f"{target} is not an SQLite database: choose another path")
     if facts.st_nlink > 1:
         raise TargetError(f"{target} has several hard links: give a file of its own")
-    return True
 
 
 def publish(staged: Path, final: Path) -> None:
     """Sync a staged file and give it its name; raises if that name has been taken meanwhile.
 
-    The file is its owner's alone (mode 0600): it holds what the source holds.
+    The file is its owner's alone (mode 0600): it holds what the source holds.  A file that an
+    earlier, interrupted attempt has given its name already is taken as it is.
     """
     staged.chmod(0o600)
-    staged.chmod(0o600)
-    sync(staged)
+    custody.sync(staged)
     try:
         os.link(staged, final)
     except FileExistsError as error:
-        raise TargetError(
-            f"{final} appeared while the run was under way; it was not touched"
-        ) from error
+        if not staged.samefile(final):
+            raise TargetError(
+                f"{final} appeared while the run was under way; it was not touched"
+            ) from error
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise MigrationError(f"cannot publish {final}: {error.strerror}") from error
@@ -75,14 +90,5 @@ def publish(staged: Path, final: Path) -> None:
             f"the volume of {final} knows no hard links, which publishing needs: "
             "choose another volume"
         ) from error
+    custody.sync(final.parent)
     staged.unlink()
-    sync(final.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a directory's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,50 +2,114 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from person_unify.database import copy_snapshot
+from person_unify import custody
+from person_unify.copies import SIDE_FILES, copy_snapshot
 from person_unify.errors import MigrationError, SourceError
 
-_BLOCK = 1 << 20
+UNFINISHED = ".unfinished"
+"""What a copy is called until it is complete, checked and on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The copy, and what the source was when it was taken: bytes and SHA-256 of its main file."""
+    """The copy, and what the source was just before it was taken.
+
+    ``source_bytes`` and ``source_sha256`` are of its main file, ``log_sha256`` is of its
+    write-ahead log (None without one).
+    """
 
     path: Path
     source_bytes: int
     source_sha256: str
+    log_sha256: str | None = None
 
 
-def take(source: Path, directory: Path, moment: datetime) -> Snapshot:
+def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> Snapshot:
     """Copy the source into ``directory`` as ``<name>.backup-<UTC time>``, mode 0600.
 
-    Raises :class:`SourceError` for anything that cannot be read as an SQLite database.
+    The file gets that name when it is complete, passed ``quick_check`` and is on the disk.  Waits
+    so many seconds for a source that another program has locked.  Raises :class:`SourceError` for
+    anything that cannot be read as an SQLite database.
     """
     require_file(source)
-    path = directory / f"{source.name}.backup-{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-    digest = sha256(source)
+    path = directory / f"{source.name}.backup-{stamp(moment)}"
+    unfinished = path.with_name(path.name + UNFINISHED)
+    size, digest, log = source.stat().st_size, _readable_sha256(source), _log_sha256(source)
     try:
-        path.touch(mode=0o600, exist_ok=False)
+        if path.exists():
+            raise FileExistsError(None, "there is one of that name already")
+        try:
+            copy_snapshot(source, unfinished, wait)
+            unfinished.rename(path)  # no hard link: the operator's disk for backups may know none
+        finally:
+            for suffix in ("", *SIDE_FILES):
+                unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+        custody.sync(directory)
     except OSError as error:
         raise MigrationError(
             f"cannot write a backup into {directory}: {error.strerror}; "
             "name another with --backup-dir"
         ) from error
+    return Snapshot(path, size, digest, log)
+
+
+TEMPORARY_PREFIX = "person-unify-"
+"""How the private directories of ``check`` and ``verify`` begin; the process id follows."""
+
+
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """A temporary directory for a snapshot that nobody keeps; its name tells whose it is."""
+    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-") as directory:
+        yield Path(directory)
+
+
+def sha256_now(source: Path) -> str | None:
+    """SHA-256 of the source's main file as it is now; None if it cannot be read any more."""
     try:
-        copy_snapshot(source, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return Snapshot(path, source.stat().st_size, digest)
+        return custody.sha256(source)
+    except OSError:
+        return None
+
+
+def changed_since(snapshot: Snapshot, source: Path, now: str | None) -> bool:
+    """Whether the source, its write-ahead log included, is not what it was before the snapshot."""
+    return now != snapshot.source_sha256 or _log_sha256(source) != snapshot.log_sha256
+
+
+def stamp(moment: datetime) -> str:
+    """The instant as it stands in the names of copies.
+
+    >>> stamp(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '20260102T030405.000000Z'
+    """
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def _readable_sha256(source: Path) -> str:
+    try:
+        return custody.sha256(source)
+    except OSError as error:
+        raise SourceError(f"{source} cannot be read: {error.strerror}") from error
+
+
+def _log_sha256(source: Path) -> str | None:
+    real = source.resolve()
+    log = real.with_name(real.name + "-wal")
+    try:
+        return custody.sha256(log) if log.stat().st_size else None
+    except OSError:
+        return None
 
 
 def require_file(source: Path) -> None:
@@ -58,15 +122,6 @@ def require_file(source: Path) -> None:
         raise SourceError(f"{source} is not a file: give the path of the old database")
     if not os.access(source, os.R_OK):
         raise SourceError(f"{source} cannot be read: permission denied")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal; the file must not be open in this process."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def require_space(directory: Path, needed: int, purpose: str) -> None:

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.cli.arguments import ImpliedGrants, Json, NewDb, OldDb, Quiet, TimeZone
+from person_unify.cli.arguments import (
+    BusyTimeout,
+    ImpliedGrants,
+    Json,
+    NewDb,
+    OldDb,
+    Quiet,
+    TimeZone,
+)
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
 from person_unify.cli.streams import screen, write_event
-from person_unify.errors import VerificationFailed
+from person_unify.errors import SourceChanged, VerificationFailed
 
 if TYPE_CHECKING:
     from person_unify.report import Report
@@ -65,6 +73,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     keep_backup: Annotated[
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
     ] = True,
+    busy_timeout: BusyTimeout = 5.0,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
@@ -79,6 +88,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             relax_unique=relax_unique,
             backup_dir=backup_dir,
             keep_backup=keep_backup,
+            busy_timeout=busy_timeout,
         )
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = pipeline.migrate(options, progress)
@@ -96,10 +106,11 @@ def verify(old_db: OldDb, new_db: NewDb, quiet: Quiet = False, as_json: Json = F
 
 
 def _show(report: Report, as_json: bool) -> None:
-    """Print the result; raises :class:`VerificationFailed` when it holds a failing check."""
+    """Print the result; raises what the exit code is to say: a failing check, a changed source."""
     failed = report.failed_checks
     if as_json:
-        code = VerificationFailed.exit_code if failed else 0
+        code = SourceChanged.exit_code if report.source_changed else 0
+        code = VerificationFailed.exit_code if failed else code
         write_event({"event": "result", "exit_code": code, "report": report.to_json()})
     else:
         render(report, screen(sys.stdout))
@@ -107,4 +118,10 @@ def _show(report: Report, as_json: bool) -> None:
         raise VerificationFailed(
             f"{len(failed)} of {len(report.verification)} checks failed: "
             + ", ".join(dict.fromkeys(check.name for check in failed))
+        )
+    if report.source_changed:
+        raise SourceChanged(
+            f"{report.source.path} has changed since its snapshot: the target is complete and "
+            "verified, but holds nothing of what was written since; stop the platform, roll back "
+            "and migrate again"
         )

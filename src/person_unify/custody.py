@@ -1,0 +1,135 @@
+"""Custody: which SQLite library has which file open in this process.
+
+Python, connectorx and ADBC bring an SQLite each.  POSIX locks belong to the process: whoever closes
+a file, a plain ``open(path).close()`` included, drops the locks that any other part of the process
+holds on it, and other programs may write into the middle of a transaction.  So a file has one
+library at a time, and is not opened beside it; a violation is a bug of ours and raises
+:class:`CustodyError` before any harm is done.
+
+Exempt are *settled* files, our finished snapshots: nobody writes them, SQLite opens them
+``immutable`` and takes no lock that could be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 1 << 20
+
+Identity = tuple[int, int]
+"""Device and inode: the same file under whatever name."""
+
+
+class CustodyError(RuntimeError):
+    """Two parts of this process reached for one file: an internal error, no state of the data."""
+
+
+@dataclass(slots=True)
+class _Held:
+    library: str
+    settled: bool
+    holders: int = 1
+    parked: list[BinaryIO] = field(default_factory=list)
+
+
+_HELD: dict[Identity, _Held] = {}
+
+
+def take(path: Path, library: str, *, settled: bool = False) -> Identity:
+    """Note that ``library`` is about to open a file that exists; :func:`release` takes it back."""
+    identity = _identity(path)
+    held = _HELD.get(identity)
+    if held is None:
+        _HELD[identity] = _Held(library, settled)
+        return identity
+    if held.settled != settled or (held.library != library and not settled):
+        raise CustodyError(f"{path.name} is open in {held.library} and was asked for by {library}")
+    held.holders += 1
+    return identity
+
+
+def release(identity: Identity) -> None:
+    """Note that a holder has closed the file; the last one lets parked descriptors go."""
+    held = _HELD[identity]
+    held.holders -= 1
+    if not held.holders:
+        del _HELD[identity]
+        for file in held.parked:
+            file.close()
+
+
+@contextmanager
+def holding(path: Path, library: str, *, settled: bool = False) -> Iterator[None]:
+    """:func:`take` and :func:`release` around a block."""
+    identity = take(path, library, settled=settled)
+    try:
+        yield
+    finally:
+        release(identity)
+
+
+@contextmanager
+def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[BinaryIO]:
+    """Open a database file as plain bytes.
+
+    Refused while a library has it, unless ``beside`` says that this is meant: then the descriptor
+    stays open until the library has closed the file, so that no lock is dropped.
+    """
+    held = _HELD.get(_identity(path))
+    if held is not None and not held.settled and not beside:
+        raise CustodyError(f"{path.name} is open in {held.library} and was to be read beside it")
+    file: BinaryIO = path.open(mode)  # type: ignore[assignment]
+    try:
+        yield file
+    finally:
+        if held is None:
+            file.close()
+        else:
+            held.parked.append(file)
+
+
+def sha256(path: Path, *, beside: bool = False, limit: int | None = None) -> str:
+    """SHA-256 of a file, or of its first ``limit`` bytes, in hexadecimal; see :func:`reading`."""
+    digest = hashlib.sha256()
+    with reading(path, beside=beside) as file:
+        left = limit
+        while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
+            digest.update(block)
+            left = None if left is None else left - len(block)
+    return digest.hexdigest()
+
+
+def copy(path: Path, to: Path, *, beside: bool = False) -> tuple[int, str]:
+    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    handle = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "wb") as written, reading(path, beside=beside) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            written.write(block)
+            size += len(block)
+        written.flush()
+        os.fsync(handle)
+    return size, digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file that no library has open, or a directory's entries, to the disk."""
+    if (held := _HELD.get(_identity(path))) is not None and not held.settled:
+        raise CustodyError(f"{path.name} is open in {held.library} and was to be flushed")
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _identity(path: Path) -> Identity:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino
