@@ -69,6 +69,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "checkpoints": {
         "phase": "TEXT NOT NULL",
+        "source_table": "TEXT",
         "started": "INTEGER NOT NULL",
         "finished": "INTEGER NOT NULL",
         "rows": "INTEGER NOT NULL",

@@ -7,13 +7,14 @@ that works in it and vanishes with that process, so a stale lock needs no guessi
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -25,13 +26,13 @@ LOCK, FACTS = "lock", "run.json"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What ``run.json`` holds; a run that differs in any of it must not go on with the staged files.
+    """What ``run.json`` holds: what a run was asked, what it drew, and how far it came.
 
     moment: the run's time, UTC.  seed: of the fresh ids.  options: those that change the result.
+    source_sha256, source_log_sha256: as the snapshot found the source; None before it.
+    snapshot: its path, and its SHA-256 once it is complete.
     machine: names the boot of the machine; after another one, staged files may lack pages.
-    files: paths of what the run made outside its directory, by what it is (``snapshot``).
-    phases: those that are over, by their names in the report, then ``published``.
-    digests: SHA-256 of the finished target and ledger, once they are verified.
+    phases: those that are over and are not repeated: ``snapshot``, ``verify``, ``publish``.
     """
 
     id: str
@@ -39,24 +40,21 @@ class Facts:
     moment: datetime
     seed: str
     source: str
-    source_bytes: int
-    source_sha256: str
     target: str
     in_place: bool
     options: Mapping[str, str | int | bool | None]
     machine: str | None
-    files: Mapping[str, str] = field(default_factory=dict)
+    snapshot: str
+    snapshot_sha256: str | None = None
+    source_bytes: int = 0
+    source_sha256: str = ""
+    source_log_sha256: str | None = None
     phases: tuple[str, ...] = ()
-    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_time(self) -> int:
         """The one instant of the run, in ms since the epoch."""
         return int(self.moment.timestamp() * 1000)
-
-    def done(self, phase: str) -> Facts:
-        """The same facts once a phase is over."""
-        return replace(self, phases=tuple(dict.fromkeys((*self.phases, phase))))
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON types."""
@@ -99,7 +97,9 @@ class RunDirectory:
             except FileNotFoundError:
                 continue  # its owner removed it while we looked
             except OSError as error:
-                raise MigrationError(f"cannot write into {path.parent}: {error.strerror}") from error
+                raise MigrationError(
+                    f"cannot write into {path.parent}: {error.strerror}"
+                ) from error
             try:
                 _lock(lock, target)
                 if _is_still(lock, path / LOCK):
@@ -112,7 +112,7 @@ class RunDirectory:
             os.close(lock)
 
     def facts(self) -> Facts | None:
-        """The run that was stopped here; None if there was none, or nothing of it is left to use."""
+        """The run that was stopped here; None if there was none."""
         try:
             return Facts.from_json(json.loads((self.path / FACTS).read_text("utf-8")))
         except FileNotFoundError:
@@ -127,19 +127,30 @@ class RunDirectory:
         """Replace the facts, durably."""
         write_json(self.path / FACTS, facts.to_json(), durable=True)
 
-    def release(self) -> None:
-        """Give the lock back and leave the directory as it is, for ``--resume``."""
-        os.close(self._lock)
+    def done(self, facts: Facts, phase: str) -> Facts:
+        """Write the facts once a phase is over."""
+        facts = replace(facts, phases=tuple(dict.fromkeys((*facts.phases, phase))))
+        self.write(facts)
+        return facts
 
-    def remove(self) -> None:
-        """Remove the directory; the facts go first, so that half a directory is never resumed."""
+    def leave(self) -> None:
+        """Give the lock back; the directory stays if it holds an unfinished run."""
+        if (self.path / FACTS).exists():
+            os.close(self._lock)
+        else:
+            self.remove()
+
+    def forget(self) -> None:
+        """Empty the directory; the facts go first, so that half a run is never resumed."""
         (self.path / FACTS).unlink(missing_ok=True)
         self.clear()
+
+    def remove(self) -> None:
+        """Remove the directory and give the lock back."""
+        self.forget()
         (self.path / LOCK).unlink(missing_ok=True)
-        try:
+        with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
             self.path.rmdir()
-        except OSError:
-            pass  # the next run claimed it as soon as its lock was gone
         os.close(self._lock)
 
     def clear(self) -> None:

@@ -52,13 +52,13 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except MigrationError as error:
-        code, message = error.exit_code, str(error)
+        code, message = error.exit_code, _with_notes(str(error), error)
     except Terminated as error:
-        code, message = 128 + error.number, "terminated"
-    except KeyboardInterrupt:
-        code, message = 130, "interrupted"
+        code, message = 128 + error.number, _with_notes("terminated", error)
+    except KeyboardInterrupt as error:
+        code, message = 130, _with_notes("interrupted", error)
     except OSError as error:
-        code, message = 1, _describe(error)
+        code, message = 1, _with_notes(_describe(error), error)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001  Rust panics are no Exception
@@ -71,6 +71,11 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
         write_event({"event": "error", "exit_code": code, "message": message})
     write_line(f"person-unify: {printable(message)}", sys.stderr)
     raise typer.Exit(code)
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message, and what the pipeline noted on the error about going on."""
+    return "; ".join([message, *getattr(error, "__notes__", ())])
 
 
 def _describe(error: OSError) -> str:

@@ -74,6 +74,12 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
     ] = True,
     busy_timeout: BusyTimeout = 5.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run, if there is one.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Discard an unfinished run and start anew.")
+    ] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
@@ -89,6 +95,8 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             backup_dir=backup_dir,
             keep_backup=keep_backup,
             busy_timeout=busy_timeout,
+            resume=resume,
+            fresh=fresh,
         )
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = pipeline.migrate(options, progress)
