@@ -20,6 +20,7 @@ from person_unify.cli.arguments import (
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
+from person_unify.cli.stopping import stopping_promptly
 from person_unify.cli.streams import screen, write_event
 from person_unify.errors import SourceChanged, VerificationFailed
 
@@ -98,7 +99,10 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             resume=resume,
             fresh=fresh,
         )
-        with watch(quiet=quiet, as_json=as_json) as progress:
+        with (
+            stopping_promptly(new_db, as_json),
+            watch(quiet=quiet, as_json=as_json) as progress,
+        ):
             report = pipeline.migrate(options, progress)
         _show(report, as_json)
 
