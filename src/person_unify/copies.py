@@ -70,6 +70,12 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
         )
 
 
+def undo(path: Path) -> None:
+    """Let SQLite roll back what a dead program left half done in a database."""
+    with custody.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
+        there.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 class Exclusive:
     """A database that no other program reads or writes while this object has it."""
 

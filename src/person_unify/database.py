@@ -27,10 +27,9 @@ import connectorx
 import polars as pl
 
 from person_unify import custody
-from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked
+from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked, DiskError
 from person_unify.schema import Column, ForeignKey, Table, quote
 
-_LOCKED = "database is locked"
 _PAUSE_MS = 100
 
 _SAFE_REASON = re.compile(
@@ -40,6 +39,11 @@ _SAFE_REASON = re.compile(
     r"|database disk image is malformed|file is not a database|out of memory|string or blob too big"
     r"|no such (table|column)|too many (columns|attached databases|terms)|disk full"
 )
+
+_KINDS = {
+    "database is locked": DatabaseLocked,
+    **dict.fromkeys(("database or disk is full", "disk full", "disk I/O error"), DiskError),
+}
 
 
 def reason(error: BaseException) -> str:
@@ -183,7 +187,7 @@ def _translated(action: str) -> Iterator[None]:
             # ADBC answers Ctrl-C by cancelling, which SQLite's driver does not support.
             raise KeyboardInterrupt from error
         why = reason(error)
-        kind = DatabaseLocked if why == _LOCKED else DatabaseError
+        kind = _KINDS.get(why, DatabaseError)
         raise kind(f"could not {action}: {why}") from error
     except UnicodeDecodeError as error:
         raise DatabaseError(f"could not {action}: it holds text that is not UTF-8") from error

@@ -72,6 +72,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "checkpoints": {
         "phase": "TEXT NOT NULL",
+        "source_table": "TEXT",
         "started": "INTEGER NOT NULL",
         "finished": "INTEGER NOT NULL",
         "rows": "INTEGER NOT NULL",
