@@ -6,10 +6,12 @@ meets the others on one file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,7 +59,8 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
     try:
         # Byte 18 of the header: 2 where readers need the write-ahead log.
         if _header(real)[18:19] == _IN_WAL_MODE or not _backed_up(real, copy, wait):
-            _copy_bytes(source, real, copy)
+            with _no_checkpoint(real, wait):
+                _copy_bytes(source, real, copy)
         found = _settle(copy)
     except sqlite3.Error as error:
         raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
@@ -65,6 +68,12 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
         raise SourceError(
             f"{source} is damaged: quick_check failed; restore it from a backup first"
         )
+
+
+def undo(path: Path) -> None:
+    """Let SQLite roll back what a dead program left half done in a database."""
+    with custody.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
+        there.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 class Exclusive:
@@ -187,23 +196,44 @@ def _read_locked(origin: sqlite3.Connection, real: Path, wait: float) -> bool:
             origin.execute("ROLLBACK")
 
 
+@contextmanager
+def _no_checkpoint(real: Path, wait: float) -> Iterator[None]:
+    """Keep other programs from moving their log into the main file; they may go on writing to it.
+
+    The bytes are those of SQLite's file format, in the log's index: 121 is held by checkpoints, 127
+    (with others) by who starts the log anew.  Without an index, or a lock in time, nothing is
+    lost: the copy is compared anyway.
+    """
+    index = _beside(real, "-shm")
+    deadline = time.monotonic() + wait
+    with ExitStack() as stack:
+        if index.exists():
+            file = stack.enter_context(custody.reading(index))
+            for start in (121, 127):
+                while time.monotonic() < deadline:
+                    try:
+                        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, start)
+                        break
+                    except BlockingIOError:
+                        time.sleep(_PAUSE / 10)
+        yield
+
+
 def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     """Copy main file and log as they are, again until nothing moved from start to end.
 
     Everything is read twice, and the second reading begins when the first is over: what is equal
-    both times stood still in between, so the copy is what the files were at that instant.  A log
-    may have grown; what is behind the copied part came later.
+    both times stood still in between, so the copy is what the files were at that instant.  Of a log
+    that counts which is committed; what others write behind it came later.
     """
     for _ in range(_ATTEMPTS):
         for suffix in _MOVING:
             _beside(copy, suffix).unlink(missing_ok=True)
         try:
-            copied = {
-                suffix: custody.copy(_beside(real, suffix), _beside(copy, suffix))
-                for suffix in _MOVING
-                if _beside(real, suffix).exists()
-            }
-            if all(_still(real, suffix, copied.get(suffix)) for suffix in _MOVING):
+            for suffix in _MOVING:
+                if _beside(real, suffix).exists():
+                    custody.copy(_beside(real, suffix), _beside(copy, suffix))
+            if all(_stood_still(_beside(real, s), _beside(copy, s), s) for s in _MOVING):
                 return
         except FileNotFoundError:
             continue  # a log that went while it was looked at
@@ -212,15 +242,32 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     )
 
 
-def _still(real: Path, suffix: str, copied: tuple[int, str] | None) -> bool:
-    path = _beside(real, suffix)
-    if copied is None:
-        return not path.exists()
-    size, digest = copied
-    grown = path.stat().st_size - size
-    if grown < 0 or (grown and suffix != "-wal"):
-        return False
-    return custody.sha256(path, limit=size) == digest
+def _stood_still(original: Path, copied: Path, suffix: str) -> bool:
+    if not copied.exists():
+        return not original.exists()
+    if suffix == "-wal":
+        length = _committed(copied)
+    else:
+        length = copied.stat().st_size
+        if original.stat().st_size != length:
+            return False
+    return custody.sha256(original, limit=length) == custody.sha256(copied, limit=length)
+
+
+def _committed(log: Path) -> int:
+    """How many bytes of a write-ahead log belong to committed transactions, by its file format.
+
+    The rest is a transaction under way, or what an earlier round of the log left in the file.
+    """
+    with custody.reading(log) as file:
+        header = file.read(32)
+        page_size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+        end = position = len(header)
+        while (frame := file.read(24))[8:16] == salts and len(frame) == 24:
+            position = file.seek(position + len(frame) + page_size)
+            if any(frame[4:8]):  # the size of the database, which only a commit states
+                end = position
+    return end
 
 
 def _settle(copy: Path) -> str:
@@ -234,7 +281,10 @@ def _settle(copy: Path) -> str:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"file:{percent(str(path))}?mode={mode}", uri=True, timeout=_PAUSE, isolation_level=None
+        f"file:{percent(os.fsencode(path))}?mode={mode}",
+        uri=True,
+        timeout=_PAUSE,
+        isolation_level=None,
     )
 
 

@@ -30,7 +30,7 @@ Identity = tuple[int, int]
 """Device and inode: the same file under whatever name."""
 
 
-class CustodyError(RuntimeError):
+class CustodyError(Exception):
     """Two parts of this process reached for one file: an internal error, no state of the data."""
 
 
@@ -114,17 +114,24 @@ def sha256(path: Path, *, beside: bool = False, start: int = 0, limit: int | Non
 
 
 def copy(path: Path, to: Path, *, beside: bool = False) -> tuple[int, str]:
-    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    handle = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "wb") as written, reading(path, beside=beside) as file:
-        while block := file.read(_BLOCK):
+    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256.
+
+    A file that grows meanwhile is copied as far as it went at the start.
+    """
+    digest = hashlib.sha256()
+    with reading(path, beside=beside) as file, _new(to) as written:
+        size = left = os.fstat(file.fileno()).st_size
+        while left and (block := file.read(min(_BLOCK, left))):
             digest.update(block)
             written.write(block)
-            size += len(block)
+            left -= len(block)
         written.flush()
-        os.fsync(handle)
-    return size, digest.hexdigest()
+        os.fsync(written.fileno())
+    return size - left, digest.hexdigest()
+
+
+def _new(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def open_elsewhere(path: Path) -> bool:

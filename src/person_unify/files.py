@@ -1,4 +1,4 @@
-"""Files that hold what only their owner may see, and never replace another."""
+"""Files that hold what only their owner may see, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,3 +18,21 @@ def create_private(path: Path, content: bytes) -> None:
         ) from None
     with open(handle, "wb") as file:
         file.write(content)
+
+
+def replace_private(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file of mode 0600 in place of an earlier one; ``durable``: also by a power cut."""
+    new = path.with_name(f"{path.name}.new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(handle)
+    new.replace(path)
+    if durable:
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

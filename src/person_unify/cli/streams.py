@@ -38,18 +38,24 @@ def screen(stream: IO[str]) -> Screen:
     return Screen(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
-def write_line(text: str, stream: IO[str]) -> None:
-    """One line, out at once."""
+class ReaderGone(KeyboardInterrupt):
+    """Nobody reads our progress any more: the command stops, as by Ctrl-C."""
+
+
+def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> None:
+    """One line, out at once; raises :class:`ReaderGone` if it ``needs_reader`` and has none."""
     try:
         stream.write(f"{text}\n")
         stream.flush()
     except OSError as error:
         _discard(stream, error)
+        if needs_reader and isinstance(error, BrokenPipeError):
+            raise ReaderGone from None
 
 
-def write_event(event: Mapping[str, Any]) -> None:
-    """One JSON event as one ASCII line on stdout."""
-    write_line(json.dumps(event), sys.stdout)
+def write_event(event: Mapping[str, Any], *, needs_reader: bool = False) -> None:
+    """One JSON event as one ASCII line on stdout; see :func:`write_line`."""
+    write_line(json.dumps(event), sys.stdout, needs_reader=needs_reader)
 
 
 def printable(text: str) -> str:
