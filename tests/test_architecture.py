@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"pipeline"}),
     frozenset({"migration"}),
-    frozenset({"preflight", "recorded", "stream", "trace"}),
+    frozenset({"diff", "preflight", "recorded", "stream", "trace"}),
     frozenset({"clock", "lineage", "options", "tally"}),
     frozenset({"finished", "report", "ledger", "stages", "sample"}),
     frozenset({"mappings", "registry", "reading", "archiving"}),
