@@ -14,7 +14,9 @@ from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import require_file, take
-from person_unify.stages.verify.differences import Comparison, differences
+from person_unify.stages.verify.differences import KINDS, Comparison, differences
+
+__all__ = ["KINDS", "Comparison", "diff", "sources_of"]
 
 
 def diff(

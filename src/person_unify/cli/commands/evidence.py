@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from person_unify.cli.arguments import Json, NewDb, OldDb
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.streams import write_line
-from person_unify.errors import UsageError
+from person_unify.cli.streams import write_event, write_line
+from person_unify.errors import UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +46,40 @@ def lineage(
         }
         for line in layouts[form](rows):
             write_line(line, sys.stdout)
+
+
+def diff(
+    old_db: OldDb,
+    new_db: NewDb,
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="An old table, or a target table for all of its.")
+    ],
+    column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Only the cells of this column.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many keys of each kind of difference.")
+    ] = 20,
+    as_json: Json = False,
+) -> None:
+    """Name the rows of a table that differ between the files; exit code 4 if there are any.
+
+    Keys and names are shown, never another cell.
+    """
+    with honest_exit(as_json):
+        from person_unify.cli.evidence import diff as shown
+        from person_unify.diff import KINDS
+        from person_unify.diff import diff as compare
+
+        found = compare(old_db, new_db, table, column, limit)
+        code = VerificationFailed.exit_code if found.total else 0
+        if as_json:
+            write_event({"event": "result", "exit_code": code, **shown.as_data(found)})
+        else:
+            for line in shown.as_text(found, {str(kind): said for kind, said in KINDS.items()}):
+                write_line(line, sys.stdout)
+        if found.total:
+            raise VerificationFailed(f"{shown.closing(found)} in {table}")
 
 
 def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:

@@ -174,7 +174,7 @@ def _probes(bench: Bench, table: Table, usual: str, bounds: list[BoundMapping]) 
     else:
         yield from row_probes(bench, bounds[0])
     if usual == "consent_grants":
-        yield from implied_probes(bench, table.name)
+        yield from implied_probes(bench)
     if bounds:
         yield from cell_probes(bench, usual)
     yield from archive_probes(bench, table, usual, mapped=bool(bounds))

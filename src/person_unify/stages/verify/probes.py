@@ -17,6 +17,7 @@ from person_unify.stages.verify.archive import archive_of
 from person_unify.stages.verify.bench import Bench, rowid_of
 from person_unify.stages.verify.grants import prepare_granted, wrong_contents
 from person_unify.stages.verify.kept_out import justified
+from person_unify.stages.verify.notes import expected_notes
 from person_unify.stages.verify.passes import Sweep, Verdict, target_key
 from person_unify.stages.verify.views import VIEWS, right_columns
 
@@ -191,12 +192,12 @@ def _implied(bench: Bench) -> str:
     )
 
 
-def implied_probes(bench: Bench, source: str) -> Iterator[Probe]:
+def implied_probes(bench: Bench) -> Iterator[Probe]:
     """Grants that a link implies: missing ones, and what is wrong in the others."""
-    if bench.options.implied_grants == "none":
+    if bench.options.implied_grants == "none" or bench.source("children") is None:
         return
     prepare_granted(bench)
-    grants = "main.access_grants"
+    source, grants = bench.plan.source_names["children"], "main.access_grants"
     yield Probe(
         *("minus", source, "access_grants", None, "the implied grant of this child is missing"),
         "temp.verify_implied AS i",
@@ -226,6 +227,7 @@ def people_probes(bench: Bench, usual: str) -> Iterator[Probe]:
         ("r.old_id",),
     )
     if usual == "patients":
+        yield from _note_probe(bench, name)
         yield Probe(
             *("minus", name, "clinician_patient_views", None, "without the clinician's view"),
             "temp.verify_patients AS r",
@@ -234,6 +236,22 @@ def people_probes(bench: Bench, usual: str) -> Iterator[Probe]:
             "AS w ON w.id = m.new_id WHERE m.old_id = r.old_id)",
             ("r.old_id",),
         )
+
+
+def _note_probe(bench: Bench, name: str) -> Iterator[Probe]:
+    """Notes that target and ledger agree on, and the logged mismatches do not."""
+    if bench.target["persons"].column("migration_notes") is None:
+        return
+    yield Probe(
+        *("changed", name, "persons", "migration_notes", "not what the logged mismatches say"),
+        "main.persons AS t JOIN temp.verify_people AS r ON r.person_id = t.id "
+        "LEFT JOIN temp.verify_notes AS n ON n.person_id = t.id "
+        f"LEFT JOIN ({expected_notes()}) AS e ON e.person_id = t.id",
+        "r.patient_id IS NOT NULL AND t.migration_notes IS n.note "
+        "AND t.migration_notes IS NOT e.note",
+        ("r.patient_id",),
+        ("t.id",),
+    )
 
 
 def plus_people(target: str) -> Probe:
