@@ -20,7 +20,12 @@ from person_unify.mappings.bind import Plan, bind
 from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
-from person_unify.preflight import require_empty, require_key_columns, require_unique_columns
+from person_unify.preflight import (
+    require_empty,
+    require_key_columns,
+    require_lineage,
+    require_unique_columns,
+)
 from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
 from person_unify.recorded import Artefact, record_artefacts, record_run, recorded_artefacts
 from person_unify.registry import Registry
@@ -255,6 +260,7 @@ class Migration:
         schema = inspect(loader.database) if self.in_place else UNIFIED
         plan = bind(extractor.tables, schema, extractor.has_rows)
         self.tally = Tally(plan)
+        require_lineage(plan, extractor.tables)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if self.in_place:

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import polars as pl
+
 from person_unify import __version__, custody
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.errors import TargetError, UsageError
 from person_unify.ids import FreshIds, new_seed
-from person_unify.lineage import lines
+from person_unify.lineage import lineage, lines
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
@@ -26,6 +28,7 @@ from person_unify.preflight import (
     require_directory,
     require_empty,
     require_key_columns,
+    require_lineage,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -36,6 +39,7 @@ from person_unify.recorded import recorded_run, source_check
 from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine
+from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path, require_publishable
@@ -61,7 +65,7 @@ from person_unify.unfinished import (
     take_up,
 )
 
-__all__ = ["CheckOptions", "MigrateOptions", "check", "migrate", "verify"]
+__all__ = ["CheckOptions", "MigrateOptions", "check", "lineage_of_source", "migrate", "verify"]
 
 
 def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
@@ -178,6 +182,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
+        require_lineage(plan, extractor.tables)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if options.target is not None and options.target.exists():
@@ -250,6 +255,20 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         drift=plan.notes,
         verification=tuple(checks),
     )
+
+
+def lineage_of_source(source: Path) -> pl.DataFrame:
+    """The lineage that a migration of this old database would record; nothing is kept.
+
+    Columns as of :func:`person_unify.lineage.lineage`.
+    """
+    require_file(source)
+    with private_directory() as temporary:
+        snapshot = take(source, temporary, datetime.now(UTC))
+        extractor = Extractor(snapshot.path)
+        plan = bind(extractor.tables, UNIFIED, extractor.has_rows)
+        require_lineage(plan, extractor.tables)
+    return lineage(plan)
 
 
 def _facts(source: Path, snapshot: Snapshot) -> FileFacts:

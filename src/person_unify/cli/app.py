@@ -12,6 +12,7 @@ import typer
 
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
+from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.commands.safety import purge, rollback
@@ -46,15 +47,19 @@ def _options(
     pass
 
 
-for command in (
+COMMANDS = (
     sample,
     check,
     migrate,
     verify,
+    diff,
+    trace,
+    lineage,
+    suspects,
+    report,
     rollback,
     purge,
-    report,
-    suspects,
     schema,
-):
+)
+for command in COMMANDS:
     app.command(epilog=EXIT_CODES)(command)

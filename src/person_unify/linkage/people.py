@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import polars as pl
 from person_unify.errors import SourceError
 from person_unify.reading import Reader
 from person_unify.stages.extract import Extractor
-from person_unify.stages.snapshot import take
+from person_unify.stages.snapshot import private_directory, require_file, take
 
 PEOPLE = pl.Schema(
     {
@@ -34,9 +33,10 @@ def read_people(database: Path) -> pl.DataFrame:
     Of an old database: every patient, and every child that is not linked to one (contract
     section 3).  Raises :class:`SourceError` for a file that is neither.
     """
-    with tempfile.TemporaryDirectory(prefix="person-unify-") as directory:
+    require_file(database)
+    with private_directory() as directory:
         # The file may be in use: what is read is one instant of it, and never the file itself.
-        snapshot = take(database, Path(directory), datetime.now(UTC))
+        snapshot = take(database, directory, datetime.now(UTC))
         extractor = Extractor(snapshot.path)
         if "persons" in extractor.tables:
             return _read(extractor, "persons").select(PEOPLE.names())
