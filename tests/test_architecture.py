@@ -18,7 +18,7 @@ ROOT = Path(person_unify.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
-    frozenset({"pipeline"}),
+    frozenset({"explore", "pipeline"}),
     frozenset({"migration"}),
     frozenset({"preflight", "recorded", "stream"}),
     frozenset({"clock", "lineage", "options", "tally"}),
@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
+    "altair": frozenset({"explore"}),
     "sqlite3": frozenset({"database"}),
     "connectorx": frozenset({"database"}),
     "adbc_driver_manager": frozenset({"database", "sample"}),

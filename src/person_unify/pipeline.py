@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.errors import MigrationError, TargetError
-from person_unify.mappings.bind import bind
+from person_unify.frames import Outcome
+from person_unify.mappings.bind import Plan, bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
@@ -35,12 +37,16 @@ from person_unify.report import FileFacts, Report
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path, require_publishable
+from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import Snapshot, require_file, require_space, sha256, take
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally
 
-__all__ = ["CheckOptions", "MigrateOptions", "check", "migrate", "verify"]
+__all__ = ["CheckOptions", "MigrateOptions", "Witness", "check", "migrate", "verify"]
+
+Witness: TypeAlias = Callable[[Plan | Resolution | Outcome], None]
+"""Sees what a check makes and would otherwise only count: the plan, then frames as they come."""
 
 
 def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
@@ -72,8 +78,12 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     return report
 
 
-def check(options: CheckOptions, progress: Progress = silent) -> Report:
-    """Say what a migration would do: counts, drift and discrepancies; nothing is kept."""
+def _unseen(found: Plan | Resolution | Outcome) -> None:
+    """A witness who keeps nothing."""
+
+
+def check(options: CheckOptions, progress: Progress = silent, witness: Witness = _unseen) -> Report:
+    """Say what a migration would do: counts, drift and discrepancies; no file is kept."""
     require_timezone(options.timezone)
     require_file(options.source)
     if options.target is not None:
@@ -98,12 +108,16 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
+        witness(plan)
+        witness(resolution)
         for outcome in opening:
             tally.add(outcome)
+            witness(outcome)
         tally.say(resolution.discrepancies)
         tally.rows["access_grants"] += resolution.implied.height
         for outcome in stream.rest():
             tally.add(outcome)
+            witness(outcome)
     counts = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,

@@ -1,0 +1,17 @@
+"""The face for notebooks: what a migration found, as Polars frames and charts.
+
+    from person_unify.explore import charts, open_run
+
+    run = open_run("new.ledger.db")
+    run.discrepancies
+    charts.discrepancies(run)
+
+``open_check("old.db")`` answers the same way before anything has been migrated.
+"""
+
+from __future__ import annotations
+
+from person_unify.explore.columns import FRAMES
+from person_unify.explore.run import CLASSES, Run, open_check, open_run
+
+__all__ = ["CLASSES", "FRAMES", "Run", "open_check", "open_run"]

@@ -1,0 +1,244 @@
+"""Pictures of a run: each function takes a :class:`~person_unify.explore.Run`, returns a chart.
+
+They show counts, names of tables and columns, and distances: never a cell.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from person_unify.explore.derive import LIKELY
+from person_unify.explore.run import Run
+from person_unify.explore.sankey import flow
+from person_unify.explore.theme import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    SEVERITY,
+    SKY,
+    WIDTH,
+    dressed,
+    scale,
+)
+from person_unify.progress import PHASES
+
+__all__ = [
+    "birth_dates",
+    "completeness",
+    "discrepancies",
+    "flow",
+    "parents_per_person",
+    "records_per_person",
+    "timings",
+]
+
+_ROW = alt.Step(20)
+
+_SORTS = {"patient": BLUE, "patient and child": GREEN, "child": ORANGE}
+_RECORDS = {"patient": BLUE, "linked child": GREEN, "standalone child": ORANGE}
+
+_APART = (
+    ("under a day", 1.0),
+    ("1 to 7 days", 7.0),
+    ("8 to 31 days", 31.0),
+    ("1 to 12 months", 366.0),
+    ("1 to 5 years", 5 * 365.25),
+    ("over 5 years", float("inf")),
+)
+_SLIPS = {
+    LIKELY[0]: SKY,
+    LIKELY[1]: BLUE,
+    LIKELY[2]: GREEN,
+    LIKELY[3]: "#7b6bb8",
+    LIKELY[4]: ORANGE,
+    LIKELY[5]: GREY,
+}
+
+
+def discrepancies(run: Run) -> alt.LayerChart:
+    """How often each kind of discrepancy was found, errors first."""
+    counted = run.discrepancies.group_by("kind", "severity").agg(pl.len().alias("count"))
+    order = counted.sort(
+        pl.col("severity").replace_strict({"error": 0, "warning": 1, "info": 2}),
+        "count",
+        "kind",
+        descending=[False, True, False],
+    )["kind"].to_list()
+    base = alt.Chart(counted, height=_ROW, width=WIDTH).encode(
+        y=alt.Y("kind:N", sort=order, title=None),
+        x=alt.X("count:Q", title="discrepancies (logarithmic)", scale=alt.Scale(type="symlog")),
+        tooltip=["kind", "severity", alt.Tooltip("count:Q", format=",")],
+    )
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(
+        color=alt.Color("severity:N", scale=scale(SEVERITY), title=None)
+    )
+    numbers = base.mark_text(align="left", dx=4).encode(text=alt.Text("count:Q", format=","))
+    total = dict.fromkeys(SEVERITY, 0)
+    total |= dict(run.discrepancies.group_by("severity").len().iter_rows())
+    said = ", ".join(f"{count:,} {severity}" for severity, count in total.items())
+    return dressed(bars + numbers, "Discrepancies by kind", said)
+
+
+def birth_dates(run: Run) -> alt.LayerChart:
+    """How far apart the birth dates of linked children and their patients are, where they differ."""
+    bucket = pl.lit(_APART[-1][0])
+    for name, most in reversed(_APART[:-1]):
+        inside = pl.col("days").abs() < most if most == 1 else pl.col("days").abs() <= most
+        bucket = pl.when(inside).then(pl.lit(name)).otherwise(bucket)
+    counted = (
+        run.birth_dates.with_columns(bucket.alias("apart"))
+        .group_by("apart", "likely")
+        .agg(pl.len().alias("count"))
+        .with_columns(
+            pl.col("likely").replace_strict(list(LIKELY), list(range(len(LIKELY)))).alias("rank")
+        )
+    )
+    base = alt.Chart(counted, height=alt.Step(30), width=WIDTH).encode(
+        y=alt.Y("apart:N", sort=[name for name, _ in _APART], title=None).scale(
+            domain=[name for name, _ in _APART]
+        )
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X("count:Q", title="linked children", axis=alt.Axis(tickMinStep=1, format="d")),
+        color=alt.Color(
+            "likely:N",
+            scale=scale(_SLIPS),
+            title=None,
+            legend=alt.Legend(columns=3, symbolLimit=0),
+        ),
+        order="rank:Q",
+        tooltip=["apart", "likely", "count"],
+    )
+    numbers = base.mark_text(align="left", dx=4).encode(
+        x="sum(count):Q", text=alt.Text("sum(count):Q", format=",")
+    )
+    total = run.birth_dates.height
+    return dressed(
+        bars + numbers,
+        "Differing dates of birth: how far apart, and what may be behind it",
+        f"{total:,} linked children have another birth day than their patient",
+    )
+
+
+def completeness(run: Run) -> alt.LayerChart:
+    """Which share of the old records fills each demographic field, patients against children."""
+    shares = run.completeness.filter(pl.col("rows") > 0).with_columns(
+        share=pl.col("filled") / pl.col("rows")
+    )
+    order = shares["field"].unique(maintain_order=True).to_list()
+    base = alt.Chart(shares, height=_ROW, width=WIDTH).encode(
+        y=alt.Y("field:N", sort=order, title=None, axis=alt.Axis(grid=True)),
+        x=alt.X(
+            "share:Q", title="filled", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+        ),
+    )
+    dots = base.mark_point(filled=True, size=90, opacity=0.9).encode(
+        color=alt.Color("record:N", scale=scale(_RECORDS), title=None),
+        shape=alt.Shape(
+            "record:N",
+            scale=alt.Scale(domain=list(_RECORDS), range=["circle", "diamond", "triangle-up"]),
+            title=None,
+        ),
+        tooltip=[
+            "field",
+            "record",
+            alt.Tooltip("share:Q", format=".1%"),
+            alt.Tooltip("filled:Q", format=","),
+            alt.Tooltip("rows:Q", format=","),
+        ],
+    )
+    span = base.mark_rule(color=GREY, opacity=0.6).encode(x="min(share):Q", x2="max(share):Q")
+    return dressed(
+        span + dots,
+        "How complete the old records are",
+        "Share of records with a value; children know four of the fields only",
+    )
+
+
+def parents_per_person(run: Run) -> alt.LayerChart:
+    """How many parents see each person, by where the person comes from."""
+    return _per_person(
+        run,
+        "parents",
+        ("Parents per person", "rows of parent_child_views that name the person"),
+    )
+
+
+def records_per_person(run: Run) -> alt.LayerChart:
+    """How many records of all other tables name each person."""
+    return _per_person(
+        run,
+        "records",
+        (
+            "Records per person",
+            "rows of every other table of the new database that name the person",
+        ),
+    )
+
+
+def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart:
+    alone = pl.col("origin_table") == "children"
+    sort = (
+        pl.when(alone)
+        .then(pl.lit("child"))
+        .when(pl.col("children") > 0)
+        .then(pl.lit("patient and child"))
+        .otherwise(pl.lit("patient"))
+    )
+    counted = (
+        run.persons.with_columns(sort.alias("sort"))
+        .group_by(column, "sort")
+        .agg(pl.len().alias("persons"))
+        .with_columns(
+            pl.col("sort").replace_strict(list(_SORTS), list(range(len(_SORTS)))).alias("rank")
+        )
+    )
+    width = max(16, min(60, WIDTH // max(1, counted[column].n_unique())))
+    narrow = width < 24
+    base = alt.Chart(counted, width=alt.Step(width), height=220).encode(
+        x=alt.X(f"{column}:O", title=column, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    )
+    bars = base.mark_bar(cornerRadiusEnd=1).encode(
+        y=alt.Y("persons:Q", title="persons", axis=alt.Axis(tickMinStep=1, format=",d")),
+        color=alt.Color("sort:N", scale=scale(_SORTS), title="the person was a"),
+        order="rank:Q",
+        tooltip=[column, alt.Tooltip("sort:N", title="was a"), "persons"],
+    )
+    numbers = base.mark_text(dy=-6, fontSize=9 if narrow else 12).encode(
+        y="sum(persons):Q", text=alt.Text("sum(persons):Q", format=",")
+    )
+    title, meaning = words
+    middle = run.persons[column].median() if run.persons.height else None
+    said = "" if middle is None else f"; median {middle:g}"
+    return dressed(bars + numbers, title, f"{run.persons.height:,} persons: {meaning}{said}")
+
+
+def timings(run: Run) -> alt.LayerChart:
+    """How long each phase worked."""
+    total = run.timings["seconds"].sum()
+    timed = run.timings.with_columns(
+        said=pl.when(pl.col("rows") > 0)
+        .then(
+            pl.format(
+                "{} s, {} rows",
+                pl.col("seconds").round(2),
+                pl.col("rows"),
+            )
+        )
+        .otherwise(pl.format("{} s", pl.col("seconds").round(2)))
+    )
+    base = alt.Chart(timed, height=alt.Step(26), width=WIDTH).encode(
+        y=alt.Y("phase:N", sort=list(PHASES), title=None),
+        x=alt.X("seconds:Q", title="seconds of work"),
+        tooltip=[
+            "phase",
+            alt.Tooltip("seconds:Q", format=",.2f"),
+            alt.Tooltip("rows:Q", format=","),
+        ],
+    )
+    bars = base.mark_bar(color=BLUE, cornerRadiusEnd=2)
+    numbers = base.mark_text(align="left", dx=4, color=INK).encode(text="said:N")
+    return dressed(bars + numbers, "Time per phase", f"{total:,.1f} seconds of work in all")
