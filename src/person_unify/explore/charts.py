@@ -19,6 +19,7 @@ from person_unify.explore.theme import (
     ORANGE,
     SEVERITY,
     SKY,
+    VIOLET,
     WIDTH,
     dressed,
     scale,
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _ROW = alt.Step(20)
+_BARS = 30
 
 _SORTS = {"patient": BLUE, "patient and child": GREEN, "child": ORANGE}
 _RECORDS = {"patient": BLUE, "linked child": GREEN, "standalone child": ORANGE}
@@ -52,7 +54,7 @@ _SLIPS = {
     LIKELY[0]: SKY,
     LIKELY[1]: BLUE,
     LIKELY[2]: GREEN,
-    LIKELY[3]: "#7b6bb8",
+    LIKELY[3]: VIOLET,
     LIKELY[4]: ORANGE,
     LIKELY[5]: GREY,
 }
@@ -69,7 +71,7 @@ def discrepancies(run: Run) -> alt.LayerChart:
     )["kind"].to_list()
     base = alt.Chart(counted, height=_ROW, width=WIDTH).encode(
         y=alt.Y("kind:N", sort=order, title=None),
-        x=alt.X("count:Q", title="discrepancies (logarithmic)", scale=alt.Scale(type="symlog")),
+        x=alt.X("count:Q", axis=None, scale=alt.Scale(type="symlog")),
         tooltip=["kind", "severity", alt.Tooltip("count:Q", format=",")],
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(
@@ -79,11 +81,11 @@ def discrepancies(run: Run) -> alt.LayerChart:
     total = dict.fromkeys(SEVERITY, 0)
     total |= dict(run.discrepancies.group_by("severity").len().iter_rows())
     said = ", ".join(f"{count:,} {severity}" for severity, count in total.items())
-    return dressed(bars + numbers, "Discrepancies by kind", said)
+    return dressed([bars, numbers], "Discrepancies by kind", f"{said}; bars are logarithmic")
 
 
 def birth_dates(run: Run) -> alt.LayerChart:
-    """How far apart the birth dates of linked children and their patients are, where they differ."""
+    """How far apart differing birth dates of linked children and their patients are."""
     bucket = pl.lit(_APART[-1][0])
     for name, most in reversed(_APART[:-1]):
         inside = pl.col("days").abs() < most if most == 1 else pl.col("days").abs() <= most
@@ -117,7 +119,7 @@ def birth_dates(run: Run) -> alt.LayerChart:
     )
     total = run.birth_dates.height
     return dressed(
-        bars + numbers,
+        [bars, numbers],
         "Differing dates of birth: how far apart, and what may be behind it",
         f"{total:,} linked children have another birth day than their patient",
     )
@@ -129,13 +131,14 @@ def completeness(run: Run) -> alt.LayerChart:
         share=pl.col("filled") / pl.col("rows")
     )
     order = shares["field"].unique(maintain_order=True).to_list()
-    base = alt.Chart(shares, height=_ROW, width=WIDTH).encode(
+    base = alt.Chart(shares, height=alt.Step(9), width=WIDTH).encode(
         y=alt.Y("field:N", sort=order, title=None, axis=alt.Axis(grid=True)),
+        yOffset=alt.YOffset("record:N", sort=list(_RECORDS)),
         x=alt.X(
             "share:Q", title="filled", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
         ),
     )
-    dots = base.mark_point(filled=True, size=90, opacity=0.9).encode(
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
         color=alt.Color("record:N", scale=scale(_RECORDS), title=None),
         shape=alt.Shape(
             "record:N",
@@ -150,9 +153,11 @@ def completeness(run: Run) -> alt.LayerChart:
             alt.Tooltip("rows:Q", format=","),
         ],
     )
-    span = base.mark_rule(color=GREY, opacity=0.6).encode(x="min(share):Q", x2="max(share):Q")
+    stems = base.mark_rule(opacity=0.35).encode(
+        x2=alt.datum(0), color=alt.Color("record:N", scale=scale(_RECORDS))
+    )
     return dressed(
-        span + dots,
+        [stems, dots],
         "How complete the old records are",
         "Share of records with a value; children know four of the fields only",
     )
@@ -180,6 +185,10 @@ def records_per_person(run: Run) -> alt.LayerChart:
 
 
 def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart:
+    most = run.persons[column].max() if run.persons.height else 0
+    assert isinstance(most, int)
+    size = -(-(most + 1) // _BARS)
+    span = pl.format("{} to {}", "from", pl.col("from") + size - 1)
     alone = pl.col("origin_table") == "children"
     sort = (
         pl.when(alone)
@@ -190,47 +199,48 @@ def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart
     )
     counted = (
         run.persons.with_columns(sort.alias("sort"))
-        .group_by(column, "sort")
+        .with_columns((pl.col(column) // size * size).alias("from"))
+        .group_by("from", "sort")
         .agg(pl.len().alias("persons"))
         .with_columns(
-            pl.col("sort").replace_strict(list(_SORTS), list(range(len(_SORTS)))).alias("rank")
+            pl.col("sort").replace_strict(list(_SORTS), list(range(len(_SORTS)))).alias("rank"),
+            (pl.col("from").cast(pl.String) if size == 1 else span).alias("range"),
         )
     )
-    width = max(16, min(60, WIDTH // max(1, counted[column].n_unique())))
-    narrow = width < 24
+    width = max(18, min(60, WIDTH // max(1, counted["range"].n_unique())))
     base = alt.Chart(counted, width=alt.Step(width), height=220).encode(
-        x=alt.X(f"{column}:O", title=column, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+        x=alt.X(
+            "range:O",
+            title=column,
+            sort=alt.EncodingSortField("from", "min"),
+            axis=alt.Axis(labelAngle=0 if size == 1 else -45),
+        )
     )
     bars = base.mark_bar(cornerRadiusEnd=1).encode(
         y=alt.Y("persons:Q", title="persons", axis=alt.Axis(tickMinStep=1, format=",d")),
         color=alt.Color("sort:N", scale=scale(_SORTS), title="the person was a"),
         order="rank:Q",
-        tooltip=[column, alt.Tooltip("sort:N", title="was a"), "persons"],
+        tooltip=[
+            alt.Tooltip("range:N", title=column),
+            alt.Tooltip("sort:N", title="was a"),
+            alt.Tooltip("persons:Q", format=","),
+        ],
     )
-    numbers = base.mark_text(dy=-6, fontSize=9 if narrow else 12).encode(
+    numbers = base.mark_text(dy=-6, fontSize=9 if width < 24 else 12).encode(
         y="sum(persons):Q", text=alt.Text("sum(persons):Q", format=",")
     )
     title, meaning = words
     middle = run.persons[column].median() if run.persons.height else None
-    said = "" if middle is None else f"; median {middle:g}"
-    return dressed(bars + numbers, title, f"{run.persons.height:,} persons: {meaning}{said}")
+    said = f"; median {middle:g}" if isinstance(middle, float) else ""
+    return dressed([bars, numbers], title, f"{run.persons.height:,} persons: {meaning}{said}")
 
 
 def timings(run: Run) -> alt.LayerChart:
     """How long each phase worked."""
     total = run.timings["seconds"].sum()
-    timed = run.timings.with_columns(
-        said=pl.when(pl.col("rows") > 0)
-        .then(
-            pl.format(
-                "{} s, {} rows",
-                pl.col("seconds").round(2),
-                pl.col("rows"),
-            )
-        )
-        .otherwise(pl.format("{} s", pl.col("seconds").round(2)))
-    )
-    base = alt.Chart(timed, height=alt.Step(26), width=WIDTH).encode(
+    said = "format(datum.seconds, ',.2f') + ' s'"
+    rows = "(datum.rows ? ', ' + format(datum.rows, ',') + ' rows' : '')"
+    base = alt.Chart(run.timings, height=alt.Step(26), width=WIDTH).encode(
         y=alt.Y("phase:N", sort=list(PHASES), title=None),
         x=alt.X("seconds:Q", title="seconds of work"),
         tooltip=[
@@ -240,5 +250,9 @@ def timings(run: Run) -> alt.LayerChart:
         ],
     )
     bars = base.mark_bar(color=BLUE, cornerRadiusEnd=2)
-    numbers = base.mark_text(align="left", dx=4, color=INK).encode(text="said:N")
-    return dressed(bars + numbers, "Time per phase", f"{total:,.1f} seconds of work in all")
+    numbers = (
+        base.transform_calculate(said=f"{said} + {rows}")
+        .mark_text(align="left", dx=4, color=INK)
+        .encode(text="said:N")
+    )
+    return dressed([bars, numbers], "Time per phase", f"{total:,.1f} seconds of work in all")

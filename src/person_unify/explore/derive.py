@@ -26,7 +26,7 @@ LIKELY = (
     "only the day differs",
     "only the month differs",
     "only the year differs",
-    "two dates",
+    "no simple slip",
 )
 """How two differing dates of birth may be explained, from the likeliest slip to none."""
 
@@ -95,7 +95,7 @@ def persons(store: Store, found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _of(table: str, map_: pl.DataFrame) -> pl.DataFrame:
-    return map_.cast(dict(MAP)).select(
+    return map_.cast(MAP).select(
         pl.col("new_id").alias("person_id"),
         pl.lit(table).alias("origin_table"),
         pl.col("old_id").alias("origin_id"),

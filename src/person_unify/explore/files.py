@@ -128,7 +128,7 @@ class Files:
         ]
         sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
         frame = read_frame(self._target.snapshot, sentinel, queries, list(RECORDS))
-        return frame.cast(dict(RECORDS)).sort("table", "person_id")
+        return frame.cast(RECORDS).sort("table", "person_id")
 
     def fates(self) -> pl.DataFrame:
         """What became of the rows of every old table: verification, archives and maps say so."""
@@ -158,7 +158,7 @@ class Files:
         if not queries:
             return pl.DataFrame(schema=FATE)
         sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
-        return read_frame(self.ledger, sentinel, queries, list(FATE)).cast(dict(FATE))
+        return read_frame(self.ledger, sentinel, queries, list(FATE)).cast(FATE)
 
     def timings(self) -> pl.DataFrame:
         """Rows and seconds per phase, from the report beside the ledger where it is of this run."""

@@ -79,7 +79,7 @@ class Preview:
         if _PERSON in rows.columns:
             counted = rows.filter(pl.col(_PERSON).is_not_null()).group_by(_PERSON).len("rows")
             self.counted.append(
-                counted.select(_PERSON, pl.lit(table).alias("table"), "rows").cast(dict(RECORDS))
+                counted.select(_PERSON, pl.lit(table).alias("table"), "rows").cast(RECORDS)
             )
 
     def finish(self, report: Report) -> None:

@@ -158,7 +158,7 @@ class Run:
 
     def _shaped(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         schema = schema_of(name, reveal=self.reveal)
-        return frame.select(schema.names()).cast(dict(schema))
+        return frame.select(schema.names()).cast(schema)
 
 
 def _is_id(column: str) -> bool:

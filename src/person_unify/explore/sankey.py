@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import altair as alt
 import polars as pl
 
 from person_unify.explore.run import Run
-from person_unify.explore.theme import BLUE, GREEN, GREY, RED, dressed, scale
+from person_unify.explore.theme import BLUE, GREEN, GREY, RED, VIOLET, dressed, scale
 
 ARCHIVE = "the ledger only"
 _ROOM = 14.0
 """Height that a label needs."""
 _GAP = 5.0
+_LARGEST = 130.0
 _STEPS = 24
-_COLOURS = {"renamed": BLUE, "merged": GREEN, "same name": GREY, "kept out": RED}
+_COLOURS = {
+    "renamed": BLUE,
+    "merged": GREEN,
+    "same name": GREY,
+    "no new table": VIOLET,
+    "kept out": RED,
+}
 
 
 def flow(run: Run) -> alt.LayerChart:
@@ -26,10 +35,11 @@ def flow(run: Run) -> alt.LayerChart:
     left = _nodes(ribbons, "source", changed["source"].to_list())
     right = _nodes(ribbons, "target", _right_order(ribbons))
     placed = _placed(ribbons, left, right)
-    height = max(left["y2"].max() or 0, right["y2"].max() or 0)
+    height = pl.concat([left, right])["y2"].max()
+    assert isinstance(height, float), "there is always a row"
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
     bands = (
-        alt.Chart(_curves(placed))
+        alt.Chart(_curves(placed), width=560, height=height)
         .mark_area(opacity=0.55, interpolate="linear")
         .encode(
             x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.75, 1.6], nice=False)),
@@ -45,17 +55,16 @@ def flow(run: Run) -> alt.LayerChart:
         _labels(right, x=1.02, align="left"),
     ]
     bars = [_bars(left, -0.012, 0.0), _bars(right, 1.0, 1.012)]
-    chart = alt.layer(bands, *bars, *labels).properties(width=560, height=float(height))
     total = int(run.flow["rows"].sum())
     return dressed(
-        chart,
+        [bands, *bars, *labels],
         "From old tables to new",
         f"{total:,} rows; thickness is the square root of the rows",
     )
 
 
 def _ribbons(ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``source, target, how, rows`` per ribbon; and the sources in the order they are drawn."""
+    """``source, target, how, rows, thick`` per ribbon; the sources in the order they are drawn."""
     loaded = pl.col("target_table").is_not_null()
     shared = (
         ends.filter(loaded).group_by("target_table").agg(pl.col("source_table").n_unique() > 1)
@@ -69,7 +78,9 @@ def _ribbons(ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     same = pl.col("source_table").is_in(own.to_list())
     label = f"{own.len()} tables that keep their name"
     how = (
-        pl.when(~loaded)
+        pl.when(pl.col("reason") == "unmapped_table")
+        .then(pl.lit("no new table"))
+        .when(~loaded)
         .then(pl.lit("kept out"))
         .when(same)
         .then(pl.lit("same name"))
@@ -90,7 +101,12 @@ def _ribbons(ends: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         )
         .group_by("source", "target", "how", maintain_order=True)
         .agg(pl.sum("rows"))
+        .with_columns(pl.col("rows").sqrt().alias("thick"))
     )
+    largest = pl.max_horizontal(
+        pl.col("thick").sum().over(side).max() for side in ("source", "target")
+    )
+    ribbons = ribbons.with_columns(pl.col("thick") * _LARGEST / largest)
     # Sources stand in the order of their targets, so that few ribbons cross.
     rank = {name: place for place, name in enumerate(_right_order(ribbons))}
     order = (
@@ -111,8 +127,7 @@ def _right_order(ribbons: pl.DataFrame) -> list[str]:
 
 def _nodes(ribbons: pl.DataFrame, side: str, order: list[str]) -> pl.DataFrame:
     """``name, rows, y, y2``: the stacked boxes of one side."""
-    thick = pl.col("rows").sqrt().sum()
-    nodes = ribbons.group_by(pl.col(side).alias("name")).agg(pl.sum("rows"), thick.alias("thick"))
+    nodes = ribbons.group_by(pl.col(side).alias("name")).agg(pl.sum("rows", "thick"))
     rank = {name: place for place, name in enumerate(order)}
     nodes = nodes.sort(pl.col("name").replace_strict(rank))
     room = pl.max_horizontal("thick", pl.lit(_ROOM))
@@ -127,11 +142,9 @@ def _nodes(ribbons: pl.DataFrame, side: str, order: list[str]) -> pl.DataFrame:
 
 def _placed(ribbons: pl.DataFrame, left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
     """Ribbons with their upper edges at both ends, stacked in the order of the other side."""
-    thick = pl.col("rows").sqrt()
     both = ribbons.join(
         left.select(pl.col("name").alias("source"), pl.col("y").alias("y_left")), on="source"
     ).join(right.select(pl.col("name").alias("target"), pl.col("y").alias("y_right")), on="target")
-    both = both.with_columns(thick.alias("thick"))
     before = pl.col("thick").cum_sum() - pl.col("thick")
     both = both.sort("y_left", "y_right").with_columns(
         (pl.col("y_left") + before.over("source")).alias("from")
@@ -159,25 +172,20 @@ def _curves(placed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _labels(nodes: pl.DataFrame, x: float, align: str) -> alt.Chart:
-    said = pl.format("{}  {}", "name", pl.col("rows").map_elements(_grouped, pl.String))
-    placed = nodes.with_columns(
-        said.alias("label"), ((pl.col("y") + pl.col("y2")) / 2).alias("middle"), x=pl.lit(x)
-    )
-    return (
+def _labels(nodes: pl.DataFrame, x: float, align: Literal["left", "right"]) -> alt.Chart:
+    placed = nodes.with_columns(((pl.col("y") + pl.col("y2")) / 2).alias("middle"), x=pl.lit(x))
+    chart: alt.Chart = (
         alt.Chart(placed)
+        .transform_calculate(label="datum.name + '  ' + format(datum.rows, ',')")
         .mark_text(align=align, baseline="middle", fontSize=11)
         .encode(x="x:Q", y="middle:Q", text="label:N")
     )
-
-
-def _grouped(count: int) -> str:
-    return f"{count:,}"
+    return chart
 
 
 def _bars(nodes: pl.DataFrame, start: float, end: float) -> alt.Chart:
     placed = nodes.with_columns(x=pl.lit(start), x2=pl.lit(end))
-    return (
+    chart: alt.Chart = (
         alt.Chart(placed)
         .mark_rect(color=GREY)
         .encode(
@@ -188,3 +196,4 @@ def _bars(nodes: pl.DataFrame, start: float, end: float) -> alt.Chart:
             tooltip=["name", alt.Tooltip("rows:Q", format=",")],
         )
     )
+    return chart

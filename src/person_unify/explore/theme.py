@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 
-BLUE, ORANGE, GREEN, RED, SKY, GREY = (
+BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY = (
     "#2f7fc1",
     "#d98a00",
     "#12916b",
     "#cc4a1c",
     "#5aa7d6",
+    "#7b6bb8",
     "#8a8f98",
 )
 """After Okabe and Ito, each with a contrast of 2.7 or more on white and on #111."""
@@ -24,13 +25,12 @@ INK = "#7a7f87"
 WIDTH = 520
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
-Chart = alt.Chart | alt.LayerChart | alt.VConcatChart | alt.HConcatChart
 
-
-def dressed(chart: Any, title: str, subtitle: str) -> Any:
-    """The chart with its title, on a transparent ground, in the house's colours."""
-    return (
-        chart.properties(
+def dressed(layers: Sequence[alt.Chart], title: str, subtitle: str) -> alt.LayerChart:
+    """The layers as one chart with its title, on a transparent ground, in the house's look."""
+    chart: alt.LayerChart = (
+        alt.LayerChart(layer=list(layers))
+        .properties(
             title=alt.TitleParams(
                 text=title,
                 subtitle=subtitle,
@@ -59,10 +59,13 @@ def dressed(chart: Any, title: str, subtitle: str) -> Any:
             tickColor=GREY,
             labelLimit=260,
         )
-        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, orient="top")
+        .configure_legend(
+            labelColor=INK, titleColor=INK, labelFontSize=12, orient="top", titleFontWeight="normal"
+        )
         .configure_header(labelColor=INK, titleColor=INK, labelFontSize=12)
         .configure_text(color=INK, fontSize=12)
     )
+    return chart
 
 
 def scale(colours: dict[str, str]) -> alt.Scale:
