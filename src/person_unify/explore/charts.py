@@ -132,7 +132,7 @@ def completeness(run: Run) -> alt.LayerChart:
     )
     order = shares["field"].unique(maintain_order=True).to_list()
     base = alt.Chart(shares, height=alt.Step(9), width=WIDTH).encode(
-        y=alt.Y("field:N", sort=order, title=None, axis=alt.Axis(grid=True)),
+        y=alt.Y("field:N", sort=order, title=None),
         yOffset=alt.YOffset("record:N", sort=list(_RECORDS)),
         x=alt.X(
             "share:Q", title="filled", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
@@ -154,7 +154,7 @@ def completeness(run: Run) -> alt.LayerChart:
         ],
     )
     stems = base.mark_rule(opacity=0.35).encode(
-        x2=alt.datum(0), color=alt.Color("record:N", scale=scale(_RECORDS))
+        x2=alt.datum(0), color=alt.Color("record:N", scale=scale(_RECORDS), legend=None)
     )
     return dressed(
         [stems, dots],
