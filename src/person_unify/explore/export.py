@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -89,14 +90,14 @@ def _write(files: Files, tables: Sequence[str], format_: Format, paths: Sequence
     """Write every table; returns the rows written."""
     if format_ == "xlsx":
         frames = {table: _spelled(files, table) for table in tables}
-        with _private(paths[0]) as path:
-            write_workbook(path, frames)
+        _make_private(paths[0])
+        write_workbook(paths[0], frames)
         return sum(frame.height for frame in frames.values())
     rows = 0
     for table, path in zip(tables, paths, strict=True):
         frame = _typed(files, table) if format_ == "parquet" else _spelled(files, table)
-        with _private(path) as private:
-            _WRITERS[format_](frame, private)
+        _make_private(path)
+        _WRITERS[format_](frame, path)
         rows += frame.height
     return rows
 
@@ -164,7 +165,9 @@ def file_name(table: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_.-]|^\\.+|\\.+$", _percent, table)
     if safe.startswith("."):
         safe = re.sub(r"\\.", "%2E", safe)
-    return safe if len(safe) <= _LONGEST else f"{safe[:_LONGEST]}~{len(safe)}"
+    if len(safe) <= _LONGEST:
+        return safe
+    return f"{safe[:_LONGEST]}~{sha256(table.encode()).hexdigest()[:16]}"
 
 
 def _percent(found: re.Match[str]) -> str:
@@ -181,11 +184,9 @@ def _staging(directory: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def _private(path: Path) -> Iterator[Path]:
+def _make_private(path: Path) -> None:
     """A file that is its owner's alone before the first byte is in it."""
     path.touch(mode=0o600, exist_ok=False)
-    yield path
 
 
 def _published(

@@ -132,9 +132,9 @@ class Files:
 
     def fates(self) -> pl.DataFrame:
         """What became of the rows of every old table: verification, archives and maps say so."""
-        checks = self.table("verification").filter(check="rows_accounted")
-        counted = dict(checks.select("source_table", "expected").iter_rows())
-        rows = {name: int(count) for name, count in counted.items()}
+        checks = self.table("verification").filter(pl.col("expected").is_not_null())
+        counted = checks.filter(check="rows_accounted").select("source_table", "expected")
+        rows = {name: int(count) for name, count in counted.iter_rows()}
         rows |= {name: self._count(map_) for name, map_ in _ONE_TO_ONE.items()}
         kept_out = self._kept_out()
         lost = dict(kept_out.group_by("source_table").agg(pl.sum("rows")).iter_rows())
