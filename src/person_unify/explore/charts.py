@@ -8,6 +8,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from person_unify.explore.bench import Bench
 from person_unify.explore.derive import LIKELY
 from person_unify.explore.run import Run
 from person_unify.explore.sankey import flow
@@ -17,6 +18,7 @@ from person_unify.explore.theme import (
     GREY,
     INK,
     ORANGE,
+    RED,
     SEVERITY,
     SKY,
     VIOLET,
@@ -27,6 +29,8 @@ from person_unify.explore.theme import (
 from person_unify.progress import PHASES
 
 __all__ = [
+    "bench_phases",
+    "bench_speed",
     "birth_dates",
     "completeness",
     "discrepancies",
@@ -58,6 +62,8 @@ _SLIPS = {
     LIKELY[4]: ORANGE,
     LIKELY[5]: GREY,
 }
+_LINES = [BLUE, ORANGE, GREEN, RED, VIOLET, SKY, GREY]
+_PHASES = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, ORANGE, RED), strict=True))
 
 
 def discrepancies(run: Run) -> alt.LayerChart:
@@ -256,3 +262,67 @@ def timings(run: Run) -> alt.LayerChart:
         .encode(text="said:N")
     )
     return dressed([bars, numbers], "Time per phase", f"{total:,.1f} seconds of work in all")
+
+
+def bench_speed(bench: Bench) -> alt.LayerChart:
+    """Measured seconds against the number of persons, one line per file of results."""
+    base = alt.Chart(bench.runs, width=WIDTH, height=260).encode(
+        x=alt.X("persons:Q", title="persons (logarithmic)", scale=alt.Scale(type="log", nice=True)),
+        y=alt.Y("seconds:Q", title="seconds (logarithmic)", scale=alt.Scale(type="log", nice=True)),
+        color=alt.Color(
+            "file:N",
+            title=None,
+            scale=alt.Scale(range=_LINES),
+            legend=alt.Legend(labelLimit=0, columns=1),
+        ),
+    )
+    lines = base.mark_line(strokeWidth=2)
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+        tooltip=[
+            "file",
+            "system",
+            alt.Tooltip("persons:Q", format=","),
+            alt.Tooltip("source_rows:Q", format=","),
+            alt.Tooltip("seconds:Q", format=",.1f"),
+            alt.Tooltip("rows_per_second:Q", format=",.0f"),
+            alt.Tooltip("peak_memory_mb:Q", format=",.0f"),
+        ]
+    )
+    said = (
+        base.transform_calculate(said="format(datum.seconds, ',.1f') + ' s'")
+        .mark_text(dy=-12)
+        .encode(text="said:N", color=alt.value(INK))
+    )
+    measured = bench.runs.height
+    return dressed([lines, points, said], "How long a migration takes", f"{measured} measurements")
+
+
+def bench_phases(bench: Bench) -> alt.LayerChart:
+    """Which share of the time each phase took, in every measured migration."""
+    timed = bench.phases.with_columns(
+        pl.col("phase").replace_strict(list(PHASES), list(range(len(PHASES)))).alias("rank"),
+        (pl.col("seconds") / pl.col("seconds").sum().over("file", "persons")).alias("share"),
+    )
+    bars = (
+        alt.Chart(timed, width=WIDTH, height=alt.Step(28))
+        .transform_calculate(run="format(datum.persons, ',') + ' persons, ' + datum.file")
+        .mark_bar()
+        .encode(
+            y=alt.Y(
+                "run:N",
+                title=None,
+                sort=alt.EncodingSortField("persons", "max"),
+                axis=alt.Axis(labelLimit=420),
+            ),
+            x=alt.X("share:Q", title="share of the time", axis=alt.Axis(format="%")),
+            color=alt.Color("phase:N", title=None, scale=scale(_PHASES)),
+            order="rank:Q",
+            tooltip=[
+                "run",
+                "phase",
+                alt.Tooltip("seconds:Q", format=",.2f"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+    )
+    return dressed([bars], "Where the time goes", "Share of each phase, from first to last")

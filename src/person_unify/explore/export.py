@@ -162,9 +162,7 @@ def file_name(table: str) -> str:
     >>> file_name("archive_ieps"), file_name("../a b")
     ('archive_ieps', '%2E%2E%2Fa%20b')
     """
-    safe = re.sub(r"[^A-Za-z0-9_.-]|^\\.+|\\.+$", _percent, table)
-    if safe.startswith("."):
-        safe = re.sub(r"\\.", "%2E", safe)
+    safe = re.sub(r"[^A-Za-z0-9_-]", _percent, table)
     if len(safe) <= _LONGEST:
         return safe
     return f"{safe[:_LONGEST]}~{sha256(table.encode()).hexdigest()[:16]}"
