@@ -318,7 +318,7 @@ def bench_phases(bench: Bench) -> alt.LayerChart:
             color=alt.Color("phase:N", title=None, scale=scale(_PHASES)),
             order="rank:Q",
             tooltip=[
-                "run",
+                "run:N",
                 "phase",
                 alt.Tooltip("seconds:Q", format=",.2f"),
                 alt.Tooltip("share:Q", format=".1%"),
