@@ -16,6 +16,7 @@ from pathlib import Path
 from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
+from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import MigrationError, TargetError
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
@@ -38,7 +39,7 @@ from person_unify.stages.publish import ledger_path, require_publishable
 from person_unify.stages.snapshot import Snapshot, require_file, require_space, sha256, take
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
-from person_unify.tally import Tally
+from person_unify.tally import Tally, count_decisions
 
 __all__ = ["CheckOptions", "MigrateOptions", "check", "migrate", "verify"]
 
@@ -57,13 +58,16 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_space(target.parent, 2 * size, "the migration")
+    decisions = _decisions(options.decisions)
     moment = datetime.now(UTC)
     clock = Clock(progress)
     with _staging(target) as staging:
         with clock.phase("snapshot"):
             snapshot = take(source, backups, moment)
         try:
-            report = Migration(options, snapshot, staging, exists, moment, clock).carry_out()
+            report = Migration(
+                options, snapshot, staging, exists, moment, clock, decisions
+            ).carry_out()
         except BaseException:
             snapshot.path.unlink(missing_ok=True)
             raise
@@ -79,6 +83,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
     if options.target is not None:
         require_two_files(options.source, options.target)
         require_publishable(options.target, ledger_path(options.target))
+    decisions = _decisions(options.decisions)
     clock = Clock(progress)
     moment = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
@@ -94,7 +99,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
                 require_empty(database, plan)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
-        stream = Stream(extractor, plan, chosen, clock)
+        stream = Stream(extractor, plan, chosen, clock, decisions)
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
@@ -114,11 +119,16 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         target=None,
         ledger=None,
         outcome="checked, nothing written",
-        options={"timezone": options.timezone, "implied_grants": options.implied_grants},
+        options={
+            "timezone": options.timezone,
+            "implied_grants": options.implied_grants,
+            **decisions.recorded(),
+        },
         phases=clock.timings(),
         tables=tuple(tally.tables),
         equations=tally.equations(counts, tally.rows),
         discrepancies=tally.discrepancies(),
+        decisions=count_decisions(resolution.decisions),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,
     )
@@ -158,6 +168,10 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         drift=plan.notes,
         verification=tuple(checks),
     )
+
+
+def _decisions(path: Path | None) -> Decisions:
+    return Decisions() if path is None else read_decisions(path)
 
 
 @contextmanager
