@@ -146,7 +146,7 @@ def read_decisions(path: Path) -> Decisions:
         if problem is not None:
             problems.append(f"decision {position}: {problem}")
         else:
-            found.append(Decision(**entry))
+            found.append(Decision(**{f.name: entry.get(f.name) for f in fields(Decision)}))
     problems += repeated(found)
     if problems:
         raise refused(path, problems)

@@ -12,7 +12,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader, constant_default
 from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.demographics import TAKE
-from person_unify.stages.resolve.links import ALONE, ID, PERSON
+from person_unify.stages.resolve.links import ALONE, ID, NAMED, PATIENT, PERSON
 from person_unify.stages.resolve.views import (
     ADDED,
     OF_CHILD,
@@ -89,7 +89,9 @@ def of_children(
     reader.counted.setdefault(("created_at", "required_default"), []).append(
         unstated & pl.col("@linked").is_null()
     )
-    reader.carry("linked_patient_id", "TEXT", where=~alone)
+    # A decided link is not what the cell says.
+    as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
+    reader.carry("linked_patient_id", "TEXT", where=as_said)
     own = _view_cells(reader, settled.bindings("children", "parent_child_views"))
     rows = {"persons": _select(frame.filter(alone), persons)}
     paired = frame.filter(pl.col(PARENT).is_not_null())
