@@ -91,11 +91,13 @@ class Decisions:
 def write_decisions(decisions: Decisions, path: Path) -> None:
     """Write ``decisions.toml`` for its owner only, in one order whatever order they come in.
 
-    Raises :class:`OSError` where the file cannot be written.
+    Raises :class:`DecisionsRefused` where the path is taken: it may hold decisions made by hand.
     """
+    if path.exists():
+        raise DecisionsRefused(f"{path} exists already: move it away or choose another name")
     ordered = sorted(decisions.decisions, key=lambda d: tuple(part or "" for part in d.key))
     blocks = [f"{_HEAD}\nformat = {FORMAT}\n", *map(_block, ordered)]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
         file.write("\n".join(blocks))
 
