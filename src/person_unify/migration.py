@@ -11,6 +11,7 @@ from time import perf_counter
 from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
+from person_unify.decisions import Decisions
 from person_unify.errors import StrictStop, VerificationFailed
 from person_unify.frames import Outcome
 from person_unify.lineage import lineage
@@ -35,7 +36,7 @@ from person_unify.stages.snapshot import Snapshot, sha256
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
-from person_unify.tally import Tally
+from person_unify.tally import Tally, count_decisions
 
 REPORT_NAME = "migration-report.json"
 
@@ -50,6 +51,7 @@ class Migration:
     in_place: bool
     moment: datetime
     clock: Clock
+    decisions: Decisions
     tally: Tally = field(init=False)
 
     @property
@@ -120,7 +122,7 @@ class Migration:
         self, loader: Loader, extractor: Extractor, plan: Plan, schema: Schema
     ) -> tuple[list[CheckResult], Resolution]:
         options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
-        stream = Stream(extractor, plan, options, self.clock)
+        stream = Stream(extractor, plan, options, self.clock, self.decisions)
         opening, resolution = stream.opening()
         relax = must_relax_unique(resolution, schema, self.options.relax_unique)
         self.clock.progress(PhaseStarted("load"))
@@ -161,6 +163,8 @@ class Migration:
         for frame in resolution.discrepancies:
             loader.ledger.append("discrepancies", frame)
         loader.ledger.append("person_notes", resolution.notes)
+        loader.ledger.append("questions", resolution.questions)
+        loader.ledger.append("decisions", resolution.decisions)
         rows = resolution.views.height + resolution.implied.height
         self.clock.add("load", rows, perf_counter() - started)
         self.tally.say(resolution.discrepancies)
@@ -205,11 +209,12 @@ class Migration:
             target=None,
             ledger=str(self.ledger),
             outcome="verified",
-            options=self.options.recorded(),
+            options={**self.options.recorded(), **self.decisions.recorded()},
             phases=self.clock.timings(),
             tables=tuple(self.tally.tables),
             equations=self.tally.equations(counts, actual),
             discrepancies=self.tally.discrepancies(),
+            decisions=count_decisions(resolution.decisions),
             normalisations=tuple(self.tally.normalisations),
             drift=plan.notes,
             verification=tuple(checks),

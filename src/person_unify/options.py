@@ -8,17 +8,24 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What ``check`` is asked: the source, a target that may be there already, and the choices."""
+    """What ``check`` is asked: the source, a target that may be there already, and the choices.
+
+    decisions: a file of :mod:`person_unify.decisions`.
+    """
 
     source: Path
     target: Path | None = None
     timezone: str = "Asia/Kolkata"
     implied_grants: str = "active"
+    decisions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MigrateOptions:
-    """What ``migrate`` is asked; ``backup_dir`` None keeps the snapshot beside the source."""
+    """What ``migrate`` is asked; ``backup_dir`` None keeps the snapshot beside the source.
+
+    decisions: a file of :mod:`person_unify.decisions`.
+    """
 
     source: Path
     target: Path
@@ -28,6 +35,7 @@ class MigrateOptions:
     relax_unique: bool = False
     backup_dir: Path | None = None
     keep_backup: bool = True
+    decisions: Path | None = None
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
+from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import MigrationError, TargetError
 from person_unify.frames import Outcome
 from person_unify.mappings.bind import Plan, bind
@@ -41,7 +42,7 @@ from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import Snapshot, require_file, require_space, sha256, take
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
-from person_unify.tally import Tally
+from person_unify.tally import Tally, count_decisions
 
 __all__ = ["CheckOptions", "MigrateOptions", "Witness", "check", "migrate", "verify"]
 
@@ -63,13 +64,16 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_space(target.parent, 2 * size, "the migration")
+    decisions = _decisions(options.decisions)
     moment = datetime.now(UTC)
     clock = Clock(progress)
     with _staging(target) as staging:
         with clock.phase("snapshot"):
             snapshot = take(source, backups, moment)
         try:
-            report = Migration(options, snapshot, staging, exists, moment, clock).carry_out()
+            report = Migration(
+                options, snapshot, staging, exists, moment, clock, decisions
+            ).carry_out()
         except BaseException:
             snapshot.path.unlink(missing_ok=True)
             raise
@@ -89,6 +93,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
     if options.target is not None:
         require_two_files(options.source, options.target)
         require_publishable(options.target, ledger_path(options.target))
+    decisions = _decisions(options.decisions)
     clock = Clock(progress)
     moment = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
@@ -104,7 +109,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
                 require_empty(database, plan)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
-        stream = Stream(extractor, plan, chosen, clock)
+        stream = Stream(extractor, plan, chosen, clock, decisions)
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
@@ -128,11 +133,16 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         target=None,
         ledger=None,
         outcome="checked, nothing written",
-        options={"timezone": options.timezone, "implied_grants": options.implied_grants},
+        options={
+            "timezone": options.timezone,
+            "implied_grants": options.implied_grants,
+            **decisions.recorded(),
+        },
         phases=clock.timings(),
         tables=tuple(tally.tables),
         equations=tally.equations(counts, tally.rows),
         discrepancies=tally.discrepancies(),
+        decisions=count_decisions(resolution.decisions),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,
     )
@@ -172,6 +182,10 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         drift=plan.notes,
         verification=tuple(checks),
     )
+
+
+def _decisions(path: Path | None) -> Decisions:
+    return Decisions() if path is None else read_decisions(path)
 
 
 @contextmanager

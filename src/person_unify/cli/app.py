@@ -13,6 +13,7 @@ import typer
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.export import export
+from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
@@ -44,5 +45,6 @@ def _options(
     pass
 
 
+app.add_typer(review)
 for command in (sample, check, migrate, verify, export, schema):
     app.command(epilog=EXIT_CODES)(command)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.cli.arguments import ImpliedGrants, Json, NewDb, OldDb, Quiet, TimeZone
+from person_unify.cli.arguments import (
+    DecisionsFile,
+    ImpliedGrants,
+    Json,
+    NewDb,
+    OldDb,
+    Quiet,
+    TimeZone,
+)
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
@@ -26,6 +34,7 @@ def check(
     ] = None,
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
+    decisions: DecisionsFile = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -33,7 +42,11 @@ def check(
         from person_unify import pipeline
 
         options = pipeline.CheckOptions(
-            source=old_db, target=target, timezone=timezone, implied_grants=implied_grants
+            source=old_db,
+            target=target,
+            timezone=timezone,
+            implied_grants=implied_grants,
+            decisions=decisions,
         )
         _show(pipeline.check(options), as_json)
 
@@ -45,6 +58,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     ],
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
+    decisions: DecisionsFile = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
     ] = False,
@@ -79,6 +93,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             relax_unique=relax_unique,
             backup_dir=backup_dir,
             keep_backup=keep_backup,
+            decisions=decisions,
         )
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = pipeline.migrate(options, progress)
