@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import polars as pl
+
 from person_unify import __version__
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import MigrationError, TargetError
 from person_unify.frames import Outcome
+from person_unify.lineage import lineage
 from person_unify.mappings.bind import Plan, bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
@@ -27,6 +30,7 @@ from person_unify.preflight import (
     must_relax_unique,
     require_empty,
     require_key_columns,
+    require_lineage,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -35,6 +39,7 @@ from person_unify.preflight import (
 from person_unify.progress import Progress, silent
 from person_unify.recorded import recorded_run, source_check
 from person_unify.report import FileFacts, Report
+from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path, require_publishable
@@ -44,7 +49,15 @@ from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 
-__all__ = ["CheckOptions", "MigrateOptions", "Witness", "check", "migrate", "verify"]
+__all__ = [
+    "CheckOptions",
+    "MigrateOptions",
+    "Witness",
+    "check",
+    "lineage_of_source",
+    "migrate",
+    "verify",
+]
 
 Witness: TypeAlias = Callable[[Plan | Resolution | Outcome], None]
 """Sees what a check makes and would otherwise only count: the plan, then frames as they come."""
@@ -102,6 +115,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
+        require_lineage(plan, extractor.tables)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if options.target is not None and options.target.exists():
@@ -182,6 +196,20 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         drift=plan.notes,
         verification=tuple(checks),
     )
+
+
+def lineage_of_source(source: Path) -> pl.DataFrame:
+    """The lineage that a migration of this old database would record; nothing is kept.
+
+    Columns as of :func:`person_unify.lineage.lineage`.
+    """
+    require_file(source)
+    with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
+        snapshot = take(source, Path(temporary), datetime.now(UTC))
+        extractor = Extractor(snapshot.path)
+        plan = bind(extractor.tables, UNIFIED, extractor.has_rows)
+        require_lineage(plan, extractor.tables)
+    return lineage(plan)
 
 
 def _decisions(path: Path | None) -> Decisions:

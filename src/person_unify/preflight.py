@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 
 from person_unify.database import Database, inspect
 from person_unify.errors import SourceError, TargetError, UsageError
+from person_unify.lineage import lineage, without_line
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.schema import OLD, UNIFIED, Schema, quote
+from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import Resolution
 
@@ -37,6 +39,17 @@ def schema_of(target: Path | None) -> Schema:
         return UNIFIED
     with Database(target, read_only=True) as database:
         return inspect(database)
+
+
+def require_lineage(plan: Plan, tables: Mapping[str, Table]) -> None:
+    """Refuse a file with a column of which the lineage does not say what becomes of it."""
+    forgotten = without_line(lineage(plan), tables)
+    if forgotten:
+        some = ", ".join(forgotten[:5]) + (", …" if len(forgotten) > 5 else "")
+        raise SourceError(
+            f"{len(forgotten)} columns of the source have no line in the lineage ({some}), so "
+            "nothing was read: add their table to the mappings, or remove it from the source"
+        )
 
 
 def require_key_columns(plan: Plan, extractor: Extractor) -> None:

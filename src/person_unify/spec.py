@@ -125,11 +125,13 @@ class Computed:
 class Decided:
     """A value that the resolve stage settles for the whole person or pair (sections 3 to 5).
 
-    ``column`` is the source column that may speak for it, None where no single one does.
+    ``column`` is the source column that may speak for it, None where no single one does;
+    ``considers`` names others that decide without ever being the value.
     """
 
     rule: str
     column: str | None = None
+    considers: tuple[str, ...] = ()
 
 
 Word = (
@@ -232,6 +234,6 @@ def computed(
     return Computed(rule, read, carries, null_is_unreadable)
 
 
-def decided(rule: str, column: str | None = None) -> Decided:
+def decided(rule: str, column: str | None = None, *, considers: str | None = None) -> Decided:
     """Write ``decided("gender", "gender")``: settled by the resolve stage for the whole person."""
-    return Decided(rule, column)
+    return Decided(rule, column, () if considers is None else (considers,))

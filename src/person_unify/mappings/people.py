@@ -21,7 +21,7 @@ CHILD_PERSONS = Mapping(
     "children",
     "persons",
     {
-        "id": decided("person"),
+        "id": decided("person", considers="linked_patient_id"),
         "gender": decided("gender", "gender"),
         "udid_number": decided("unique_udid", "udid_number"),
         "migration_notes": decided("migration_note"),
@@ -67,7 +67,7 @@ PARENT_VIEWS_OF_LINKS = Mapping(
         "person_id": decided("person", "patient_id"),
         "parent_id": reference("parent_id", "parents"),
         "relationship_type": decided("relationship", "relationship_type"),
-        "is_primary_caregiver": decided("primary_caregiver"),
+        "is_primary_caregiver": decided("primary_caregiver", considers="is_primary"),
         "added_at": decided("added_at", "added_at"),
         "updated_at": decided("updated_at"),
     },

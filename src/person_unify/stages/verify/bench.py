@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from person_unify.database import Database, inspect
 from person_unify.errors import DatabaseError
@@ -17,6 +17,9 @@ from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.schema import Table, quote
 from person_unify.stages.verify.cells import literal
 from person_unify.stages.verify.check import Check, VerifyOptions
+
+if TYPE_CHECKING:
+    from person_unify.stages.verify.passes import Sweep
 
 MAPS = (
     "patient_to_person",
@@ -38,7 +41,8 @@ class Bench:
     """What the checks share.  ``temps`` are the TEMP tables that exist at the moment.
 
     target: its tables as they stand.  ledger: its tables and their columns.  unordered: tables of
-    the source without a rowid.
+    the source without a rowid.  swept: the sweeps that ran, with what ``Sweep.run`` found per
+    label.
     """
 
     database: Database
@@ -50,6 +54,7 @@ class Bench:
     target: dict[str, Table] = field(default_factory=dict)
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unordered: set[str] = field(default_factory=set)
+    swept: list[tuple[Sweep, dict[str, tuple[int, int]]]] = field(default_factory=list)
 
     def look(self) -> None:
         """Look at the schemas of target and ledger, and take memory for their pages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import quote
 from person_unify.spec import Copy, Decided, Person
@@ -18,9 +19,9 @@ from person_unify.stages.verify.words import Filling, Words
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 
 
-def check_core(bench: Bench) -> None:
+def check_core(bench: Bench, asked: tuple[str, ...] = CORE_TABLES) -> None:
     """Cells of patients, children and parent links, carried and archived."""
-    for usual in ("patients", "children", "parent_children"):
+    for usual in asked:
         if bench.source(usual) is None:
             continue
         bench.progress(usual)

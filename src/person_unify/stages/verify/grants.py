@@ -98,7 +98,7 @@ def _check_not_wider(bench: Bench) -> None:
     bench.judge("grants_not_wider", "access_grants", int(row[0]), failures)
 
 
-def _contents(bench: Bench) -> dict[str, str]:
+def wrong_contents(bench: Bench) -> dict[str, str]:
     """Per column of an implied grant ``g``, owed as row ``i`` says, whether it is wrong."""
     now = str(bench.options.run_time_ms)
     email = (
@@ -130,15 +130,20 @@ def _contents(bench: Bench) -> dict[str, str]:
     return wrong
 
 
-def _check_implied(bench: Bench) -> None:
-    """Grants that no consent speaks for are exactly those that are owed."""
+def prepare_granted(bench: Bench) -> None:
+    """``verify_granted``: the grants that came from a consent, by the map."""
     bench.temp(
         "verify_granted",
         "CREATE TEMP TABLE verify_granted (new_id TEXT PRIMARY KEY) WITHOUT ROWID",
         "INSERT OR IGNORE INTO temp.verify_granted SELECT new_id FROM ledger.consent_to_grant "
         "WHERE new_id IS NOT NULL",
     )
-    wrong = {"not owed": "i.state IS NOT 'owed' OR i.mode = 'none'", **_contents(bench)}
+
+
+def _check_implied(bench: Bench) -> None:
+    """Grants that no consent speaks for are exactly those that are owed."""
+    prepare_granted(bench)
+    wrong = {"not owed": "i.state IS NOT 'owed' OR i.mode = 'none'", **wrong_contents(bench)}
     listed = ", ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in wrong.values())
     row = bench.rows(
         f"SELECT count(*), {listed} FROM (SELECT * FROM main.access_grants AS g WHERE NOT EXISTS "

@@ -42,20 +42,15 @@ def check_kept_out(bench: Bench, bound: BoundMapping, archive: Archive) -> None:
     """Rows kept out are archived whole, for a reason that the source bears out, and logged once."""
     needs = _needs(bench, bound)
     reason = f"a.{quote(archive.reason)}"
-    orphaned = " OR ".join(need.broken for need in needs) or "0"
-    justified = (
-        f"CASE {reason} WHEN {cells.literal(bound.mapping.orphan_kind)} THEN ({orphaned}) "
-        f"WHEN 'duplicate_key' THEN NOT ({orphaned}) AND {_repeats(bench, bound)} "
-        f"WHEN {cells.literal(MERGED)} THEN NOT ({orphaned}) AND {_merges(bench, bound)} ELSE 0 END"
-    )
     origin = (
         f"FROM {archive.table} AS a JOIN source.{quote(bound.name)} AS s ON {archive.back} "
         f"WHERE {reason} <> 'not_carried'"
     )
     logged = _logged(bound, needs, reason)
+    caused = justified(bench, bound, archive)
     sums = {
         "rows": "count(*)",
-        "unjustified": f"coalesce(sum(CASE WHEN {justified} THEN 0 ELSE 1 END), 0)",
+        "unjustified": f"coalesce(sum(CASE WHEN {caused} THEN 0 ELSE 1 END), 0)",
         "not logged": f"coalesce(sum(CASE WHEN {logged} THEN 0 ELSE 1 END), 0)",
     }
     if bound.source.primary_key and len(bound.source.primary_key) == 1:
@@ -71,6 +66,17 @@ def check_kept_out(bench: Bench, bound: BoundMapping, archive: Archive) -> None:
     bench.judge("rows_justified", bound.name, rows, [("without cause", unjustified)])
     bench.judge("rows_logged", bound.name, rows, list(found.items()))
     check_whole(bench, bound.source, archive, f"WHERE {reason} <> 'not_carried'")
+
+
+def justified(bench: Bench, bound: BoundMapping, archive: Archive) -> str:
+    """Whether the source bears out the reason for which archive row ``a`` was kept out."""
+    reason = f"a.{quote(archive.reason)}"
+    orphaned = " OR ".join(need.broken for need in _needs(bench, bound)) or "0"
+    return (
+        f"CASE {reason} WHEN {cells.literal(bound.mapping.orphan_kind)} THEN ({orphaned}) "
+        f"WHEN 'duplicate_key' THEN NOT ({orphaned}) AND {_repeats(bench, bound)} "
+        f"WHEN {cells.literal(MERGED)} THEN NOT ({orphaned}) AND {_merges(bench, bound)} ELSE 0 END"
+    )
 
 
 def check_whole(bench: Bench, source: Table, archive: Archive, where: str) -> None:

@@ -24,8 +24,8 @@ def check_notes(bench: Bench) -> None:
             _check_unreadable(bench, bounds)
 
 
-def _check_person_notes(bench: Bench) -> None:
-    """One line per differing linked child, in order, with the logged fields in theirs."""
+def expected_notes() -> str:
+    """``person_id, note``: one line per differing linked child, with the logged fields in order."""
     fields = ("first_name", "last_name", "date_of_birth", "gender")
     rank = " ".join(f"WHEN '{name}' THEN {n}" for n, name in enumerate(fields))
     line = (
@@ -39,10 +39,14 @@ def _check_person_notes(bench: Bench) -> None:
         "JOIN temp.verify_linked AS g ON g.patient_id = c.patient_id AND g.child_id = c.old_id "
         "WHERE l.kind = 'demographic_mismatch' GROUP BY l.source_id"
     )
-    expected = (
+    return (
         "SELECT person_id, group_concat(line, char(10) ORDER BY unknown, created, child_id) "
         f"AS note FROM ({lines}) GROUP BY person_id"
     )
+
+
+def _check_person_notes(bench: Bench) -> None:
+    expected = expected_notes()
     total = bench.value(f"SELECT count(*) FROM ({expected})")
     wrong = bench.value(
         f"SELECT count(*) FROM ({expected}) AS e WHERE NOT EXISTS (SELECT 1 "

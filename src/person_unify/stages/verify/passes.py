@@ -103,6 +103,7 @@ class Sweep:
             v.label: (sum(n % _HIGH for n in sums[v.label]), sum(n // _HIGH for n in sums[v.label]))
             for v in self.verdicts
         }
+        self.bench.swept.append((self, cells_))
         return counts, cells_
 
 

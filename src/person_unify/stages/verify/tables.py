@@ -22,7 +22,7 @@ def check_tables(bench: Bench) -> None:
             continue
         bench.progress(bound.name)
         with bench.guarded("cells_match", bound.name):
-            count = _check_table(bench, bound)
+            count = check_table(bench, bound)
             matched[bound.target.name] = matched.get(bound.target.name, 0) + count
     for table, count in matched.items():
         if table != "access_grants":
@@ -31,7 +31,7 @@ def check_tables(bench: Bench) -> None:
                 bench.compare("target_rows", table, count, actual)
 
 
-def _check_table(bench: Bench, bound: BoundMapping) -> int:
+def check_table(bench: Bench, bound: BoundMapping) -> int:
     """Sweep over one source table; returns the number of its rows that the target holds."""
     assert bound.target is not None
     sweep = Sweep.over(bench, bound.source)

@@ -74,17 +74,22 @@ def _check_clinicians(bench: Bench) -> None:
 
 
 def _check_columns(bench: Bench) -> None:
-    target = bench.target["parent_child_views"]
-    asked: dict[str, str] = {}
-    for column in target.columns:
-        expected = _expected(bench, column)
-        if expected is not None:
-            asked[column.name] = cells.same(f"w.{quote(column.name)}", f"({expected})")
+    asked = right_columns(bench)
     listed = ", ".join(f"sum(CASE WHEN {ok} THEN 0 ELSE 1 END)" for ok in asked.values())
     row = bench.rows(f"SELECT count(*), {listed} FROM {VIEWS}")[0]
     rows = int(row[0])
     failures = [(name, int(n or 0)) for name, n in zip(asked, row[1:], strict=True)]
     bench.judge("parent_views", "parent_child_views", rows * len(asked), failures)
+
+
+def right_columns(bench: Bench) -> dict[str, str]:
+    """Per column of the view ``w`` of pair ``f``: whether it is right."""
+    asked: dict[str, str] = {}
+    for column in bench.target["parent_child_views"].columns:
+        expected = _expected(bench, column)
+        if expected is not None:
+            asked[column.name] = cells.same(f"w.{quote(column.name)}", f"({expected})")
+    return asked
 
 
 def _expected(bench: Bench, column: Column) -> str | None:

@@ -1,0 +1,1 @@
+"""What the evidence commands print: lineage, trace and diff, as text and as data."""

@@ -1,0 +1,71 @@
+"""Open what a verification found wrong in a table to the keys of the rows (contract section 10)."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from person_unify.database import Database, inspect
+from person_unify.errors import TargetError, UsageError
+from person_unify.mappings.bind import Plan, bind
+from person_unify.recorded import recorded_run
+from person_unify.stages.extract import Extractor
+from person_unify.stages.load import attach_for_verification
+from person_unify.stages.publish import ledger_path
+from person_unify.stages.snapshot import require_file, take
+from person_unify.stages.verify.differences import KINDS, Comparison, differences
+
+__all__ = ["KINDS", "Comparison", "diff", "sources_of"]
+
+
+def diff(
+    source: Path, target: Path, table: str, column: str | None = None, limit: int = 20
+) -> Comparison:
+    """Compare an old table, or all that fill a target table, with target and archive, by key.
+
+    Raises :class:`UsageError` for a table or a column that neither side has.
+    """
+    require_file(source)
+    ledger = ledger_path(target)
+    for path in (target, ledger):
+        if not path.is_file():
+            raise TargetError(f"{path} does not exist: diff needs the target and its ledger")
+    with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
+        snapshot = take(source, Path(temporary), datetime.now(UTC))
+        extractor = Extractor(snapshot.path)
+        with Database(target, read_only=True) as database:
+            attach_for_verification(database, ledger, snapshot.path)
+            run = recorded_run(database)
+            plan = bind(extractor.tables, inspect(database), extractor.has_rows)
+            tables = sources_of(plan, table)
+            if column is not None:
+                _require_column(plan, tables, column)
+            return differences(database, plan, run.options, tables, column, limit)
+
+
+def sources_of(plan: Plan, table: str) -> tuple[str, ...]:
+    """The source tables, as the file names them, that a name means.
+
+    An old table by its usual name or the file's, else every table that fills a target of that name.
+    """
+    in_file = [bound.name for bound in plan.bound] + [t.name for t in plan.unmapped]
+    usual = plan.source_names.get(table, table)
+    if usual in in_file:
+        return (usual,)
+    filling = [b.name for b in plan.bound if b.target is not None and b.target.name == table]
+    if not filling:
+        raise UsageError(f"neither the source nor a table that it fills is called {table}")
+    return tuple(dict.fromkeys(filling))
+
+
+def _require_column(plan: Plan, tables: tuple[str, ...], column: str) -> None:
+    sources = [b.source for b in plan.bound if b.name in tables]
+    sources += [t for t in plan.unmapped if t.name in tables]
+    targets = [b.target for b in plan.bound if b.name in tables and b.target is not None]
+    known = {name for table in (*sources, *targets) for name in table.column_names}
+    if column not in known:
+        raise UsageError(
+            f"neither {' nor '.join(tables)} nor what they become has a column {column}: "
+            f"give one of {', '.join(sorted(known))}"
+        )
