@@ -12,7 +12,16 @@
 from __future__ import annotations
 
 from person_unify.explore.bench import Bench, open_bench
-from person_unify.explore.columns import FRAMES
+from person_unify.explore.columns import DIFFERENCES, FRAMES
 from person_unify.explore.run import CLASSES, Run, open_check, open_run
 
-__all__ = ["CLASSES", "FRAMES", "Bench", "Run", "open_bench", "open_check", "open_run"]
+__all__ = [
+    "CLASSES",
+    "DIFFERENCES",
+    "FRAMES",
+    "Bench",
+    "Run",
+    "open_bench",
+    "open_check",
+    "open_run",
+]

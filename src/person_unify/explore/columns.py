@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from person_unify.frames import DISCREPANCY
+from person_unify.frames import DISCREPANCY, QUESTION_KEY
 
 INSTANT = pl.Datetime("ms", "UTC")
 HIDDEN = "•••"
@@ -43,6 +43,20 @@ FRAMES: Mapping[str, Columns] = {
     "discrepancies": {
         **{name: (_TEXT, _SAID[name]) for name in DISCREPANCY},
         **IDENTITY,
+    },
+    "questions": {
+        **{name: (_TEXT, _SAID[name]) for name in QUESTION_KEY},
+        "options": (_TEXT, "the possible decisions, separated by blanks"),
+        "evidence": (_TEXT, f"digest of the compared values; `{HIDDEN}` unless `reveal=True`"),
+    },
+    "decisions": {
+        **{name: (_TEXT, _SAID[name]) for name in QUESTION_KEY},
+        "decision": (_TEXT, "one of the question's options"),
+        "link_to": (_TEXT, "the patient, where the question names none"),
+        "reviewer": (_TEXT, "who decided"),
+        "note": (_TEXT, f"why; `{HIDDEN}` unless `reveal=True`"),
+        "evidence": (_TEXT, f"as of the question; `{HIDDEN}` unless `reveal=True`"),
+        "outcome": (_TEXT, "`applied`, `stale` or `not_needed`"),
     },
     "persons": {
         "person_id": (_TEXT, "id in the new database"),
@@ -141,6 +155,18 @@ FRAMES: Mapping[str, Columns] = {
     },
 }
 """Frame -> column -> (type, meaning), in the order of the columns."""
+
+DIFFERENCES: Columns = {
+    "kind": (_TEXT, "`missing`, `extra`, `changed` …, or `check` where no row can be named"),
+    "source_table": (_TEXT, "table of the old database"),
+    "target_table": (_TEXT, "table of the new one"),
+    "column": (_TEXT, "of the new table where a cell changed, else of the old; or NULL"),
+    "detail": (_TEXT, "what is wrong, without values"),
+    "count": (_COUNT, "how many rows are wrong in this way"),
+    "source_key": (pl.List(pl.String()), "key of one of them in the old database"),
+    "target_key": (pl.List(pl.String()), "and in the new one"),
+}
+"""Columns of :meth:`~person_unify.explore.Run.diff`; one row per wrong row, up to the limit."""
 
 
 def schema_of(name: str, *, reveal: bool) -> pl.Schema:

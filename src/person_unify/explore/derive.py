@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from person_unify.diff import Comparison
 from person_unify.explore.cells import filled
-from person_unify.explore.columns import HIDDEN, VALUES, schema_of
+from person_unify.explore.columns import DIFFERENCES, HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
 from person_unify.ledger import ID_MAPS
@@ -48,17 +51,52 @@ def hidden(column: str) -> pl.Expr:
     return pl.when(pl.col(column).is_not_null()).then(pl.lit(HIDDEN)).alias(column)
 
 
-def discrepancies(found: pl.DataFrame, reveal: bool) -> pl.DataFrame:
-    """The ledger's discrepancies, values covered unless they are to be revealed."""
+def covered(found: pl.DataFrame, columns: Sequence[str], reveal: bool) -> pl.DataFrame:
+    """The frame with values in ``columns`` covered, unless they are to be revealed.
+
+    So is a ``related_id`` that does not look like an id: a reference that names nothing is whatever
+    stood in the cell.
+    """
     if reveal:
         return found
-    # A reference that names nothing is whatever stood in the cell: usually an id, not always.
     related = pl.col("related_id")
     like_id = related.str.contains(r"^[\w:.-]{1,64}$")
     return found.with_columns(
-        *(hidden(name) for name in VALUES),
+        *map(hidden, columns),
         pl.when(like_id | related.is_null()).then(related).otherwise(pl.lit(HIDDEN)),
     )
+
+
+def differences(compared: Comparison, reveal: bool) -> pl.DataFrame:
+    """What a comparison found, one row per wrong row that it names."""
+
+    def shown(table: str, key: tuple[str | None, ...] | None) -> list[str | None] | None:
+        if key is None:
+            return None
+        names = compared.keys[table]
+        return [
+            part if reveal or is_id(name) else HIDDEN for name, part in zip(names, key, strict=True)
+        ]
+
+    rows: list[tuple[object, ...]] = [
+        (
+            *(found.kind, found.source, found.target, found.column, found.detail, found.count),
+            *(shown(found.source, row.source_key), row.target_key and list(row.target_key)),
+        )
+        for found in compared.found
+        for row in found.rows
+    ]
+    rows += [
+        ("check", check.table, None, None, f"{check.name}: {check.detail}", 1, None, None)
+        for check in compared.unopened
+    ]
+    schema = {name: dtype for name, (dtype, _) in DIFFERENCES.items()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def is_id(column: str) -> bool:
+    """Whether a key column holds ids, going by its name."""
+    return column == "id" or column.endswith(("_id", "_rowid"))
 
 
 def maps(store: Store, reveal: bool) -> pl.DataFrame:

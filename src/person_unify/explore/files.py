@@ -18,6 +18,7 @@ from person_unify.explore.store import (
     RECORDS,
     TIMING,
     ArchivedCells,
+    ledger_schema,
 )
 from person_unify.progress import PHASES
 from person_unify.report import Report
@@ -62,6 +63,7 @@ class Files:
             raise TargetError(f"{ledger} records no finished run: the migration was broken off")
         latest = runs.sort("started").row(-1, named=True)
         self._started, self._digest = int(latest["started"]), str(latest["source_sha256"])
+        self.source = ledger.with_name(str(latest["source"]))
         self.target = target or ledger.with_name(str(latest["target"]))
         self._target_tables: Extractor | None = None
 
@@ -77,6 +79,8 @@ class Files:
 
     def table(self, name: str) -> pl.DataFrame:
         """One of the ledger's own tables, with its columns in the types that it declares."""
+        if name not in self._ledger.tables:  # the ledger of an earlier release
+            return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
         return source.frame.select(
             text(column) if source.lane(column) == "mixed" else pl.col(column)

@@ -15,9 +15,10 @@ from person_unify.explore.store import (
     RECORDS,
     TIMING,
     ArchivedCells,
+    ledger_schema,
     stacked,
 )
-from person_unify.frames import DISCREPANCY, ROW, Archive, Outcome
+from person_unify.frames import ROW, Archive, Outcome
 from person_unify.ledger import TABLES
 from person_unify.lineage import lineage
 from person_unify.mappings import CORE_TABLES
@@ -56,6 +57,8 @@ class Preview:
         elif isinstance(found, Resolution):
             self._say("discrepancies", *found.discrepancies)
             self._say("person_notes", found.notes)
+            self._say("questions", found.questions)
+            self._say("decisions", found.decisions)
             self._count("parent_child_views", found.views)
             self._count("access_grants", found.implied)
         else:
@@ -89,7 +92,7 @@ class Preview:
             "normalisations",
             pl.DataFrame(
                 [(n.table, n.column, n.rule, n.cells) for n in report.normalisations],
-                schema=_schema("normalisations"),
+                schema=ledger_schema("normalisations"),
                 orient="row",
             ),
         )
@@ -98,7 +101,7 @@ class Preview:
         """What a ledger's table would hold."""
         if name not in TABLES:
             raise UsageError(f"a check has no table {name}")
-        schema = _schema(name)
+        schema = ledger_schema(name)
         return stacked((f.select(schema.names()) for f in self.said.get(name, ())), schema)
 
     def archived_tables(self) -> list[str]:
@@ -162,14 +165,3 @@ class Preview:
         if self.report is None:
             raise UsageError("the check has not ended")
         return self.report
-
-
-def _schema(table: str) -> pl.Schema:
-    if table == "discrepancies":
-        return pl.Schema({name: dtype() for name, dtype in DISCREPANCY.items()})
-    return pl.Schema(
-        {
-            name: pl.Int64() if declared.startswith("INTEGER") else pl.String()
-            for name, declared in TABLES[table].items()
-        }
-    )

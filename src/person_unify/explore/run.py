@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
+from person_unify.diff import diff
 from person_unify.errors import UsageError
 from person_unify.explore import derive
 from person_unify.explore.cells import CLASSES, spelled
-from person_unify.explore.columns import INSTANT, schema_of
+from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
 from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
@@ -42,8 +43,18 @@ class Run:
     @cached_property
     def discrepancies(self) -> pl.DataFrame:
         """What a person should look at, one row each (contract section 8)."""
-        found = derive.discrepancies(self._found, self.reveal)
+        found = derive.covered(self._found, VALUES, self.reveal)
         return self._shaped("discrepancies", self._named(found))
+
+    @cached_property
+    def questions(self) -> pl.DataFrame:
+        """What a person may decide, and how."""
+        return self._decidable("questions", ("evidence",))
+
+    @cached_property
+    def decisions(self) -> pl.DataFrame:
+        """What was decided, and what came of it."""
+        return self._decidable("decisions", ("evidence", "note"))
 
     @cached_property
     def persons(self) -> pl.DataFrame:
@@ -125,7 +136,7 @@ class Run:
             kept = ", ".join(self._store.archived_tables()) or "nothing"
             raise UsageError(f"there is no archive of {table}; archived is: {kept}")
         found = self._store.archive(table)
-        ids = [name for name in found.key if _is_id(name)]
+        ids = [name for name in found.key if derive.is_id(name)]
         values = [name for name in (*found.key, *found.columns) if name not in ids]
         concealed = () if self.reveal else values
         return pl.concat(
@@ -141,6 +152,32 @@ class Run:
     def archived_tables(self) -> list[str]:
         """The names that :meth:`archive` takes."""
         return self._store.archived_tables()
+
+    def diff(
+        self,
+        table: str,
+        column: str | None = None,
+        *,
+        source: str | Path | None = None,
+        limit: int = 20,
+    ) -> pl.DataFrame:
+        """Where the new database differs from the old one, of an old table or all that fill a new.
+
+        ``source`` is the old database or its backup; by default the file of its name beside the
+        ledger.  Columns: :data:`person_unify.explore.DIFFERENCES`; empty when nothing differs.
+        Raises :class:`UsageError` for an unknown table or column, and for a check.
+        """
+        files = self._files("diff compares finished databases")
+        old = Path(source) if source is not None else files.source
+        return derive.differences(diff(old, files.target, table, column, limit), self.reveal)
+
+    def _files(self, why: str) -> Files:
+        if not isinstance(self._store, Files):
+            raise UsageError(f"{why}, and this is a check: migrate first, then open_run")
+        return self._store
+
+    def _decidable(self, name: str, covered: tuple[str, ...]) -> pl.DataFrame:
+        return self._shaped(name, derive.covered(self._store.table(name), covered, self.reveal))
 
     @cached_property
     def _found(self) -> pl.DataFrame:
@@ -159,10 +196,6 @@ class Run:
     def _shaped(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         schema = schema_of(name, reveal=self.reveal)
         return frame.select(schema.names()).cast(schema)
-
-
-def _is_id(column: str) -> bool:
-    return column == "id" or column.endswith(("_id", "_rowid"))
 
 
 def open_run(path: str | Path, *, target: str | Path | None = None, reveal: bool = False) -> Run:

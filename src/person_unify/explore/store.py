@@ -8,6 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
+from person_unify.ledger import TABLES
+
 FATE = pl.Schema({"source_table": pl.String(), "reason": pl.String(), "rows": pl.Int64()})
 """How many rows of an old table were loaded, or are in the archive only, by reason."""
 
@@ -65,3 +67,13 @@ class Store(Protocol):
 def stacked(frames: Iterable[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
     """Frames of one schema below each other, also when there are none."""
     return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+
+def ledger_schema(table: str) -> pl.Schema:
+    """The columns of one of the ledger's own tables."""
+    return pl.Schema(
+        {
+            name: pl.Int64() if declared.startswith("INTEGER") else pl.String()
+            for name, declared in TABLES[table].items()
+        }
+    )
