@@ -12,7 +12,7 @@ import typer
 
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
-from person_unify.cli.commands.evidence import diff, lineage
+from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.export import export
 from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
@@ -47,5 +47,5 @@ def _options(
 
 
 app.add_typer(review)
-for command in (sample, check, migrate, verify, diff, lineage, export, schema):
+for command in (sample, check, migrate, verify, diff, lineage, trace, export, schema):
     app.command(epilog=EXIT_CODES)(command)

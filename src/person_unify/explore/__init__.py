@@ -12,13 +12,14 @@
 from __future__ import annotations
 
 from person_unify.explore.bench import Bench, open_bench
-from person_unify.explore.columns import DIFFERENCES, FRAMES
+from person_unify.explore.columns import DIFFERENCES, FRAMES, TRACE
 from person_unify.explore.run import CLASSES, Run, open_check, open_run
 
 __all__ = [
     "CLASSES",
     "DIFFERENCES",
     "FRAMES",
+    "TRACE",
     "Bench",
     "Run",
     "open_bench",

@@ -168,6 +168,23 @@ DIFFERENCES: Columns = {
 }
 """Columns of :meth:`~person_unify.explore.Run.diff`; one row per wrong row, up to the limit."""
 
+TRACE: Columns = {
+    "side": (_TEXT, "the traced record is `old` or `new`"),
+    "table": (_TEXT, "its table"),
+    "key": (pl.List(pl.String()), "its key"),
+    "aspect": (
+        _TEXT,
+        "`became` or `came from` (or is `reason for`), `kept out`, `archived`, `discrepancy`, "
+        "`related`",
+    ),
+    "other_table": (_TEXT, "the table that this is about"),
+    "other_key": (pl.List(pl.String()), "the record that this is about"),
+    "columns": (pl.List(pl.String()), "the columns that this is about"),
+    "detail": (_TEXT, "by which rule, why, or what happened"),
+    "rows": (_COUNT, "how many"),
+}
+"""Columns of :meth:`~person_unify.explore.Run.trace`; one row per thing that is said."""
+
 
 def schema_of(name: str, *, reveal: bool) -> pl.Schema:
     """The columns of a frame; those of :data:`IDENTITY` are there only when revealed."""

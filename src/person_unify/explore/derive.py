@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.diff import Comparison
 from person_unify.explore.cells import filled
-from person_unify.explore.columns import DIFFERENCES, HIDDEN, schema_of
+from person_unify.explore.columns import HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
 from person_unify.ledger import ID_MAPS
@@ -65,33 +64,6 @@ def covered(found: pl.DataFrame, columns: Sequence[str], reveal: bool) -> pl.Dat
         *map(hidden, columns),
         pl.when(like_id | related.is_null()).then(related).otherwise(pl.lit(HIDDEN)),
     )
-
-
-def differences(compared: Comparison, reveal: bool) -> pl.DataFrame:
-    """What a comparison found, one row per wrong row that it names."""
-
-    def shown(table: str, key: tuple[str | None, ...] | None) -> list[str | None] | None:
-        if key is None:
-            return None
-        names = compared.keys[table]
-        return [
-            part if reveal or is_id(name) else HIDDEN for name, part in zip(names, key, strict=True)
-        ]
-
-    rows: list[tuple[object, ...]] = [
-        (
-            *(found.kind, found.source, found.target, found.column, found.detail, found.count),
-            *(shown(found.source, row.source_key), row.target_key and list(row.target_key)),
-        )
-        for found in compared.found
-        for row in found.rows
-    ]
-    rows += [
-        ("check", check.table, None, None, f"{check.name}: {check.detail}", 1, None, None)
-        for check in compared.unopened
-    ]
-    schema = {name: dtype for name, (dtype, _) in DIFFERENCES.items()}
-    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def is_id(column: str) -> bool:

@@ -9,7 +9,7 @@ import polars as pl
 
 from person_unify.diff import diff
 from person_unify.errors import UsageError
-from person_unify.explore import derive
+from person_unify.explore import derive, evidence
 from person_unify.explore.cells import CLASSES, spelled
 from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
@@ -17,6 +17,7 @@ from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
+from person_unify.trace import trace
 from person_unify.values import cells
 
 __all__ = ["CLASSES", "Run", "open_check", "open_run"]
@@ -169,7 +170,17 @@ class Run:
         """
         files = self._files("diff compares finished databases")
         old = Path(source) if source is not None else files.source
-        return derive.differences(diff(old, files.target, table, column, limit), self.reveal)
+        return evidence.differences(diff(old, files.target, table, column, limit), self.reveal)
+
+    def trace(self, kind: str, *key: str) -> pl.DataFrame:
+        """What became of an old record, or what a new one comes from; ids and columns only.
+
+        ``kind`` is ``patient``, ``child``, ``person``, … or the name of an old or a new table.
+        Columns: :data:`person_unify.explore.TRACE`.  Raises :class:`UsageError` for an unknown kind
+        or key, and for a check.
+        """
+        files = self._files("trace follows records into the new database")
+        return evidence.traces(trace(files.target, kind, *key), self.reveal)
 
     def _files(self, why: str) -> Files:
         if not isinstance(self._store, Files):

@@ -48,6 +48,35 @@ def lineage(
             write_line(line, sys.stdout)
 
 
+def trace(
+    new_db: NewDb,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] ID...",
+            help="patient, child, parent, person, view, consent, grant, tag, or a table of the old "
+            "or the new database; without it, all are searched. Further words are further parts "
+            "of a composite key.",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say where a record came from or went, by which rule, and what was logged about it.
+
+    Keys, names and messages are shown, never a cell.
+    """
+    with honest_exit(as_json):
+        from person_unify.cli.evidence import trace as shown
+        from person_unify.trace import trace as follow
+
+        kind, *key = words if len(words) > 1 else ("any", *words)
+        found = follow(new_db, kind, *key)
+        if as_json:
+            write_event({"event": "result", "exit_code": 0, "records": shown.as_data(found)})
+        else:
+            shown.show(found)
+
+
 def diff(
     old_db: OldDb,
     new_db: NewDb,
