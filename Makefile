@@ -12,7 +12,7 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint format docs lock bench bench-full bench-compare bench-linkage clean help
+.PHONY: setup demo test lint format docs notebooks lock bench bench-full bench-compare bench-linkage clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -47,12 +47,17 @@ lint: setup ## formatting, ruff and mypy --strict; changes nothing
 format: setup ## format and fix in place
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
+	$(RUN) -m tests.stripped
 
 docs: setup ## print docs/MAPPINGS.md and every page's console blocks anew
 	mkdir -p build
 	$(RUN) -m person_unify.mappings.document > build/mappings.md
 	mv build/mappings.md docs/MAPPINGS.md
+	$(RUN) -m person_unify.explore.document docs/EXPLORE.md
 	$(RUN) -m tests.tour
+
+notebooks: setup ## open the notebooks in jupyterlab
+	$(RUN) -m jupyterlab notebooks
 
 lock: ## resolve requirements.lock anew, for every supported Python and platform
 	$(PYTHON) -m venv --clear build/lock-venv

@@ -5,6 +5,7 @@
     ├── SchemaRefused            exit 3   a database is not what the run needs
     │   ├── SourceError                   … the old one
     │   └── TargetError                   … the new one
+    ├── DecisionsRefused         exit 3   a workbook or file of decisions cannot be taken as it is
     ├── VerificationFailed       exit 4   a check failed, nothing published
     ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
     ├── SourceChanged            exit 6   complete and published, but the source changed since
@@ -45,6 +46,12 @@ class SourceError(SchemaRefused):
 
 class TargetError(SchemaRefused):
     """The target cannot take the rows: not empty, a table or column missing, a forbidding index."""
+
+
+class DecisionsRefused(MigrationError):
+    """Decisions are malformed, unknown or contradict each other; nothing was written."""
+
+    exit_code = 3
 
 
 class VerificationFailed(MigrationError):

@@ -117,6 +117,8 @@ class Filling:
         for frame in resolution.discrepancies:
             self.loader.ledger.append("discrepancies", frame)
         self.loader.ledger.append("person_notes", resolution.notes)
+        self.loader.ledger.append("questions", resolution.questions)
+        self.loader.ledger.append("decisions", resolution.decisions)
         rows = resolution.views.height + resolution.implied.height
         self._clock.add("load", rows, perf_counter() - started)
         self.tally.say(resolution.discrepancies)

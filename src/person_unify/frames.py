@@ -51,6 +51,39 @@ SEVERITY = {
 }
 """Every kind of discrepancy and its severity (contract section 8)."""
 
+QUESTION = {
+    "kind": pl.String,
+    "source_table": pl.String,
+    "source_id": pl.String,
+    "related_id": pl.String,
+    "field": pl.String,
+    "options": pl.String,
+    "evidence": pl.String,
+}
+"""Columns of the ledger's ``questions``: what a person may decide.
+
+The first five name the question.  options: the possible decisions, separated by blanks.  evidence:
+SHA-256 of the compared values, so that an answer holds for these values only.
+"""
+
+QUESTION_KEY = ("kind", "source_table", "source_id", "related_id", "field")
+"""The columns by which a decision finds its question; NULL equals NULL."""
+
+DECISION = {
+    **dict.fromkeys(QUESTION_KEY, pl.String),
+    "decision": pl.String,
+    "link_to": pl.String,
+    "reviewer": pl.String,
+    "note": pl.String,
+    "evidence": pl.String,
+}
+"""Columns of a decision as given; the ledger's ``decisions`` adds ``outcome``.
+
+link_to: the patient, where the question itself names none (``missing_linked_patient``).
+outcome: ``applied``, ``stale`` (the compared values have changed since) or ``not_needed`` (the
+question is not asked any more).  Only ``applied`` ones have an effect.
+"""
+
 MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 """Columns of an id map (contract section 9)."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.frames import DISCREPANCY, ROW, Archive
+from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive
 from person_unify.schema import quote
 from person_unify.values import MIXED
 
@@ -54,6 +54,18 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "discrepancies": {
         name: "TEXT NOT NULL" if name in ("kind", "severity", "source_table", "message") else "TEXT"
         for name in DISCREPANCY
+    },
+    "questions": {
+        name: "TEXT" if name in ("related_id", "field") else "TEXT NOT NULL" for name in QUESTION
+    },
+    "decisions": {
+        **{
+            name: "TEXT"
+            if name in ("related_id", "field", "link_to", "reviewer", "note")
+            else "TEXT NOT NULL"
+            for name in DECISION
+        },
+        "outcome": "TEXT NOT NULL",
     },
     "normalisations": {
         "source_table": "TEXT NOT NULL",

@@ -11,6 +11,7 @@ from person_unify import __version__, custody
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
 from person_unify.database import Database, inspect
+from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError, StrictStop, VerificationFailed
 from person_unify.files import replace_private
 from person_unify.filling import Filling, StagingSpoilt
@@ -27,7 +28,13 @@ from person_unify.preflight import (
     require_unique_columns,
 )
 from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
-from person_unify.recorded import Artefact, record_artefacts, record_run, recorded_artefacts
+from person_unify.recorded import (
+    Artefact,
+    record_artefacts,
+    record_run,
+    recorded_artefacts,
+    recorded_decisions,
+)
 from person_unify.registry import Registry
 from person_unify.report import CheckResult, FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine, write_json
@@ -40,7 +47,7 @@ from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
-from person_unify.tally import Tally
+from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
     CHECKPOINTS_NAME,
     STAGED_LEDGER,
@@ -71,6 +78,7 @@ class Migration:
     directory: RunDirectory
     facts: Facts
     clock: Clock
+    decisions: Decisions
     tally: Tally = field(init=False)
     sealed: Sealed = field(init=False)
 
@@ -175,7 +183,7 @@ class Migration:
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
         options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
         registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
-        stream = Stream(extractor, plan, options, self.clock, registry)
+        stream = Stream(extractor, plan, options, self.clock, registry, self.decisions)
         memory = None
         if not self.in_place:
             memory = Memory(self.staging, stream.looked_up(), registry, self.tally, self.clock)
@@ -309,11 +317,12 @@ class Migration:
             target=None,
             ledger=str(self.ledger),
             outcome="verified",
-            options=self.options.recorded(),
+            options={**self.options.recorded(), **self.decisions.recorded()},
             phases=self.clock.timings(),
             tables=tuple(self.tally.tables),
             equations=self.tally.equations(counts, actual),
             discrepancies=self.tally.discrepancies(),
+            decisions=count_decisions(recorded_decisions(loader.database)),
             normalisations=tuple(self.tally.normalisations),
             drift=plan.notes,
             verification=tuple(checks),

@@ -8,12 +8,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What ``check`` is asked: the source, a target that may be there already, and the choices."""
+    """What ``check`` is asked: the source, a target that may be there already, and the choices.
+
+    decisions: a file of :mod:`person_unify.decisions`.
+    """
 
     source: Path
     target: Path | None = None
     timezone: str = "Asia/Kolkata"
     implied_grants: str = "active"
+    decisions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class MigrateOptions:
 
     ``busy_timeout``: how many seconds to wait for a database that another program has locked.
     ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
+    decisions: a file of :mod:`person_unify.decisions`.
     """
 
     source: Path
@@ -35,6 +40,7 @@ class MigrateOptions:
     busy_timeout: float = 5.0
     resume: bool = False
     fresh: bool = False
+    decisions: Path | None = None
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import polars as pl
@@ -17,10 +19,12 @@ from person_unify import __version__, custody
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
+from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import TargetError, UsageError
+from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
-from person_unify.mappings.bind import bind
+from person_unify.mappings.bind import Plan, bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
@@ -43,6 +47,7 @@ from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path, require_publishable
+from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
     Snapshot,
     private_directory,
@@ -53,7 +58,7 @@ from person_unify.stages.snapshot import (
 )
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
-from person_unify.tally import Tally
+from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
     CHECKPOINTS_NAME,
     can_be_resumed,
@@ -65,7 +70,18 @@ from person_unify.unfinished import (
     take_up,
 )
 
-__all__ = ["CheckOptions", "MigrateOptions", "check", "lineage_of_source", "migrate", "verify"]
+__all__ = [
+    "CheckOptions",
+    "MigrateOptions",
+    "Witness",
+    "check",
+    "lineage_of_source",
+    "migrate",
+    "verify",
+]
+
+Witness: TypeAlias = Callable[[Plan | Resolution | Outcome], None]
+"""Sees what a check makes and would otherwise only count: the plan, then frames as they come."""
 
 
 def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
@@ -81,14 +97,16 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     require_file(options.source)
     require_two_files(options.source, options.target)
     require_directory(options.target)
+    decisions = _decisions(options.decisions)
+    deciding = {**options.deciding(), **decisions.recorded()}
     directory = RunDirectory.claim(options.target)
     try:
-        facts = take_up(directory, options) or _new_run(options)
+        facts = take_up(directory, options, deciding) or _new_run(options, deciding)
     except BaseException:
         directory.leave()
         raise
     try:
-        report = _carry_out(options, directory, facts, progress)
+        report = _carry_out(options, decisions, directory, facts, progress)
     except BaseException as error:
         _stop(directory, facts, error)
         raise
@@ -96,8 +114,11 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     return report
 
 
-def _new_run(options: MigrateOptions) -> Facts:
-    """The facts of a run that begins now; raises where it cannot."""
+def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | None]) -> Facts:
+    """The facts of a run that begins now; raises where it cannot.
+
+    deciding: the choices that the result depends on.
+    """
     source, target = options.source, options.target
     exists = require_publishable(target, ledger_path(target))
     backups = options.backup_dir or source.parent
@@ -113,14 +134,18 @@ def _new_run(options: MigrateOptions) -> Facts:
         source=str(source.absolute()),
         target=str(target.absolute()),
         in_place=exists,
-        options=options.deciding(),
+        options=dict(deciding),
         machine=this_machine(),
         snapshot=str(snapshot_path(source, backups, moment).absolute()),
     )
 
 
 def _carry_out(
-    options: MigrateOptions, directory: RunDirectory, facts: Facts, progress: Progress
+    options: MigrateOptions,
+    decisions: Decisions,
+    directory: RunDirectory,
+    facts: Facts,
+    progress: Progress,
 ) -> Report:
     checkpoints = Checkpoints(options.target.with_name(CHECKPOINTS_NAME))
     clock = Clock(progress, checkpoints=checkpoints)
@@ -149,7 +174,7 @@ def _carry_out(
         facts.source_sha256,
         facts.source_log_sha256,
     )
-    report = Migration(options, snapshot, directory, facts, clock).carry_out()
+    report = Migration(options, snapshot, directory, facts, clock, decisions).carry_out()
     if not options.keep_backup:
         remove_snapshot(facts)
     return report
@@ -167,13 +192,18 @@ def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
     directory.leave()
 
 
-def check(options: CheckOptions, progress: Progress = silent) -> Report:
-    """Say what a migration would do: counts, drift and discrepancies; nothing is kept."""
+def _unseen(found: Plan | Resolution | Outcome) -> None:
+    """A witness who keeps nothing."""
+
+
+def check(options: CheckOptions, progress: Progress = silent, witness: Witness = _unseen) -> Report:
+    """Say what a migration would do: counts, drift and discrepancies; no file is kept."""
     require_timezone(options.timezone)
     require_file(options.source)
     if options.target is not None:
         require_two_files(options.source, options.target)
         require_publishable(options.target, ledger_path(options.target))
+    decisions = _decisions(options.decisions)
     clock = Clock(progress)
     moment = datetime.now(UTC)
     with private_directory() as temporary:
@@ -190,16 +220,21 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
                 require_empty(database, plan)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
-        stream = Stream(extractor, plan, chosen, clock, Registry(FreshIds(run_time)))
+        registry = Registry(FreshIds(run_time))
+        stream = Stream(extractor, plan, chosen, clock, registry, decisions)
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
+        witness(plan)
+        witness(resolution)
         for outcome in opening:
             tally.add(outcome)
+            witness(outcome)
         tally.say(resolution.discrepancies)
         tally.rows["access_grants"] += resolution.implied.height
         for outcome in stream.rest():
             tally.add(outcome)
+            witness(outcome)
     counts = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
@@ -210,11 +245,16 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         target=None,
         ledger=None,
         outcome="checked, nothing written",
-        options={"timezone": options.timezone, "implied_grants": options.implied_grants},
+        options={
+            "timezone": options.timezone,
+            "implied_grants": options.implied_grants,
+            **decisions.recorded(),
+        },
         phases=clock.timings(),
         tables=tuple(tally.tables),
         equations=tally.equations(counts, tally.rows),
         discrepancies=tally.discrepancies(),
+        decisions=count_decisions(resolution.decisions),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,
         lineage=lines(plan),
@@ -269,6 +309,10 @@ def lineage_of_source(source: Path) -> pl.DataFrame:
         plan = bind(extractor.tables, UNIFIED, extractor.has_rows)
         require_lineage(plan, extractor.tables)
     return lineage(plan)
+
+
+def _decisions(path: Path | None) -> Decisions:
+    return Decisions() if path is None else read_decisions(path)
 
 
 def _facts(source: Path, snapshot: Snapshot) -> FileFacts:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
+
 from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.ledger import CATALOG, Ledger
@@ -143,3 +145,13 @@ def source_check(run: RecordedRun, digest: str) -> CheckResult:
         outcome="passed" if same else "not_applicable",
         detail="" if same else "the source file has changed since the run",
     )
+
+
+def recorded_decisions(database: Database) -> pl.DataFrame:
+    """What became of the decisions of an attached ledger.
+
+    Columns: ``kind``, ``outcome``, ``source_table``, ``source_id``.
+    """
+    columns = ("kind", "outcome", "source_table", "source_id")
+    rows = database.rows(f"SELECT {', '.join(columns)} FROM {CATALOG}.decisions")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")

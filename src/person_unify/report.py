@@ -83,6 +83,19 @@ class DiscrepancyCount:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionCount:
+    """How many decisions of one kind ended as ``applied``, ``stale`` or ``not_needed``.
+
+    rows: ``<table> <id>`` of those that were not applied.
+    """
+
+    kind: str
+    outcome: str
+    count: int
+    rows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Normalisation:
     """How many cells of one source column a rule brought into canonical form."""
 
@@ -133,6 +146,7 @@ class Report:
     tables: tuple[TableCount, ...] = ()
     equations: tuple[Equation, ...] = ()
     discrepancies: tuple[DiscrepancyCount, ...] = ()
+    decisions: tuple[DecisionCount, ...] = ()
     normalisations: tuple[Normalisation, ...] = ()
     drift: tuple[str, ...] = ()
     verification: tuple[CheckResult, ...] = ()

@@ -6,12 +6,13 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import polars as pl
 
 from person_unify.clock import Clock
+from person_unify.decisions import Decisions
 from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame
 from person_unify.mappings import CORE_TABLES
@@ -22,7 +23,7 @@ from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
 from person_unify.spec import Via, Word
 from person_unify.stages.extract import Extractor
-from person_unify.stages.resolve import Core, Resolution, resolve
+from person_unify.stages.resolve import Choices, Core, Resolution, resolve
 from person_unify.stages.transform import Options, archive_whole, transform
 from person_unify.values import Lane
 
@@ -42,6 +43,7 @@ class Stream:
     options: Options
     clock: Clock
     registry: Registry
+    decisions: Decisions = field(default_factory=Decisions)
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
         """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
@@ -53,9 +55,10 @@ class Stream:
             for b in self.plan.bound
             if b.mapping.source in CORE_TABLES and b.target is not None
         }
-        resolution = resolve(
-            core, bound, self.registry, self.options.run_time, self.options.implied_grants
+        choices = Choices(
+            self.options.run_time, self.options.implied_grants, self.decisions.frame()
         )
+        resolution = resolve(core, bound, self.registry, choices)
         people = resolution.counts["patients"] + resolution.counts["children"]
         self.clock.add("resolve", people, perf_counter() - started)
         present = [o for o in resolution.outcomes if o.source in self.extractor.tables]

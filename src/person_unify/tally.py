@@ -12,6 +12,7 @@ import polars as pl
 from person_unify.frames import SEVERITY, Outcome
 from person_unify.mappings.bind import Plan
 from person_unify.report import (
+    DecisionCount,
     DiscrepancyCount,
     Equation,
     Normalisation,
@@ -81,9 +82,10 @@ class Tally:
             _plus("standalone", counts["standalone"]),
             _plus("missing link", counts["missing_link"]),
         )
-        children = Equation(
-            "children", counts["children"], (_plus("linked", counts["linked"]), *standalone)
-        )
+        linked = [_plus("linked", counts["linked"])]
+        if counts["merged"]:
+            linked.append(_plus("merged by decision", counts["merged"]))
+        children = Equation("children", counts["children"], (*linked, *standalone))
         persons = Equation(
             "persons", actual["persons"], (_plus("patients", counts["patients"]), *standalone)
         )
@@ -98,6 +100,20 @@ class Tally:
         terms += [_minus(reason.replace("_", " "), count) for reason, count in lost.items()]
         terms.append(_plus("implied", counts["implied"]))
         return Equation("grants", actual["access_grants"], tuple(terms))
+
+
+def count_decisions(answered: pl.DataFrame) -> tuple[DecisionCount, ...]:
+    """Decisions by kind and outcome; ``answered``: DECISION and ``outcome``."""
+    row = pl.concat_str("source_table", "source_id", separator=" ")
+    grouped = (
+        answered.group_by("kind", "outcome")
+        .agg(pl.len(), row.filter(pl.col("outcome") != "applied").unique().sort())
+        .sort("outcome", "kind")
+    )
+    return tuple(
+        DecisionCount(kind, outcome, count, tuple(rows))
+        for kind, outcome, count, rows in grouped.iter_rows()
+    )
 
 
 def _plus(label: str, count: int) -> Term:

@@ -7,6 +7,7 @@ between a commit or a link and the note that it happened.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 
 from person_unify import __version__
@@ -37,8 +38,14 @@ STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
-def take_up(directory: RunDirectory, options: MigrateOptions) -> Facts | None:
+def take_up(
+    directory: RunDirectory,
+    options: MigrateOptions,
+    deciding: Mapping[str, str | int | bool | None],
+) -> Facts | None:
     """The unfinished run to go on with; None to begin anew, with nothing left of an earlier one.
+
+    deciding: the choices that the result depends on.
 
     Raises :class:`TargetError` or :class:`SourceError` where the operator must decide, or where
     the run cannot go on; the message names the way out.
@@ -67,7 +74,7 @@ def take_up(directory: RunDirectory, options: MigrateOptions) -> Facts | None:
             "found: pass --resume to go on with it, or --fresh to discard it and start anew"
         )
     if not over:
-        _require_same(facts, options)
+        _require_same(facts, options, deciding)
     return facts
 
 
@@ -163,7 +170,9 @@ def can_be_resumed(error: BaseException) -> bool:
     )
 
 
-def _require_same(facts: Facts, options: MigrateOptions) -> None:
+def _require_same(
+    facts: Facts, options: MigrateOptions, deciding: Mapping[str, str | int | bool | None]
+) -> None:
     """Refuse to go on where the result would not be that of one uninterrupted run."""
     begin = "; pass --fresh to discard the unfinished run and start anew"
     if facts.tool_version != __version__:
@@ -172,7 +181,9 @@ def _require_same(facts: Facts, options: MigrateOptions) -> None:
             f"finish it with that version{begin}"
         )
     changed = [
-        name for name, value in options.deciding().items() if facts.options.get(name) != value
+        name
+        for name in sorted({*deciding, *facts.options})
+        if facts.options.get(name) != deciding.get(name)
     ]
     if changed:
         raise TargetError(

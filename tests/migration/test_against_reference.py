@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
@@ -28,7 +29,7 @@ from person_unify.schema import UNIFIED
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
 
-def _differences(source: Path, report: Report, target: Path, **options: str) -> list[str]:
+def _differences(source: Path, report: Report, target: Path, **options: Any) -> list[str]:
     """What the reference, told the same run time, would have written otherwise."""
     reference = migrate_reference(source, run_time_ms=report.started_ms, target=target, **options)
     ledger = target.with_name("new.ledger.db")

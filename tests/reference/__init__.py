@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .desk import NAMES, Desk
+from .desk import Key as QuestionKey
 from .grants import make_grants
+from .humans import make_people
 from .mappings import FIRST_RULES, RULES
-from .people import make_people
 from .record import Archived, Discrepancy, New, State, Stored, TargetRow
 from .related import load_conventions, load_tables
 from .soft import log_soft_references
@@ -42,6 +45,8 @@ class ReferenceResult:
     counts: Counter[str]
     key_columns: dict[str, tuple[str, ...]]
     old_ids: frozenset[str]
+    questions: list[dict[str, str | None]]
+    decided: dict[QuestionKey, str]
 
 
 def migrate_reference(
@@ -51,11 +56,13 @@ def migrate_reference(
     timezone: str = "Asia/Kolkata",
     implied_grants: str = "active",
     target: Path | None = None,
+    decisions: Sequence[Mapping[str, Any]] = (),
 ) -> ReferenceResult:
     """Migrates the old database at ``path`` in memory.
 
     ``target`` is looked at for one thing only: whether ``persons.migration_notes`` exists.
-    Raises :class:`Refused` for the preconditions of contract section 2 that concern the source.
+    Raises :class:`Refused` for the preconditions of contract section 2 that concern the source, and
+    for ``decisions`` that cannot be carried out together.
     """
     source = read_source(path)
     key_columns = {
@@ -63,12 +70,15 @@ def migrate_reference(
         for table in [*source.known.values(), *source.unknown.values()]
     }
     old_ids = {row.text("id") for t in ("patients", "children") for row in source.rows(t)} - {""}
-    state = State(source, run_time_ms, timezone, implied_grants, frozenset(old_ids))
+    given = {tuple(d[name] for name in NAMES): dict(d) for d in decisions}
+    state = State(source, run_time_ms, timezone, implied_grants, frozenset(old_ids), Desk(given))
     load_tables(state, FIRST_RULES)
     people = make_people(state)
     make_views(state, people)
     make_grants(state, people)
     make_tags(state)
+    if state.desk.problems:
+        raise Refused("decisions")
     for record in [*people.patients.values(), *people.children.values()]:
         record.commit()
     load_tables(state, RULES)
@@ -90,6 +100,8 @@ def migrate_reference(
         counts=_counts(state, source),
         key_columns=key_columns,
         old_ids=frozenset(old_ids),
+        questions=list(state.desk.asked.values()),
+        decided=state.desk.outcomes(),
     )
 
 

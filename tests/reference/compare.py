@@ -17,7 +17,16 @@ from .source import Key, read_source
 from .values import Cell, parse_instant, text_of
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-PARTS = ("ids", "maps", "tables", "discrepancies", "normalisations", "notes", "archive")
+PARTS = (
+    "ids",
+    "maps",
+    "tables",
+    "discrepancies",
+    "normalisations",
+    "notes",
+    "archive",
+    "questions",
+)
 VALUE_COLUMNS = ("child_value", "patient_value", "chosen_value")
 
 
@@ -48,6 +57,7 @@ def compare(
             Counter(produced.person_notes),
         ),
         "archive": lambda: _archive(reference, produced),
+        "questions": lambda: _questions(reference, produced),
     }
     return [line for part in PARTS if part not in skip for line in parts[part]()]
 
@@ -180,6 +190,17 @@ def _spot(row: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def _described(spot: tuple[tuple[str, Any], ...]) -> str:
     return " ".join(f"{name}={value!r}" for name, value in spot if value is not None)
+
+
+def _questions(reference: ReferenceResult, produced: Produced) -> Iterator[str]:
+    """What may be decided, with its evidence, and what became of each decision."""
+    asked = [
+        Counter(tuple(sorted(row.items())) for row in rows)
+        for rows in (reference.questions, produced.questions)
+    ]
+    yield from _counted("question", *asked)
+    if reference.decided != produced.decisions:
+        yield f"decisions: expected {reference.decided}, found {produced.decisions}"
 
 
 def _counted(what: str, expected: Counter[Any], actual: Counter[Any]) -> Iterator[str]:

@@ -116,16 +116,21 @@ def _imply_grants(
             continue
         first = min(children, key=earliest)
         first.log("implied_grant", field="linked_patient_id", related_id=patient.source_id)
-        if state.implied != "none":
-            grant = _implied_grant(state, parent, person, first.source_id)
+        table = first.table.name
+        key = ("implied_grant", table, first.source_id, patient.source_id, "linked_patient_id")
+        decided = state.desk.word(key, "active pending none", parent, clinician)
+        mode = decided or state.implied
+        if mode != "none":
+            grant = _implied_grant(state, parent, person, first.source_id, mode == "active")
             state.tables["access_grants"].append(grant | {"grantee_id": clinician})
 
 
-def _implied_grant(state: State, parent: str, person: New, child_id: str) -> TargetRow:
+def _implied_grant(
+    state: State, parent: str, person: New, child_id: str, active: bool
+) -> TargetRow:
     grant: TargetRow = dict.fromkeys(GRANT.column_names)
     user_id = state.loaded["parents"][parent].target["user_id"]
     email = state.loaded["users"][str(user_id)].target["email"]
-    active = state.implied == "active"
     return grant | {
         "id": New("implied", (parent, person.key)),
         "grantor_type": "parent",

@@ -11,6 +11,7 @@ from typing import Any
 
 from person_unify.schema import UNIFIED, quote
 
+from .desk import NAMES
 from .source import Key
 from .values import Cell
 
@@ -43,6 +44,8 @@ class Produced:
     normalisations: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     person_notes: list[tuple[str, str]] = field(default_factory=list)
     archive: dict[str, dict[Key, list[ArchivedRow]]] = field(default_factory=dict)
+    questions: list[dict[str, str | None]] = field(default_factory=list)
+    decisions: dict[tuple[str | None, ...], str] = field(default_factory=dict)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -118,6 +121,10 @@ def _read_ledger(
         produced.normalisations[spot] += plain(row["cells"])
     for row in _cells(connection, "person_notes"):
         produced.person_notes.append((plain(row["person_id"]), plain(row["note"])))
+    for row in _cells(connection, "questions"):
+        produced.questions.append({c: plain(row[c]) for c in (*NAMES, "options", "evidence")})
+    for row in _cells(connection, "decisions"):
+        produced.decisions[tuple(plain(row[c]) for c in NAMES)] = plain(row["outcome"])
     for name in _names(connection):
         if name.startswith("archive_"):
             source = name.removeprefix("archive_")

@@ -12,6 +12,7 @@ from typing import Any
 from person_unify.schema import UNIFIED, create_statements, quote
 
 from . import ReferenceResult
+from .desk import NAMES
 from .ledger import DISCREPANCY_COLUMNS, MAP_COLUMNS
 from .record import Mention, New
 from .values import Cell
@@ -69,6 +70,11 @@ def _write_books(
     counted = [(*spot, cells) for spot, cells in result.normalisations.items()]
     columns = ("source_table", "source_column", "rule", "cells")
     _table(connection, "normalisations", columns, counted)
+    asked = (*NAMES, "options", "evidence")
+    questions = [tuple(row[name] for name in asked) for row in result.questions]
+    _table(connection, "questions", asked, questions)
+    decided = [(*key, outcome) for key, outcome in result.decided.items()]
+    _table(connection, "decisions", (*NAMES, "outcome"), decided)
     notes = [(stored(person), note) for person, note in result.person_notes.items()]
     _table(connection, "person_notes", ("person_id", "note"), notes)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from person_unify.schema import UNIFIED, Column
 
+from .desk import Desk
 from .source import Key, Source, SourceRow, SourceTable
 from .values import NULL, Cell, Reading, Value, read
 
@@ -85,6 +86,7 @@ class State:
     timezone: str
     implied: str
     old_ids: frozenset[str]
+    desk: Desk
     tables: dict[str, list[TargetRow]] = field(default_factory=lambda: {t: [] for t in UNIFIED})
     discrepancies: list[Discrepancy] = field(default_factory=list)
     normalisations: Counter[tuple[str, str, str]] = field(default_factory=Counter)

@@ -61,6 +61,7 @@ def produced(folder: Path) -> ReferenceResult:
         ("ledger", "UPDATE discrepancies SET message = ''", "without a message"),
         ("ledger", "UPDATE normalisations SET cells = cells + 1", "normalisation"),
         ("ledger", "UPDATE person_notes SET note = 'x'", "person note"),
+        ("ledger", "UPDATE questions SET evidence = 'x'", "question"),
         ("ledger", "UPDATE archive_children SET first_name = CAST(first_name AS BLOB)", "cells"),
         ("ledger", "UPDATE archive_patients SET _archived = '[]'", "columns missing"),
         ("ledger", "UPDATE archive_patients SET _reason = 'x'", "reason"),

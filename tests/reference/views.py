@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from person_unify.schema import UNIFIED
 
+from .desk import spelled
 from .people import People, instant_key, resolve
 from .record import New, Record, State, Stored, TargetRow
 from .values import Value
@@ -111,6 +112,12 @@ def _pair_links(state: State, pairs: dict[tuple[New, str], Pair]) -> list[Record
 def _primary_caregiver(origin: Record, pairs: list[Pair]) -> Pair:
     """The one view of the person that is the primary caregiver's."""
     flagged = [pair for pair in pairs if pair.flagged]
+    if len(flagged) > 1 or (not flagged and len(pairs) > 1):
+        kind = "multiple_primary_caregivers" if flagged else "no_primary_caregiver"
+        named = _named_by_decision(origin, pairs, kind)
+        if named is not None:
+            origin.log(kind, field="is_primary", related_id=named.parent)
+            return named
     if flagged:
         chosen = min(flagged, key=lambda pair: pair.link_key)
         if len(flagged) > 1:
@@ -127,6 +134,21 @@ def _primary_caregiver(origin: Record, pairs: list[Pair]) -> Pair:
     if len(pairs) > 1:
         origin.log("no_primary_caregiver", field="is_primary", related_id=chosen.parent)
     return chosen
+
+
+def _named_by_decision(origin: Record, pairs: list[Pair], kind: str) -> Pair | None:
+    """The pair that a reviewer named; asks about each parent of the family."""
+    family = ",".join(
+        spelled(p.parent, "1" if p.flagged else "0") for p in sorted(pairs, key=lambda p: p.parent)
+    )
+    named = []
+    for pair in pairs:
+        key = (kind, origin.table.name, origin.source_id, pair.parent, "is_primary")
+        if origin.state.desk.word(key, "primary", family) == "primary":
+            named.append(pair)
+    if len(named) > 1:
+        origin.state.desk.problems.append(f"{origin.source_id}: several primary caregivers")
+    return named[0] if named else None
 
 
 def _make_view(state: State, pair: Pair, primary: bool) -> None:

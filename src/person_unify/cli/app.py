@@ -13,7 +13,9 @@ import typer
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.evidence import diff, lineage, trace
+from person_unify.cli.commands.export import export
 from person_unify.cli.commands.page import report
+from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.commands.safety import purge, rollback
 from person_unify.cli.commands.suspects import suspects
@@ -56,10 +58,12 @@ COMMANDS = (
     trace,
     lineage,
     suspects,
+    export,
     report,
     rollback,
     purge,
     schema,
 )
+app.add_typer(review)
 for command in COMMANDS:
     app.command(epilog=EXIT_CODES)(command)

@@ -14,6 +14,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only th
 TimeZone = Annotated[
     str, typer.Option("--timezone", metavar="ZONE", help="Zone in which sessions took place.")
 ]
+DecisionsFile = Annotated[
+    Path | None,
+    typer.Option("--decisions", metavar="FILE", help="Decisions of a review (see review import)."),
+]
 ImpliedGrants = Annotated[
     Literal["active", "pending", "none"],
     typer.Option(help="The grant of a linked child that has no consent."),

@@ -39,6 +39,7 @@ def _print_all(report: Report, console: Console) -> None:
         ("Reconciliation", _reconciliation(report, console)),
         ("Tables", _tables(report, console)),
         ("Discrepancies", _discrepancies(report, console)),
+        ("Decisions", _decisions(report, console)),
         ("Normalised values", _normalisations(report, console)),
         ("Differences from the expected schema", _drift(report)),
         ("Verification", _verification(report, console)),
@@ -191,6 +192,26 @@ def _normalisations(report: Report, console: Console) -> Iterator[Table]:
         for rule in sorted(cells, key=lambda rule: (-cells[rule], rule)):
             grid.add_row(printable(rule), f"{cells[rule]:,}", f"{columns[rule]:,}")
         yield grid
+
+
+_SHOWN_ROWS = 12
+"""Rows of decisions without effect that are named on the screen; the ledger has all."""
+
+
+def _decisions(report: Report, console: Console) -> Iterator[Table | Text]:
+    if not report.decisions:
+        return
+    grid = _grid(console, "outcome", "kind", ">count")
+    for entry in report.decisions:
+        style = "green" if entry.outcome == "applied" else "yellow"
+        grid.add_row(Text(entry.outcome, style=style), entry.kind, f"{entry.count:,}")
+    yield grid
+    for entry in report.decisions:
+        shown, more = entry.rows[:_SHOWN_ROWS], len(entry.rows) - _SHOWN_ROWS
+        for row in shown:
+            yield Text(f"{entry.outcome}: {entry.kind} of {printable(row)}", style=DIM)
+        if more > 0:
+            yield Text(f"… and {more:,} more: table decisions of the ledger", style=DIM)
 
 
 def _drift(report: Report) -> Iterator[Padding]:

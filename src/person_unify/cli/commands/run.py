@@ -10,6 +10,7 @@ import typer
 
 from person_unify.cli.arguments import (
     BusyTimeout,
+    DecisionsFile,
     ImpliedGrants,
     Json,
     NewDb,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from person_unify.report import Report
 
 
-def check(
+def check(  # noqa: PLR0913  an option is a parameter
     old_db: OldDb,
     target: Annotated[
         Path | None, typer.Option(metavar="NEW_DB", help="Also check that this target is ready.")
@@ -39,6 +40,7 @@ def check(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
     ] = None,
+    decisions: DecisionsFile = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -46,7 +48,11 @@ def check(
         from person_unify import pipeline
 
         options = pipeline.CheckOptions(
-            source=old_db, target=target, timezone=timezone, implied_grants=implied_grants
+            source=old_db,
+            target=target,
+            timezone=timezone,
+            implied_grants=implied_grants,
+            decisions=decisions,
         )
         report = pipeline.check(options)
         if html is not None:
@@ -61,6 +67,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     ],
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
+    decisions: DecisionsFile = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
     ] = False,
@@ -105,6 +112,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             busy_timeout=busy_timeout,
             resume=resume,
             fresh=fresh,
+            decisions=decisions,
         )
         with (
             stopping_promptly(new_db, as_json),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -11,126 +10,93 @@ from person_unify.conversions import iso_instant, utc_day
 from person_unify.frames import discrepancies
 from person_unify.names import normalised
 from person_unify.reading import Reader
-from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON, Linked, earliest_first
+from person_unify.stages.resolve.links import (
+    ALONE,
+    CREATED,
+    ID,
+    NAMED,
+    PAIRED,
+    PATIENT,
+    PERSON,
+    Linked,
+    earliest_first,
+)
+from person_unify.stages.resolve.questions import KNOWN_BY
 
-FIELDS = ("first_name", "last_name", "date_of_birth", "gender")
+TAKE = "@take:"
+"""Prefix of the columns with a child's value that was decided for its patient's person."""
 _DAY_MS = 86_400_000
 
 
 def genders(linked: Linked, patients: Reader, children: Reader) -> tuple[pl.Series, pl.Series]:
     """Gender of each patient's person and of each child's own: NULL where nobody states one.
 
-    A patient's own comes first, then the first non-empty one of its linked children.
+    The origin's own comes first, then the first non-empty one of the children it is one with.
     """
     stated = children.value("gender", "TEXT")
     candidates = linked.children.with_columns(pl.when(stated != "").then(stated).alias("@gender"))
     first = (
-        earliest_first(candidates.filter(pl.col(PATIENT).is_not_null()).drop_nulls("@gender"))
-        .group_by(PATIENT)
-        .agg(pl.col("@gender").first())
+        earliest_first(candidates.filter(~pl.col(ALONE)).drop_nulls("@gender"))
+        .group_by(PERSON)
+        .agg(pl.col("@gender").first().alias("@first"))
     )
     own = patients.value("gender", "TEXT")
-    of_patients = (
-        linked.patients.with_columns(pl.when(own != "").then(own).alias("@own"))
-        .join(first, left_on=ID, right_on=PATIENT, how="left", maintain_order="left")
-        .select(pl.coalesce("@own", "@gender"))
+    of_patients = linked.patients.with_columns(pl.when(own != "").then(own).alias("@gender"))
+    found = [
+        frame.join(first, on=PERSON, how="left", maintain_order="left")
+        .select(pl.coalesce("@gender", "@first"))
         .to_series()
-    )
-    return of_patients, candidates["@gender"]
-
-
-@dataclass(frozen=True, slots=True)
-class Udids:
-    """Who keeps which ``udid_number``: a column per frame, and the losers.
-
-    losers: ``@table``, ``@id``, ``@person``, ``@keeper``.
-    """
-
-    of_patients: pl.Series
-    of_children: pl.Series
-    losers: pl.DataFrame
-
-
-def udids(linked: Linked, patients: Reader, children: Reader) -> Udids:
-    """Give each ``udid_number`` to the earliest record that has it, patients before children."""
-    frames = [
-        frame.select(
-            pl.lit(rank).alias("@rank"),
-            pl.lit(reader.source.table.name).alias("@table"),
-            ID,
-            CREATED,
-            PERSON,
-            _stated(reader, frame).alias("@udid"),
-        )
-        for rank, (reader, frame) in enumerate(
-            ((patients, linked.patients), (children, linked.children))
-        )
+        for frame in (of_patients, candidates)
     ]
-    ordered = pl.concat(frames).drop_nulls("@udid").sort("@rank", CREATED, ID, nulls_last=True)
-    placed = ordered.with_columns(
-        pl.int_range(pl.len()).over("@udid").alias("@place"),
-        pl.col(ID).first().over("@udid").alias("@keeper"),
-    )
-    losers = placed.filter(pl.col("@place") > 0)
-    kept = placed.filter(pl.col("@place") == 0).select("@rank", ID, pl.col("@udid").alias("@kept"))
-    columns = [
-        frame.join(kept, on=["@rank", ID], how="left", maintain_order="left")["@kept"]
-        for frame in frames
-    ]
-    return Udids(columns[0], columns[1], losers)
+    return found[0], found[1]
 
 
-def _stated(reader: Reader, frame: pl.DataFrame) -> pl.Expr:
-    """The record's own udid, where the record is the origin of a person."""
-    value = reader.peek("udid_number", "TEXT").value
-    stated = value != ""
-    if PATIENT in frame.columns:
-        stated &= pl.col(PATIENT).is_null()
-    return pl.when(stated).then(value)
-
-
-def udid_log(losers: pl.DataFrame) -> pl.DataFrame:
-    """``duplicate_udid``: records that lost their number to an earlier one."""
-    return discrepancies(
-        losers,
-        "duplicate_udid",
-        source_table=pl.col("@table"),
-        source_id=pl.col(ID),
-        related_id=pl.col("@keeper"),
-        person_id=pl.col(PERSON),
-        field="udid_number",
-        message="an earlier patient has the same number and keeps it; it is archived here",
-    )
+def with_taken(frame: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
+    """The patients with the values that decisions take from children, ``@take:<field>``."""
+    joined = frame.join(taken, on=ID, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce(f"{TAKE}gender", "@gender").alias("@gender"))
 
 
 def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
-    """One row per linked child and differing field.
+    """One row per child beside a patient and differing field.
 
-    Columns: ``@id``, ``@created``, ``@patient``, ``@person``, ``field``, ``child_value``,
-    ``patient_value``, ``near`` (birth dates less than 24 hours apart).
+    Columns: ``@id``, ``@created``, ``@beside`` (the patient), ``@named``, ``@patient`` (NULL where
+    a decision parted them), ``@person``, ``field``, ``child_value`` and ``patient_value`` as a
+    reviewer sees them, ``child_text`` and ``patient_text`` as they are, ``near`` (birth dates less
+    than 24 hours apart).
     """
-    sides = linked.children.filter(pl.col(PATIENT).is_not_null()).select(
-        ID, CREATED, PATIENT, PERSON, *_compared(children, "child")
+    sides = linked.children.filter(PAIRED.is_not_null()).select(
+        ID,
+        CREATED,
+        PAIRED.alias("@beside"),
+        NAMED,
+        PATIENT,
+        PERSON,
+        *_compared(children, "child"),
     )
     sides = sides.join(
-        linked.patients.select(pl.col(ID).alias(PATIENT), *_compared(patients, "patient")),
-        on=PATIENT,
+        linked.patients.select(pl.col(ID).alias("@beside"), *_compared(patients, "patient")),
+        on="@beside",
         how="left",
         maintain_order="left",
     )
     found = []
-    for field in FIELDS:
+    for field in KNOWN_BY:
         child, patient = pl.col(f"child:{field}"), pl.col(f"patient:{field}")
         differs, near, shown = _difference(field, child, patient)
         found.append(
             sides.filter(differs).select(
                 ID,
                 CREATED,
+                "@beside",
+                NAMED,
                 PATIENT,
                 PERSON,
                 pl.lit(field).alias("field"),
                 shown(child).alias("child_value"),
                 shown(patient).alias("patient_value"),
+                child.cast(pl.String).alias("child_text"),
+                patient.cast(pl.String).alias("patient_text"),
                 near.alias("near"),
             )
         )
@@ -142,7 +108,7 @@ def _compared(reader: Reader, side: str) -> list[pl.Expr]:
         reader.peek(field, "DATETIME" if field == "date_of_birth" else "TEXT").value.alias(
             f"{side}:{field}"
         )
-        for field in FIELDS
+        for field in KNOWN_BY
     ]
 
 
@@ -165,34 +131,57 @@ def _difference(
 
 
 def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
-    """``demographic_mismatch`` rows; the patient's value is the chosen one."""
+    """``demographic_mismatch`` rows with the value that the child's person ended with.
+
+    found: of :func:`mismatches`, with ``@decision`` (of the row) and ``@taken`` (the value, as
+    shown, that a decision took from some child for the field).
+    """
     hint = pl.when(pl.col("near")).then(
         pl.lit("; the two instants are less than 24 hours apart: a time zone may be the cause")
+    )
+    parted = pl.col(PATIENT).is_null()
+    outcome = (
+        pl.when(parted)
+        .then(pl.lit("by decision the child is a person of its own"))
+        .when(pl.col("@decision") == "child")
+        .then(pl.lit("by decision the child's value was taken"))
+        .when(pl.col("@decision") == "patient")
+        .then(pl.lit("by decision the patient's value was kept"))
+        .when(pl.col("@taken").is_not_null())
+        .then(pl.lit("by decision another child's value was taken"))
+        .otherwise(pl.lit("the patient's value was taken"))
     )
     message = (
         pl.lit("child and patient differ in ")
         + pl.col("field")
-        + pl.lit("; the patient's value was taken")
+        + pl.lit("; ")
+        + outcome
         + hint.otherwise(pl.lit(""))
+    )
+    chosen = (
+        pl.when(parted)
+        .then("child_value")
+        .otherwise(pl.coalesce("@taken", pl.col("patient_value")))
     )
     return discrepancies(
         found,
         "demographic_mismatch",
         source_table=table,
         source_id=pl.col(ID),
-        related_id=pl.col(PATIENT),
+        related_id=pl.col("@beside"),
         person_id=pl.col(PERSON),
         field=pl.col("field"),
         child_value=pl.col("child_value"),
         patient_value=pl.col("patient_value"),
-        chosen_value=pl.col("patient_value"),
+        chosen_value=chosen,
         message=message,
     )
 
 
 def notes(found: pl.DataFrame) -> pl.DataFrame:
-    """``person_id`` and ``note``: one line per differing child that names the fields."""
-    order = {field: position for position, field in enumerate(FIELDS)}
+    """``person_id`` and ``note``: one line per differing linked child that names the fields."""
+    found = found.filter(pl.col(PATIENT).is_not_null())
+    order = {field: position for position, field in enumerate(KNOWN_BY)}
     lines = (
         found.with_columns(pl.col("field").replace_strict(order, return_dtype=pl.Int64).alias("@n"))
         .sort(CREATED, ID, "@n", nulls_last=True)
@@ -211,50 +200,4 @@ def notes(found: pl.DataFrame) -> pl.DataFrame:
         lines.select(pl.col(PERSON).alias("person_id"), line.alias("note"))
         .group_by("person_id", maintain_order=True)
         .agg(pl.col("note").str.join("\n"))
-    )
-
-
-def suspected_duplicates(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
-    """Persons with equal normalised names and the same UTC day of birth: all kept, none merged."""
-    origins = []
-    for rank, (reader, frame) in enumerate(
-        (
-            (patients, linked.patients),
-            (children, linked.children.filter(pl.col(PATIENT).is_null())),
-        )
-    ):
-        first, last = (
-            normalised(reader.peek(n, "TEXT").value) for n in ("first_name", "last_name")
-        )
-        origins.append(
-            frame.select(
-                ID,
-                CREATED,
-                PERSON,
-                pl.lit(reader.source.table.name).alias("@table"),
-                pl.lit(rank).alias("@rank"),
-                first.alias("@first"),
-                last.alias("@last"),
-                utc_day(reader.peek("date_of_birth", "DATETIME").value).alias("@day"),
-            )
-        )
-    same = ("@first", "@last", "@day")
-    known = (
-        pl.concat(origins)
-        .drop_nulls(same)
-        .filter((pl.col("@first") != "") & (pl.col("@last") != ""))
-    )
-    groups = known.filter(pl.len().over(same) > 1).sort(CREATED, ID, "@rank", nulls_last=True)
-    groups = groups.with_columns(
-        pl.int_range(pl.len()).over(same).alias("@place"),
-        pl.col(ID).first().over(same).alias("@head"),
-    )
-    return discrepancies(
-        groups.filter(pl.col("@place") > 0),
-        "suspected_duplicate",
-        source_table=pl.col("@table"),
-        source_id=pl.col(ID),
-        related_id=pl.col("@head"),
-        person_id=pl.col(PERSON),
-        message="another person has the same name and day of birth; both were kept",
     )

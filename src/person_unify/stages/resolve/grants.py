@@ -8,6 +8,7 @@ from person_unify.frames import discrepancies
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
+from person_unify.stages.resolve.questions import questions
 from person_unify.stages.resolve.views import PAIR, PARENT
 
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
@@ -48,12 +49,37 @@ def implied(
     )
 
 
-def implied_rows(
-    needed: pl.DataFrame, registry: Registry, run_time: int, mode: str
-) -> pl.DataFrame:
-    """The access_grants rows for them; none where the operator chose ``none``."""
-    if mode == "none":
-        needed = needed.clear()
+def implied_questions(needed: pl.DataFrame, table: str) -> pl.DataFrame:
+    """What to make of each grant that a link implies; the evidence is who is concerned."""
+    return questions(
+        needed,
+        "implied_grant",
+        "active pending none",
+        [pl.col(PARENT), pl.col("@clinician")],
+        source_table=table,
+        source_id=pl.col(ID),
+        related_id=pl.col(PATIENT),
+        field="linked_patient_id",
+    )
+
+
+def with_mode(needed: pl.DataFrame, chosen: pl.DataFrame, mode: str) -> pl.DataFrame:
+    """Add ``@mode``, what becomes of each grant, and ``@decided``, whether a decision said so."""
+    said = chosen.select(
+        pl.col("source_id").alias(ID),
+        pl.col("related_id").alias(PATIENT),
+        pl.col("decision").alias("@said"),
+    )
+    joined = needed.join(said, on=[ID, PATIENT], how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.col("@said").fill_null(mode).alias("@mode"),
+        pl.col("@said").is_not_null().alias("@decided"),
+    ).drop("@said")
+
+
+def implied_rows(needed: pl.DataFrame, registry: Registry, run_time: int) -> pl.DataFrame:
+    """The access_grants rows for them; none where ``@mode`` is ``none``."""
+    needed = needed.filter(pl.col("@mode") != "none")
     parents = registry.attribute("parents", "user_id")
     emails = registry.attribute("users", "email")
     mails = parents.join(emails.rename({"@old": "user_id"}), on="user_id", how="left")
@@ -75,17 +101,18 @@ def implied_rows(
         pl.col(PERSON).alias("person_id"),
         pl.lit(PERMISSIONS).alias("permissions"),
         pl.lit("view").alias("access_level"),
-        pl.lit(mode).alias("status"),
+        pl.col("@mode").alias("status"),
         now.alias("granted_at"),
-        (now if mode == "active" else pl.lit(None, dtype=pl.Int64)).alias("activated_at"),
+        pl.when(pl.col("@mode") == "active").then(now).alias("activated_at"),
         email.alias("granted_by_name"),
         email.alias("granted_by_email"),
         notes.alias("notes"),
     )
 
 
-def implied_log(needed: pl.DataFrame, table: str, mode: str) -> pl.DataFrame:
+def implied_log(needed: pl.DataFrame, table: str) -> pl.DataFrame:
     """``implied_grant``, once per grant, on the earliest child."""
+    decided = pl.when(pl.col("@decided")).then(pl.lit(", by decision")).otherwise(pl.lit(""))
     return discrepancies(
         needed,
         "implied_grant",
@@ -94,5 +121,5 @@ def implied_log(needed: pl.DataFrame, table: str, mode: str) -> pl.DataFrame:
         related_id=pl.col(PATIENT),
         person_id=pl.col(PERSON),
         field="linked_patient_id",
-        message=_MESSAGE[mode],
+        message=pl.col("@mode").replace_strict(_MESSAGE, return_dtype=pl.String) + decided,
     )

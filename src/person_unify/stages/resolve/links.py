@@ -12,7 +12,9 @@ from person_unify.reading import Reader
 from person_unify.registry import People
 
 ID, CREATED, PERSON = "@id", "@created", "@person"
-LINK, PATIENT = "@link", "@patient"
+LINK, NAMED, PATIENT, ALONE = "@link", "@named", "@patient", "@alone"
+PAIRED = pl.coalesce(NAMED, PATIENT)
+"""The patient that a child stands beside: the one it was linked to, else the decided one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Linked:
     """The source frames of patients and children, joined by what links them.
 
     patients, children: with ``@id``, ``@created``, ``@person``; children also with ``@link`` (what
-    ``linked_patient_id`` says, if anything) and ``@patient`` (the patient it names).
+    ``linked_patient_id`` says, if anything), ``@named`` (the patient it names), ``@patient`` (the
+    patient that the child is one person with) and ``@alone`` (the child is its person's origin).
     """
 
     patients: pl.DataFrame
@@ -43,7 +46,15 @@ def link(patients: Reader, children: Reader, ids: FreshIds) -> Linked:
     alone = named.filter(pl.col(PATIENT).is_null()).select(ID)
     alone = alone.with_columns(ids.take("persons of children", alone.height).alias("@own"))
     named = named.join(alone, on=ID, how="left", maintain_order="left")
-    named = named.with_columns(pl.coalesce(PERSON, "@own").alias(PERSON)).drop("@own")
+    named = named.with_columns(
+        pl.coalesce(PERSON, "@own").alias(PERSON),
+        pl.col(PATIENT).alias(NAMED),
+        pl.col(PATIENT).is_null().alias(ALONE),
+    ).drop("@own")
+    return _linked(patients, known, named)
+
+
+def _linked(patients: Reader, known: pl.DataFrame, named: pl.DataFrame) -> Linked:
     clinician = patients.peek("clinician_id", "TEXT").value
     people = People(
         patients=known.select(pl.col(ID).alias("old_id"), pl.col(PERSON).alias("person_id")),
@@ -51,6 +62,38 @@ def link(patients: Reader, children: Reader, ids: FreshIds) -> Linked:
         clinicians=known.select(pl.col(PERSON).alias("person_id"), clinician.alias("clinician_id")),
     )
     return Linked(known, named, people)
+
+
+def relink(linked: Linked, moves: pl.DataFrame, patients: Reader, ids: FreshIds) -> Linked:
+    """The same records after decisions on who is whom.
+
+    moves: a row per decided child: ``@id`` and one of ``@unlinked`` (true), ``@to_patient``,
+    ``@to_child`` (the standalone child that it is one human with, which may be linked itself).
+    """
+    own = ids.take("persons of unlinked children", linked.children.height)
+    known = linked.patients.select(pl.col(ID).alias("@to_patient"), pl.col(PERSON).alias("@theirs"))
+    moved = (
+        linked.children.join(moves, on=ID, how="left", maintain_order="left")
+        .join(known, on="@to_patient", how="left", maintain_order="left")
+        .with_columns(own.alias("@own"))
+    )
+    unlinked = pl.col("@unlinked").fill_null(value=False)
+    moved = moved.with_columns(
+        pl.when(~unlinked).then(pl.coalesce("@to_patient", PATIENT)).alias(PATIENT),
+        pl.when(unlinked).then("@own").otherwise(pl.coalesce("@theirs", PERSON)).alias(PERSON),
+    )
+    heads = moved.select(
+        pl.col(ID).alias("@to_child"),
+        pl.col(PATIENT).alias("@head_patient"),
+        pl.col(PERSON).alias("@head_person"),
+    )
+    moved = moved.join(heads, on="@to_child", how="left", maintain_order="left").with_columns(
+        pl.coalesce(PATIENT, "@head_patient").alias(PATIENT),
+        pl.coalesce("@head_person", PERSON).alias(PERSON),
+    )
+    alone = pl.col(PATIENT).is_null() & pl.col("@to_child").is_null()
+    children = moved.with_columns(alone.alias(ALONE)).select(linked.children.columns)
+    return _linked(patients, linked.patients, children)
 
 
 def _keyed(reader: Reader) -> pl.DataFrame:
@@ -64,6 +107,20 @@ def earliest_first(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(CREATED, ID, nulls_last=True)
 
 
+def sharers(linked: Linked) -> pl.DataFrame:
+    """The further children beside each patient, with ``@together``: how many are linked to it."""
+    beside = linked.children.filter(PAIRED.is_not_null()).with_columns(PAIRED.alias("@beside"))
+    ordered = earliest_first(beside).with_columns(
+        pl.col(PATIENT).is_not_null().sum().over("@beside").alias("@together")
+    )
+    return ordered.filter(pl.int_range(pl.len()).over("@beside") > 0)
+
+
+def strays(linked: Linked) -> pl.DataFrame:
+    """The children whose ``linked_patient_id`` names no patient."""
+    return linked.children.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())
+
+
 def link_log(linked: Linked, children: SourceFrame) -> list[pl.DataFrame]:
     """Links that name no patient, and patients that several children are linked to."""
     about: dict[str, str | pl.Expr | None] = {
@@ -72,22 +129,49 @@ def link_log(linked: Linked, children: SourceFrame) -> list[pl.DataFrame]:
         "person_id": pl.col(PERSON),
         "field": "linked_patient_id",
     }
-    lost = linked.children.filter(pl.col(LINK).is_not_null() & pl.col(PATIENT).is_null())
-    ordered = earliest_first(linked.children.filter(pl.col(PATIENT).is_not_null()))
-    further = ordered.filter(pl.int_range(pl.len()).over(PATIENT) > 0)
+    lost = (
+        pl.when(pl.col(ALONE))
+        .then(pl.lit("the linked patient does not exist; the child became a person of its own"))
+        .otherwise(
+            pl.lit(
+                "the linked patient does not exist; by decision the child is one person with "
+                "another record"
+            )
+        )
+    )
     return [
         discrepancies(
-            lost,
+            strays(linked),
             "missing_linked_patient",
             **about,
             related_id=pl.col(LINK),
-            message="the linked patient does not exist; the child became a person of its own",
+            message=lost,
         ),
         discrepancies(
-            further,
+            sharers(linked),
             "shared_linked_patient",
             **about,
-            related_id=pl.col(PATIENT),
-            message="another child is linked to the same patient; both became one person",
+            related_id=pl.col("@beside"),
+            message=_shared_message(),
         ),
     ]
+
+
+def _shared_message() -> pl.Expr:
+    return (
+        pl.when(pl.col(PATIENT).is_null())
+        .then(
+            pl.lit(
+                "another child is linked to the same patient; by decision this one is a person "
+                "of its own"
+            )
+        )
+        .when(pl.col("@together") == 1)
+        .then(
+            pl.lit(
+                "another child is linked to the same patient; by decision that one is a person "
+                "of its own"
+            )
+        )
+        .otherwise(pl.lit("another child is linked to the same patient; both became one person"))
+    )

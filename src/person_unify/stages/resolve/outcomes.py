@@ -11,7 +11,8 @@ from person_unify.frames import MAP, Outcome
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader, constant_default
 from person_unify.spec import Copy, Decided
-from person_unify.stages.resolve.links import ID, PATIENT, PERSON
+from person_unify.stages.resolve.demographics import TAKE
+from person_unify.stages.resolve.links import ALONE, ID, NAMED, PATIENT, PERSON
 from person_unify.stages.resolve.views import (
     ADDED,
     OF_CHILD,
@@ -43,7 +44,8 @@ class Settled:
 
 def of_patients(frame: pl.DataFrame, reader: Reader, settled: Settled) -> Outcome:
     """Rows of persons and clinician_patient_views; every patient is represented."""
-    persons = _persons(reader, settled.bindings("patients", "persons"), None)
+    taken = frozenset(name.removeprefix(TAKE) for name in frame.columns if name.startswith(TAKE))
+    persons = _persons(reader, settled.bindings("patients", "persons"), None, taken)
     has_view = pl.col(CLINICIAN_VIEW).is_not_null()
     clinical: dict[str, pl.Expr] = {}
     for binding in settled.bindings("patients", "clinician_patient_views"):
@@ -75,7 +77,7 @@ def of_children(
 
     The second frame has ``@person``, ``@parent`` and one column per such target column.
     """
-    alone = pl.col(PATIENT).is_null()
+    alone = pl.col(ALONE)
     persons = _persons(reader, settled.bindings("children", "persons"), alone)
     frame = frame.join(
         settled.views.select(*PAIR, VIEW, ADDED, "@created_first", "@supplier", "@linked"),
@@ -87,7 +89,9 @@ def of_children(
     reader.counted.setdefault(("created_at", "required_default"), []).append(
         unstated & pl.col("@linked").is_null()
     )
-    reader.carry("linked_patient_id", "TEXT", where=~alone)
+    # A decided link is not what the cell says.
+    as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
+    reader.carry("linked_patient_id", "TEXT", where=as_said)
     own = _view_cells(reader, settled.bindings("children", "parent_child_views"))
     rows = {"persons": _select(frame.filter(alone), persons)}
     paired = frame.filter(pl.col(PARENT).is_not_null())
@@ -196,9 +200,15 @@ def view_rows(settled: Settled, *stated: pl.DataFrame) -> pl.DataFrame:
 
 
 def _persons(
-    reader: Reader, bindings: tuple[Binding, ...], where: pl.Expr | None
+    reader: Reader,
+    bindings: tuple[Binding, ...],
+    where: pl.Expr | None,
+    taken: frozenset[str] = frozenset(),
 ) -> dict[str, pl.Expr]:
-    """The cells of a person from its own record, for rows ``where`` the record is the origin."""
+    """The cells of a person from its own record, for rows ``where`` the record is the origin.
+
+    taken: fields for which some rows take a decided value instead (column ``@take:<field>``).
+    """
     settled = {
         "gender": pl.col("@gender").fill_null("unknown"),
         "unique_udid": pl.col("@udid"),
@@ -206,7 +216,13 @@ def _persons(
     made: dict[str, pl.Expr] = {}
     for binding in bindings:
         name, word = binding.target.name, binding.word
-        if isinstance(word, Copy):
+        if isinstance(word, Copy) and name in taken:
+            decided = pl.col(f"{TAKE}{name}")
+            own = reader.required(
+                word.column, binding.target, binding.type, where=decided.is_null()
+            )
+            made[name] = pl.coalesce(decided, own)
+        elif isinstance(word, Copy):
             made[name] = reader.required(word.column, binding.target, binding.type, where=where)
         elif isinstance(word, Decided) and word.rule in settled:
             column = word.column or ""

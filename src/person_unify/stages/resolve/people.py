@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import Outcome, SourceFrame, discrepancies
+from person_unify.frames import DECISION, Outcome, SourceFrame, discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
-from person_unify.stages.resolve import demographics, grants, outcomes, views
-from person_unify.stages.resolve.links import ID, LINK, PATIENT, PERSON, Linked, link, link_log
+from person_unify.stages.resolve import decided, demographics, grants, outcomes, views
+from person_unify.stages.resolve.humans import Humans, settle_humans
+from person_unify.stages.resolve.links import (
+    ALONE,
+    ID,
+    LINK,
+    NAMED,
+    PATIENT,
+    PERSON,
+    Linked,
+    link_log,
+)
+from person_unify.stages.resolve.suspects import suspect_log
+from person_unify.stages.resolve.udids import holders, udid_log, udid_questions
+from person_unify.stages.resolve.udids import udids as settle_udids
 from person_unify.values import Type
 
 
@@ -35,6 +48,7 @@ class Resolution:
     views, implied: rows of parent_child_views, and the access_grants rows without a consent.
     discrepancies: what is said of persons and pairs rather than of single cells.
     notes: ``person_id``, ``note``.
+    questions: what a person may decide.  decisions: what was decided, with its ``outcome``.
     counts: the terms of the equations.
     """
 
@@ -43,45 +57,66 @@ class Resolution:
     implied: pl.DataFrame
     discrepancies: tuple[pl.DataFrame, ...]
     notes: pl.DataFrame
+    questions: pl.DataFrame
+    decisions: pl.DataFrame
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator and the reviewers chose: ``run_time`` in ms, decisions of DECISION."""
+
+    run_time: int
+    implied_grants: str = "active"
+    decisions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DECISION))
 
 
 def resolve(
     core: Core,
     bound: Mapping[tuple[str, str], BoundMapping],
     registry: Registry,
-    run_time: int,
-    implied_grants: str,
+    choices: Choices,
 ) -> Resolution:
     """Resolve all persons; ``bound`` holds the core mappings by (source, target).
 
-    Fills ``registry.people``.  Contract sections 3, 4 and the implied grants of 5.
+    Fills ``registry.people``.  Contract sections 3, 4 and the implied grants of 5.  Raises
+    :class:`DecisionsRefused` where decisions cannot be carried out together.
     """
+    run_time, decisions = choices.run_time, choices.decisions
     patients = _reader(core.patients, "patients", bound, run_time)
     children = _reader(core.children, "children", bound, run_time)
     links = _reader(core.parent_children, "parent_children", bound, run_time)
     consents = _reader(core.consent_grants, "consent_grants", bound, run_time)
-    linked = link(patients, children, registry.ids)
+    humans = settle_humans(patients, children, decisions, registry.ids)
+    linked, differing = humans.linked, humans.differing
     registry.people = linked.people
-    differing = demographics.mismatches(linked, patients, children)
     notes = demographics.notes(differing)
-    linked, settled_log = _settle(linked, patients, children, notes)
+    linked, settled_log, udids_asked = _settle(humans, patients, children, notes, decisions)
     clinical = _with_clinician(linked.patients, patients, registry)
     stated = views.read_links(links, registry)
     paired = views.children_with_parent(linked, children, registry)
     made = views.make_views(paired, stated, children, registry.ids)
-    needed = grants.implied(paired, clinical, consents, registry)
-    implied = grants.implied_rows(needed, registry, run_time, implied_grants)
     tables = (core.children.table.name, core.parent_children.table.name)
+    origins = _origins(linked, (core.patients.table.name, tables[0]))
+    families = views.caregiver_questions(made, origins)
+    made = _with_caregivers(made, origins, decisions, families)
+    needed = grants.implied(paired, clinical, consents, registry)
+    implied_asked = grants.implied_questions(needed, tables[0])
+    needed = grants.with_mode(
+        needed, decided.applied(decisions, implied_asked), choices.implied_grants
+    )
+    asked = pl.concat([humans.asked, udids_asked, families, implied_asked])
+    answers = decided.answered(decisions, asked)
+    decided.refuse(decided.strange(answers.filter(pl.col("outcome") == "applied")))
     said = (
         *link_log(linked, core.children),
         *settled_log,
         _clinician_log(clinical, core.patients.table.name),
         demographics.mismatch_log(differing, tables[0]),
-        demographics.suspected_duplicates(linked, patients, children),
+        suspect_log(humans.suspects),
         *views.view_log(paired, stated, tables),
-        *views.caregiver_log(made, _origins(linked, (core.patients.table.name, tables[0]))),
-        grants.implied_log(needed, tables[0], implied_grants),
+        *views.caregiver_log(made, origins),
+        grants.implied_log(needed, tables[0]),
     )
     settled = outcomes.Settled(bound, made)
     patients_out = outcomes.of_patients(clinical, patients, settled)
@@ -90,9 +125,11 @@ def resolve(
     return Resolution(
         outcomes=(patients_out, children_out, links_out),
         views=outcomes.view_rows(settled, child_cells, link_cells),
-        implied=implied,
+        implied=grants.implied_rows(needed, registry, run_time),
         discrepancies=tuple(frame for frame in said if frame.height),
         notes=notes,
+        questions=asked,
+        decisions=answers.drop("options"),
         counts=_counts(linked),
     )
 
@@ -127,11 +164,27 @@ _DECIDING: tuple[tuple[str, tuple[str, Type]], ...] = (
 
 
 def _settle(
-    linked: Linked, patients: Reader, children: Reader, notes: pl.DataFrame
-) -> tuple[Linked, list[pl.DataFrame]]:
-    """Add ``@gender``, ``@udid`` and ``@note`` to both frames; log what was missing or taken."""
+    humans: Humans,
+    patients: Reader,
+    children: Reader,
+    notes: pl.DataFrame,
+    decisions: pl.DataFrame,
+) -> tuple[Linked, list[pl.DataFrame], pl.DataFrame]:
+    """Add ``@gender``, ``@udid``, ``@note`` and the decided values to both frames.
+
+    Also returns the log of what was missing or taken, and the questions about shared numbers.
+    """
+    linked = humans.linked
     genders = demographics.genders(linked, patients, children)
-    udids = demographics.udids(linked, patients, children)
+    held = holders(linked, patients, children)
+    asked = udid_questions(held, linked, patients, children)
+    taking = decided.applied(decisions, asked, "this")
+    decided.refuse(
+        decided.several(
+            taking, "this", "related_id", "several records are to keep the number that it has"
+        )
+    )
+    udids = settle_udids(linked, held, taking)
     noted = notes.rename({"person_id": PERSON, "note": "@note"})
     frames = [
         frame.with_columns(gender.alias("@gender"), udid.alias("@udid")).join(
@@ -142,6 +195,8 @@ def _settle(
             (linked.children, genders[1], udids.of_children),
         )
     ]
+    if humans.taken.height:
+        frames[0] = demographics.with_taken(frames[0], humans.taken)
     log = [
         discrepancies(
             frame.filter(pl.col("@gender").is_null() & alone),
@@ -154,11 +209,22 @@ def _settle(
         )
         for frame, reader, alone in (
             (frames[0], patients, pl.lit(value=True)),
-            (frames[1], children, pl.col(PATIENT).is_null()),
+            (frames[1], children, pl.col(ALONE)),
         )
     ]
-    log.append(demographics.udid_log(udids.losers))
-    return Linked(frames[0], frames[1], linked.people), log
+    log.append(udid_log(udids.losers))
+    return Linked(frames[0], frames[1], linked.people), log, asked
+
+
+def _with_caregivers(
+    made: pl.DataFrame, origins: pl.DataFrame, decisions: pl.DataFrame, asked: pl.DataFrame
+) -> pl.DataFrame:
+    chosen = decided.applied(decisions, asked, "primary")
+    if not chosen.height:
+        return made
+    what = "several parents are to be its primary caregiver"
+    decided.refuse(decided.several(chosen, "primary", "source_id", what))
+    return views.with_decided(made, origins, chosen)
 
 
 def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> pl.DataFrame:
@@ -192,7 +258,7 @@ def _clinician_log(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 def _origins(linked: Linked, tables: tuple[str, str]) -> pl.DataFrame:
     """``@person``, ``@table``, ``@id``: the record that each person comes from."""
-    alone = linked.children.filter(pl.col(PATIENT).is_null())
+    alone = linked.children.filter(pl.col(ALONE))
     return pl.concat(
         frame.select(PERSON, pl.lit(table).alias("@table"), ID)
         for frame, table in zip((linked.patients, alone), tables, strict=True)
@@ -200,13 +266,16 @@ def _origins(linked: Linked, tables: tuple[str, str]) -> pl.DataFrame:
 
 
 def _counts(linked: Linked) -> dict[str, int]:
-    named = pl.col(LINK).is_not_null()
-    linked_children = linked.children.select(pl.col(PATIENT).is_not_null().sum()).item()
-    missing = linked.children.select((named & pl.col(PATIENT).is_null()).sum()).item()
+    counts = linked.children.select(
+        pl.col(PATIENT).is_not_null().sum().alias("linked"),
+        (pl.col(PATIENT).is_null() & ~pl.col(ALONE)).sum().alias("merged"),
+        (pl.col(LINK).is_not_null() & pl.col(NAMED).is_null() & pl.col(ALONE))
+        .sum()
+        .alias("missing_link"),
+    ).row(0, named=True)
     return {
         "patients": linked.patients.height,
         "children": linked.children.height,
-        "linked": linked_children,
-        "missing_link": missing,
-        "standalone": linked.children.height - linked_children - missing,
+        **counts,
+        "standalone": linked.children.height - sum(counts.values()),
     }

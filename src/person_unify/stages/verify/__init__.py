@@ -14,6 +14,7 @@ from person_unify.mappings.bind import Plan
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.core import check_core
+from person_unify.stages.verify.decided import check_decisions
 from person_unify.stages.verify.grants import check_grants, prepare_implied
 from person_unify.stages.verify.kin import prepare_kin
 from person_unify.stages.verify.likeness import check_likeness
@@ -59,6 +60,7 @@ def verify(
                 check_core,
                 check_views,
                 check_grants,
+                check_decisions,
                 check_tables,
                 check_archived_whole,
                 check_person_references,

@@ -48,6 +48,7 @@ NAMES: dict[str, str] = {
     "grants_not_wider": "no grant is wider than its consent",
     "implied_grants": "implied grants are those that section 5 asks for, with its contents",
     # discrepancies
+    "decisions": "applied decisions were made about what the source holds and the log says",
     "discrepancy_kinds": "kinds and severities are those of section 8",
     "discrepancy_ids": "every discrepancy names a row of the source",
     "discrepancies": "what SQL can recompute was logged, each as often as it occurs",

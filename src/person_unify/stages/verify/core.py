@@ -9,6 +9,7 @@ from person_unify.spec import Copy, Decided, Person
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.archive import check_lists
 from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.decided import taken
 from person_unify.stages.verify.kept_out import check_whole
 from person_unify.stages.verify.passes import Sweep, Verdict
 from person_unify.stages.verify.people import person_filling
@@ -45,7 +46,7 @@ def _patients(bench: Bench) -> None:
         "LEFT JOIN main.clinician_patient_views AS w ON w.id = x.new_id",
     ]
     arms = [(persons, "t", "t.id IS NOT NULL"), (views, "w", "w.id IS NOT NULL")]
-    fillings = _collect(bench, arms)
+    fillings = [_as_decided(bench, *found) for found in _collect(bench, arms)]
     _judge(bench, sweep, fillings, "t.id IS NOT NULL", "0")
 
 
@@ -55,7 +56,7 @@ def _children(bench: Bench) -> None:
     sweep = Sweep.over(bench, persons.source)
     sweep.joins += [
         "LEFT JOIN temp.verify_children AS r ON r.old_id = +s.id",
-        "LEFT JOIN main.persons AS t ON t.id = r.person_id AND r.patient_id IS NULL",
+        "LEFT JOIN main.persons AS t ON t.id = r.person_id AND r.alone",
         "LEFT JOIN temp.verify_child_to_view AS x ON x.old_id = +s.id",
         "LEFT JOIN main.parent_child_views AS w ON w.id = x.new_id",
         "LEFT JOIN temp.verify_pairs AS f ON f.person_id = r.person_id AND f.parent_id = "
@@ -63,12 +64,12 @@ def _children(bench: Bench) -> None:
     ]
     fillings = _collect(bench, [(persons, "t", "t.id IS NOT NULL")])
     fillings += _child_in_view(bench, views)
-    # A linked child's row is archived whole, and a text that was joined is not carried.
-    _judge(bench, sweep, fillings, "r.person_id IS NOT NULL", "r.patient_id IS NOT NULL")
+    # A linked or merged child's row is archived whole, and a text that was joined is not carried.
+    _judge(bench, sweep, fillings, "r.person_id IS NOT NULL", "NOT r.alone")
     if sweep.archive is not None:
         linked = (
             "WHERE EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = a.id "
-            "AND c.patient_id IS NOT NULL)"
+            "AND NOT c.alone)"
         )
         if "id" in sweep.archive.key:
             check_whole(bench, persons.source, sweep.archive, linked)
@@ -188,6 +189,20 @@ def _collect(
                 ok = cells.same(words.here(binding), "r.person_id")
                 found.append((label, present, Filling(ok)))
     return found
+
+
+def _as_decided(
+    bench: Bench, label: str, present: str, filled: Filling
+) -> tuple[str, str, Filling]:
+    """A person's field holds a child's value where that was decided, and not the patient's."""
+    table, _, field = label.partition(".")
+    found = taken(bench, field) if table == "persons" else None
+    if found is None:
+        return label, present, filled
+    here, (decided, value) = f"t.{quote(field)}", found
+    ok = f"CASE WHEN {decided} THEN {cells.same(here, value)} ELSE {filled.ok} END"
+    exact = None if filled.exact is None else f"(NOT {decided} AND {filled.exact})"
+    return label, present, Filling(ok, filled.column, exact)
 
 
 def _judge(

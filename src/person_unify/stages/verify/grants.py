@@ -7,6 +7,7 @@ from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.rules import closed
 from person_unify.stages.verify.words import Words
 
+_OWED = "SELECT count(*) FROM temp.verify_implied WHERE state = 'owed' AND mode <> 'none'"
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
 
 
@@ -14,6 +15,7 @@ def prepare_implied(bench: Bench) -> None:
     """``verify_implied``: per (person, parent) of linked children, whether a grant is owed.
 
     state: ``owed``, or ``spoken for`` by a consent row of any status, or ``impossible``.
+    mode: what the operator, or a decision on this grant, makes of it.
     """
     bench.temp(
         "verify_consents",
@@ -34,14 +36,16 @@ def prepare_implied(bench: Bench) -> None:
     bench.temp(
         "verify_implied",
         "CREATE TEMP TABLE verify_implied (person_id TEXT, parent_id TEXT, child_id TEXT, "
-        "patient_id TEXT, clinician_id TEXT, state TEXT, PRIMARY KEY (person_id, parent_id)) "
-        "WITHOUT ROWID",
+        "patient_id TEXT, clinician_id TEXT, state TEXT, mode TEXT, "
+        "PRIMARY KEY (person_id, parent_id)) WITHOUT ROWID",
         "INSERT INTO temp.verify_implied SELECT f.person_id, f.parent_id, f.child_id, "
         "p.patient_id, "
         "r.clinician_id, CASE WHEN EXISTS (SELECT 1 FROM temp.verify_consents AS c "
         "WHERE c.person_id = f.person_id AND c.parent_id = f.parent_id) THEN 'spoken for' "
         "WHEN NOT EXISTS (SELECT 1 FROM main.users AS u WHERE u.id = r.clinician_id) "
-        f"OR {deleted} IS NOT NULL THEN 'impossible' ELSE 'owed' END "
+        f"OR {deleted} IS NOT NULL THEN 'impossible' ELSE 'owed' END, coalesce((SELECT d.decision "
+        "FROM temp.verify_decided AS d WHERE d.kind = 'implied_grant' AND d.source_id = f.child_id "
+        f"AND d.related_id = p.patient_id), {cells.literal(bench.options.implied_grants)}) "
         "FROM temp.verify_pairs AS f JOIN temp.verify_people AS p ON p.person_id = f.person_id "
         "JOIN temp.verify_patients AS r ON r.old_id = p.patient_id "
         f"JOIN {patients} AS s ON s.id = r.old_id WHERE f.children > 0",
@@ -56,8 +60,7 @@ def check_grants(bench: Bench) -> None:
             "SELECT count(*) FROM temp.verify_consent_to_grant AS m WHERE EXISTS "
             "(SELECT 1 FROM main.access_grants AS g WHERE g.id = m.new_id)"
         )
-        owed = bench.value("SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'")
-        owed = 0 if bench.options.implied_grants == "none" else owed
+        owed = bench.value(_OWED)
         grants = bench.value("SELECT count(*) FROM main.access_grants")
         detail = f"consents {loaded} + implied {owed}"
         bench.compare("grants_count", "access_grants", loaded + owed, grants, detail)
@@ -97,7 +100,7 @@ def _check_not_wider(bench: Bench) -> None:
 
 def wrong_contents(bench: Bench) -> dict[str, str]:
     """Per column of an implied grant ``g``, owed as row ``i`` says, whether it is wrong."""
-    now, active = str(bench.options.run_time_ms), bench.options.implied_grants == "active"
+    now = str(bench.options.run_time_ms)
     email = (
         "coalesce((SELECT u.email FROM main.parents AS p JOIN main.users AS u ON u.id = p.user_id "
         "WHERE p.id = i.parent_id), '')"
@@ -110,9 +113,9 @@ def wrong_contents(bench: Bench) -> dict[str, str]:
         "access_level": "'view'",
         "token": "NULL",
         "token_expires_at": "NULL",
-        "status": cells.literal("active" if active else "pending"),
+        "status": "i.mode",
         "granted_at": now,
-        "activated_at": now if active else "NULL",
+        "activated_at": f"CASE i.mode WHEN 'active' THEN {now} END",
         "expires_at": "NULL",
         "revoked_at": "NULL",
         "granted_by_name": email,
@@ -140,7 +143,7 @@ def prepare_granted(bench: Bench) -> None:
 def _check_implied(bench: Bench) -> None:
     """Grants that no consent speaks for are exactly those that are owed."""
     prepare_granted(bench)
-    wrong = {"not owed": "i.state IS NOT 'owed'", **wrong_contents(bench)}
+    wrong = {"not owed": "i.state IS NOT 'owed' OR i.mode = 'none'", **wrong_contents(bench)}
     listed = ", ".join(f"coalesce(sum(CASE WHEN {s} THEN 1 ELSE 0 END), 0)" for s in wrong.values())
     row = bench.rows(
         f"SELECT count(*), {listed} FROM (SELECT * FROM main.access_grants AS g WHERE NOT EXISTS "
@@ -149,12 +152,10 @@ def _check_implied(bench: Bench) -> None:
         "ON i.person_id = g.person_id AND i.parent_id = g.grantor_id"
     )[0]
     made = int(row[0])
-    if bench.options.implied_grants == "none":
-        bench.judge("implied_grants", "access_grants", made, [("although none was asked", made)])
-        return
-    owed = bench.value("SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'")
+    owed = bench.value(_OWED)
     missing = bench.value(
-        "SELECT count(*) FROM temp.verify_implied AS i WHERE i.state = 'owed' AND NOT EXISTS "
+        "SELECT count(*) FROM temp.verify_implied AS i WHERE i.state = 'owed' "
+        "AND i.mode <> 'none' AND NOT EXISTS "
         "(SELECT 1 FROM main.access_grants AS g WHERE g.person_id = i.person_id "
         "AND g.grantor_id = i.parent_id)"
     )

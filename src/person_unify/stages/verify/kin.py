@@ -18,11 +18,20 @@ def prepare_kin(bench: Bench) -> None:
 
 
 def _linked(bench: Bench) -> None:
-    """``verify_linked``: linked children of each patient, in order of (created_at, id)."""
+    """``verify_linked``: linked children of each patient, in order of (created_at, id).
+
+    ``verify_joined``: the same for children that are one with another child.
+    """
     bench.temp(
         "verify_linked",
         "CREATE TEMP TABLE verify_linked (patient_id TEXT, unknown INTEGER, created INTEGER, "
         "child_id TEXT, gender TEXT, PRIMARY KEY (patient_id, unknown, created, child_id)) "
+        "WITHOUT ROWID",
+    )
+    bench.temp(
+        "verify_joined",
+        "CREATE TEMP TABLE verify_joined (head TEXT, unknown INTEGER, created INTEGER, "
+        "child_id TEXT, gender TEXT, PRIMARY KEY (head, unknown, created, child_id)) "
         "WITHOUT ROWID",
     )
     children = bench.source("children")
@@ -35,6 +44,12 @@ def _linked(bench: Bench) -> None:
         f"({created}) IS NULL, coalesce({created}, 0), c.old_id, {gender} "
         f"FROM {children} AS s JOIN temp.verify_children AS c ON c.old_id = +s.id "
         "WHERE c.patient_id IS NOT NULL"
+    )
+    bench.database.execute(
+        f"INSERT OR IGNORE INTO temp.verify_joined SELECT c.head, ({created}) IS NULL, "
+        f"coalesce({created}, 0), c.old_id, {gender} FROM {children} AS s "
+        "JOIN temp.verify_children AS c ON c.old_id = +s.id "
+        "WHERE c.head IS NOT NULL AND c.patient_id IS NULL"
     )
 
 
@@ -56,16 +71,22 @@ def _udid(bench: Bench) -> None:
         if usual == "children":
             own = (
                 "AND EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = +s.id "
-                "AND c.patient_id IS NULL)"
+                "AND c.alone)"
             )
         parts.append(
-            f"SELECT {rank} AS rank, '{usual}' AS source_table, s.id AS old_id, "
+            f"SELECT {rank} AS rank, '{usual}' AS source_table, "
+            f"{cells.literal(bench.plan.source_names[usual])} AS file, s.id AS old_id, "
             f"{cells.text(cell)} AS udid, {created} AS created FROM {table} AS s "
             f"WHERE {cell} IS NOT NULL {own}"
         )
     if not parts:
         return
-    window = "OVER (PARTITION BY udid ORDER BY rank, created IS NULL, created, old_id)"
+    # A decision is stronger than the order.
+    chosen = (
+        "NOT EXISTS (SELECT 1 FROM temp.verify_decided AS d WHERE d.kind = 'duplicate_udid' "
+        "AND d.decision = 'this' AND d.source_id = old_id AND d.source_table = file)"
+    )
+    window = f"OVER (PARTITION BY udid ORDER BY {chosen}, rank, created IS NULL, created, old_id)"
     bench.database.execute(
         "INSERT OR IGNORE INTO temp.verify_udid SELECT source_table, old_id, keeper FROM ("
         f"SELECT source_table, old_id, row_number() {window} AS n, "
@@ -136,6 +157,8 @@ def _pairs(bench: Bench) -> None:
         "WHERE person_id IS NOT NULL GROUP BY person_id, parent_id",
     )
     rank = (
+        "NOT EXISTS (SELECT 1 FROM temp.verify_chosen AS d WHERE d.person_id = pair.person_id "
+        "AND d.parent_id = pair.parent_id), "
         "CASE WHEN any_flag THEN (flagged = 0) ELSE (children = 0) END, "
         "CASE WHEN any_flag OR children = 0 THEN link_at IS NULL ELSE child_at IS NULL END, "
         "CASE WHEN any_flag OR children = 0 THEN link_at ELSE child_at END, "
@@ -149,5 +172,6 @@ def _pairs(bench: Bench) -> None:
         f"(SELECT *, row_number() OVER (PARTITION BY person_id ORDER BY {rank}) AS n FROM "
         "(SELECT *, max(flagged) OVER (PARTITION BY person_id) AS any_flag, "
         "sum(flagged) OVER (PARTITION BY person_id) AS flags, "
-        "count(*) OVER (PARTITION BY person_id) AS pairs FROM temp.verify_pairs)) WHERE n = 1",
+        "count(*) OVER (PARTITION BY person_id) AS pairs FROM temp.verify_pairs) AS pair) "
+        "WHERE n = 1",
     )

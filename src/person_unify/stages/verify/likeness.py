@@ -102,10 +102,11 @@ def _check_mismatches(bench: Bench) -> None:
     """A field is compared where both sides have it; each that differs is logged once."""
     columns = {name: name if name != "date_of_birth" else "born" for name in FIELDS}
     differing = " UNION ALL ".join(
-        f"SELECT c.old_id AS child_id, '{name}' AS field, c.patient_id AS patient_id "
+        f"SELECT c.old_id AS child_id, '{name}' AS field, y.old_id AS patient_id "
         "FROM temp.verify_children AS c JOIN temp.verify_traits AS x "
         "ON x.source_table = 'children' AND x.old_id = c.old_id JOIN temp.verify_traits AS y "
-        f"ON y.source_table = 'patients' AND y.old_id = c.patient_id WHERE x.{column} <> y.{column}"
+        "ON y.source_table = 'patients' AND y.old_id = coalesce(c.named, c.patient_id) "
+        f"WHERE x.{column} <> y.{column}"
         for name, column in columns.items()
     )
     log = "temp.verify_log AS l WHERE l.kind = 'demographic_mismatch'"
@@ -115,7 +116,7 @@ def _check_mismatches(bench: Bench) -> None:
         "AND l.source_id = d.child_id AND l.field = d.field AND l.related_id = d.patient_id)"
     )
     logged = bench.value(f"SELECT count(*) FROM {log}")
-    linked = bench.value("SELECT count(patient_id) FROM temp.verify_children")
+    linked = bench.value("SELECT count(coalesce(named, patient_id)) FROM temp.verify_children")
     failures = [("not logged", missing), ("too many", max(0, logged - total + missing))]
     bench.judge("demographic_mismatches", "children", linked * len(FIELDS), failures)
 
@@ -131,7 +132,7 @@ def _check_duplicates(bench: Bench) -> None:
         f"x.old_id AS old_id, row_number() {window} AS n, first_value(x.old_id) {window} AS keeper "
         "FROM temp.verify_traits AS x WHERE x.first_name <> '' AND x.last_name <> '' "
         "AND x.born IS NOT NULL AND (x.source_table = 'patients' OR EXISTS (SELECT 1 FROM "
-        "temp.verify_children AS c WHERE c.old_id = x.old_id AND c.patient_id IS NULL))) WHERE "
+        "temp.verify_children AS c WHERE c.old_id = x.old_id AND c.named IS NULL))) WHERE "
         "n > 1"
     )
     log = "temp.verify_log AS l WHERE l.kind = 'suspected_duplicate'"

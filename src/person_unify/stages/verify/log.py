@@ -100,7 +100,7 @@ def _counts(bench: Bench) -> list[tuple[str, str | None, str, str]]:
         link = cells.text(bench.column("children", "linked_patient_id"))
         missing = (
             f"SELECT count(*) FROM source.{quote(children)} AS s JOIN temp.verify_children AS c "
-            f"ON c.old_id = +s.id WHERE c.patient_id IS NULL AND ({link}) <> ''"
+            f"ON c.old_id = +s.id WHERE c.named IS NULL AND ({link}) <> ''"
         )
         found.append(("missing_linked_patient", children, "missing_linked_patient", missing))
         found += [(kind, children, kind, query) for kind, query in _OF_CHILDREN.items()]
@@ -118,7 +118,8 @@ def _counts(bench: Bench) -> list[tuple[str, str | None, str, str]]:
 
 _OF_CHILDREN = {
     "shared_linked_patient": (
-        "SELECT count(patient_id) - count(DISTINCT patient_id) FROM temp.verify_children"
+        "SELECT count(beside) - count(DISTINCT beside) FROM "
+        "(SELECT coalesce(named, patient_id) AS beside FROM temp.verify_children)"
     ),
     "merged_child_rows": "SELECT sum(children - 1) FROM temp.verify_pairs WHERE children > 0",
     "implied_grant": "SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'",
@@ -151,7 +152,8 @@ def _without_gender(bench: Bench) -> str:
         (
             "children",
             "EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = +s.id "
-            "AND c.patient_id IS NULL)",
+            "AND c.alone) AND NOT EXISTS (SELECT 1 FROM temp.verify_joined AS g "
+            "WHERE g.head = +s.id AND g.gender <> '')",
         ),
     ):
         table = bench.source(usual)

@@ -25,9 +25,15 @@ def check_people(bench: Bench) -> None:
         patients = bench.value("SELECT count(*) FROM temp.verify_patients")
         children = bench.value("SELECT count(*) FROM temp.verify_children")
         linked = bench.value("SELECT count(patient_id) FROM temp.verify_children")
+        merged = bench.value(
+            "SELECT count(*) FROM temp.verify_children WHERE NOT alone AND patient_id IS NULL"
+        )
         persons = bench.value("SELECT count(*) FROM main.persons")
         detail = f"patients {patients} + children {children} - linked {linked}"
-        bench.compare("persons_count", "persons", patients + children - linked, persons, detail)
+        if merged:
+            detail += f" - merged {merged}"
+        expected = patients + children - linked - merged
+        bench.compare("persons_count", "persons", expected, persons, detail)
     with bench.guarded("children_equation"):
         with_patient = bench.value(
             "SELECT count(*) FROM temp.verify_child_to_person AS m WHERE EXISTS "
@@ -41,7 +47,10 @@ def check_people(bench: Bench) -> None:
             "AND p.patient_id IS NOT NULL)"
         )
         detail = f"linked {with_patient} + standalone {alone}"
-        bench.compare("children_equation", "children", children, with_patient + alone, detail)
+        if merged:
+            detail += f" + merged {merged}"
+        found = with_patient + alone + merged
+        bench.compare("children_equation", "children", children, found, detail)
         if with_patient != linked:
             bench.compare("children_equation", "children", linked, with_patient, "linked children")
     _check_map(bench, "patient_map", "patient_to_person", "verify_patients")
@@ -60,7 +69,7 @@ def prepare_people(bench: Bench) -> None:
         "INSERT OR IGNORE INTO temp.verify_people SELECT person_id, old_id, NULL "
         "FROM temp.verify_patients WHERE person_id IS NOT NULL",
         "INSERT OR IGNORE INTO temp.verify_people SELECT person_id, NULL, old_id "
-        "FROM temp.verify_children WHERE person_id IS NOT NULL AND patient_id IS NULL",
+        "FROM temp.verify_children WHERE person_id IS NOT NULL AND alone",
     )
 
 
@@ -86,6 +95,7 @@ def _check_map(bench: Bench, name: str, table: str, people: str) -> None:
         if people == "verify_children":
             wrong.append(("not the linked patient's person", bench.value(_OF_ANOTHER)))
             wrong.append(("persons of several humans", bench.value(_SHARED)))
+            wrong.append(("not the merged child's person", bench.value(_APART)))
         else:
             wrong.append(
                 (
@@ -104,9 +114,13 @@ _OF_ANOTHER = (
     "ON p.old_id = c.patient_id WHERE c.person_id IS NOT p.person_id"
 )
 _SHARED = (
-    "SELECT count(*) FROM temp.verify_children AS c WHERE c.patient_id IS NULL "
+    "SELECT count(*) FROM temp.verify_children AS c WHERE c.alone "
     "AND c.person_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.verify_people AS p "
     "WHERE p.person_id = c.person_id AND p.child_id = c.old_id)"
+)
+_APART = (
+    "SELECT count(*) FROM temp.verify_children AS c JOIN temp.verify_children AS h "
+    "ON h.old_id = c.head WHERE c.person_id IS NOT h.person_id"
 )
 
 
@@ -173,6 +187,11 @@ def _gender(words: Words, bound: BoundMapping, here: str, cell: str) -> Filling:
     if bound.mapping.source == "patients":
         links.append(
             "(SELECT g.gender FROM temp.verify_linked AS g WHERE g.patient_id = +s.id "
+            "AND g.gender <> '' ORDER BY g.unknown, g.created, g.child_id LIMIT 1)"
+        )
+    else:
+        links.append(
+            "(SELECT g.gender FROM temp.verify_joined AS g WHERE g.head = +s.id "
             "AND g.gender <> '' ORDER BY g.unknown, g.created, g.child_id LIMIT 1)"
         )
     ok = cells.same(here, f"(coalesce({', '.join(links)}, 'unknown'))")

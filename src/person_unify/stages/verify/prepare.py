@@ -11,6 +11,7 @@ from person_unify.schema import OLD, quote
 from person_unify.spec import Computed, Copy
 from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import MAPS, Bench
+from person_unify.stages.verify.decided import prepare_decided, prepare_taken
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
@@ -29,7 +30,9 @@ def prepare(bench: Bench) -> None:
             f"INSERT OR IGNORE INTO temp.verify_{name} SELECT old_id, new_id FROM ledger.{name} "
             "WHERE old_id IS NOT NULL ORDER BY old_id",
         )
+    prepare_decided(bench)
     _people(bench)
+    prepare_taken(bench)
     bench.temp(
         "verify_collisions",
         "CREATE TEMP TABLE verify_collisions (source_table TEXT, old_id TEXT, new_id TEXT, "
@@ -135,7 +138,11 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _people(bench: Bench) -> None:
-    """``verify_patients``, ``verify_children``: person, the person's patient and its clinician."""
+    """``verify_patients``, ``verify_children``: person, the person's patient and its clinician.
+
+    Of a child also ``named`` (the patient that the source links it to), ``head`` (the child that it
+    is one with by decision) and ``alone`` (it is the origin of its person).
+    """
     columns = "(old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, clinician_id TEXT)"
     patients, children = bench.source("patients"), bench.source("children")
     bench.temp("verify_patients", f"CREATE TEMP TABLE verify_patients {columns} WITHOUT ROWID")
@@ -146,15 +153,36 @@ def _people(bench: Bench) -> None:
             f"{clinician} FROM {patients} AS s LEFT JOIN temp.verify_patient_to_person AS m "
             "ON m.old_id = +s.id ORDER BY s.id"
         )
-    bench.temp("verify_children", f"CREATE TEMP TABLE verify_children {columns} WITHOUT ROWID")
+    bench.temp(
+        "verify_children",
+        "CREATE TEMP TABLE verify_children (old_id TEXT PRIMARY KEY, person_id TEXT, "
+        "patient_id TEXT, clinician_id TEXT, named TEXT, head TEXT, alone INTEGER) WITHOUT ROWID",
+    )
     if children is not None:
-        link = bench.column("children", "linked_patient_id")
+        _links(bench, children)
         bench.database.execute(
-            "INSERT OR IGNORE INTO temp.verify_children SELECT s.id, m.new_id, p.old_id, "
-            f"p.clinician_id FROM {children} AS s LEFT JOIN temp.verify_child_to_person AS m "
-            "ON m.old_id = +s.id LEFT JOIN temp.verify_patients AS p "
-            f"ON p.old_id = CAST({link} AS TEXT) AND p.old_id <> '' ORDER BY s.id"
+            "INSERT OR IGNORE INTO temp.verify_children SELECT l.old_id, m.new_id, p.old_id, "
+            "p.clinician_id, l.named, l.head, p.old_id IS NULL AND l.head IS NULL "
+            "FROM temp.verify_links AS l LEFT JOIN temp.verify_child_to_person AS m "
+            "ON m.old_id = l.old_id LEFT JOIN temp.verify_links AS h ON h.old_id = l.head "
+            "LEFT JOIN temp.verify_patients AS p ON p.old_id = coalesce(l.patient_id, "
+            "h.patient_id) ORDER BY l.old_id"
         )
+
+
+def _links(bench: Bench, children: str) -> None:
+    """``verify_links``: the patient that each child names, and what decisions made of it."""
+    link = bench.column("children", "linked_patient_id")
+    bench.temp(
+        "verify_links",
+        "CREATE TEMP TABLE verify_links (old_id TEXT PRIMARY KEY, named TEXT, patient_id TEXT, "
+        "head TEXT) WITHOUT ROWID",
+        "INSERT OR IGNORE INTO temp.verify_links SELECT s.id, p.old_id, CASE d.decision "
+        "WHEN 'unlink' THEN NULL WHEN 'link' THEN d.patient_id ELSE p.old_id END, d.head "
+        f"FROM {children} AS s LEFT JOIN temp.verify_patients AS p ON p.old_id = "
+        f"CAST({link} AS TEXT) AND p.old_id <> '' LEFT JOIN temp.verify_moves AS d "
+        "ON d.child_id = +s.id ORDER BY s.id",
+    )
 
 
 def _offsets(bench: Bench) -> None:

@@ -1,0 +1,68 @@
+"""``review export`` and ``review import``: questions out to people, decisions back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from person_unify.cli.ending import EXIT_CODES, honest_exit
+from person_unify.cli.streams import printable, write_line
+
+review = typer.Typer(
+    name="review",
+    help="Have people decide what no program can: questions out, decisions back.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@review.command("export", epilog=EXIT_CODES)
+def export(
+    ledger: Annotated[
+        Path, typer.Argument(metavar="LEDGER", help="The ledger, with its target beside it.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new .xlsx or .csv file.")],
+) -> None:
+    """Write the questions of a finished migration for the people who can judge."""
+    with honest_exit():
+        from person_unify.review import export_review
+
+        written = export_review(ledger, file)
+        total = sum(written.questions.values())
+        write_line(f"wrote {printable(str(file))}: {total:,} questions", sys.stdout)
+        width = max(map(len, written.questions), default=0)
+        for kind, count in written.questions.items():
+            write_line(f"  {kind:<{width}}  {count:>6,}", sys.stdout)
+        write_line(
+            "it holds names and birth dates, and only you can read it (mode 0600): pass it on "
+            "encrypted",
+            sys.stdout,
+        )
+
+
+@review.command("import", epilog=EXIT_CODES)
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that came back.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A new decisions.toml.")
+    ],
+) -> None:
+    """Check every answer, and write the decisions for migrate --decisions."""
+    with honest_exit():
+        from person_unify.review import import_review, write_decisions
+
+        found = import_review(file)
+        write_decisions(found, output)
+        count = len(found.decisions)
+        write_line(f"wrote {printable(str(output))}: {count:,} decisions", sys.stdout)
+        kinds = sorted({decision.kind for decision in found.decisions})
+        width = max(map(len, kinds), default=0)
+        for kind in kinds:
+            own = sum(decision.kind == kind for decision in found.decisions)
+            write_line(f"  {kind:<{width}}  {own:>6,}", sys.stdout)
+        if count:
+            write_line("next: person-unify check OLD_DB --decisions FILE", sys.stdout)

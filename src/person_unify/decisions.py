@@ -1,0 +1,195 @@
+"""Decisions that a person made about discrepancies, and the file they are kept in.
+
+A decision answers one question (:data:`person_unify.frames.QUESTION`) and is keyed to the evidence
+that the reviewer saw.  ``decisions.toml`` is made to be read, compared and kept under version
+control: one ``[[decision]]`` per answer, sorted, ids and words only; the reviewer's note is free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from person_unify.errors import DecisionsRefused
+from person_unify.frames import DECISION
+
+FORMAT = 1
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "demographic_mismatch": ("child", "patient", "unlink"),
+    "shared_linked_patient": ("same", "unlink"),
+    "missing_linked_patient": ("standalone", "link"),
+    "suspected_duplicate": ("separate", "link", "merge"),
+    "multiple_primary_caregivers": ("primary",),
+    "no_primary_caregiver": ("primary",),
+    "duplicate_udid": ("earlier", "this"),
+    "implied_grant": ("active", "pending", "none"),
+}
+"""Every kind of question, and the decisions that may answer it."""
+
+_HEAD = """\
+# Decisions about discrepancies of a migration, made by the reviewers named below.
+# Each holds only for the values that its evidence was made of: where they have changed, the
+# decision is reported as stale and not applied.  Use: person-unify migrate --decisions THIS_FILE
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer; the first five fields name its question, ``evidence`` is 64 hex digits."""
+
+    kind: str
+    source_table: str
+    source_id: str
+    related_id: str | None
+    field: str | None
+    decision: str
+    evidence: str
+    link_to: str | None = None
+    reviewer: str | None = None
+    note: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, ...]:
+        """What names the question."""
+        return (self.kind, self.source_table, self.source_id, self.related_id, self.field)
+
+    @property
+    def place(self) -> str:
+        """The question in words, without any value: for messages."""
+        parts = [self.kind, self.source_table, self.source_id, self.related_id, self.field]
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """All answers of one review, and the SHA-256 of the file they were read from, if any."""
+
+    decisions: tuple[Decision, ...] = ()
+    digest: str | None = None
+
+    def recorded(self) -> dict[str, str]:
+        """The file's digest as it stands in report and ledger; nothing without a file."""
+        return {} if self.digest is None else {"decisions": self.digest}
+
+    def frame(self) -> pl.DataFrame:
+        """A frame of :data:`person_unify.frames.DECISION`."""
+        names = [field.name for field in fields(Decision)]
+        rows = [astuple(decision) for decision in self.decisions]
+        frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+        return frame.select(list(DECISION))
+
+
+def write_decisions(decisions: Decisions, path: Path) -> None:
+    """Write ``decisions.toml`` for its owner only, in one order whatever order they come in.
+
+    Raises :class:`DecisionsRefused` where the path is taken: it may hold decisions made by hand.
+    """
+    if path.exists():
+        raise DecisionsRefused(f"{path} exists already: move it away or choose another name")
+    ordered = sorted(decisions.decisions, key=lambda d: tuple(part or "" for part in d.key))
+    blocks = [f"{_HEAD}\nformat = {FORMAT}\n", *map(_block, ordered)]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        file.write("\n".join(blocks))
+
+
+def _block(decision: Decision) -> str:
+    lines = ["[[decision]]"]
+    for field in fields(decision):
+        value = getattr(decision, field.name)
+        if value is not None:
+            lines.append(f"{field.name} = {_quoted(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    r"""A TOML basic string: JSON's, but that DEL is escaped too.
+
+    >>> _quoted('a "b"\n\x7f')
+    '"a \\"b\\"\\n\\u007f"'
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_decisions(path: Path) -> Decisions:
+    """Read ``decisions.toml``; raises :class:`DecisionsRefused` that names every problem at once.
+
+    Problems are named by position and ids, never by a note.
+    """
+    try:
+        raw = path.read_bytes()
+        document = tomllib.loads(raw.decode("utf-8"))
+    except FileNotFoundError as error:
+        raise DecisionsRefused(
+            f"{path} does not exist: give the file that review import wrote"
+        ) from error
+    except ValueError as error:
+        raise DecisionsRefused(
+            f"{path} is not valid TOML: write it with person-unify review import"
+        ) from error
+    if document.get("format") != FORMAT:
+        raise DecisionsRefused(
+            f"{path} is not a file of decisions of format {FORMAT}: write it with person-unify "
+            "review import"
+        )
+    found, problems = [], []
+    listed = document.get("decision", [])
+    for position, entry in enumerate(listed if isinstance(listed, list) else [None], start=1):
+        problem = _problem(entry)
+        if problem is not None:
+            problems.append(f"decision {position}: {problem}")
+        else:
+            found.append(Decision(**{f.name: entry.get(f.name) for f in fields(Decision)}))
+    problems += repeated(found)
+    if problems:
+        raise refused(path, problems)
+    return Decisions(tuple(found), hashlib.sha256(raw).hexdigest())
+
+
+def refused(path: Path, problems: list[str]) -> DecisionsRefused:
+    """All problems of a file as one error."""
+    listed = "".join(f"\n  {problem}" for problem in problems)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return DecisionsRefused(f"{path} has {count}, nothing was written:{listed}")
+
+
+def repeated(decisions: list[Decision]) -> list[str]:
+    """A sentence for each question that is answered more than once."""
+    counted = Counter(decision.key for decision in decisions)
+    first = {decision.key: decision for decision in decisions}
+    return [
+        f"{first[key].place}: answered {count} times" for key, count in counted.items() if count > 1
+    ]
+
+
+def _problem(entry: Any) -> str | None:
+    """Why an entry is no decision, or None."""
+    names = {field.name for field in fields(Decision)}
+    if not isinstance(entry, dict):
+        return "not a table"
+    wrong = sorted(n for n, value in entry.items() if n not in names or not isinstance(value, str))
+    if wrong:
+        return f"unknown keys, or values that are no text: {', '.join(wrong)}"
+    missing = [
+        n for n in ("kind", "source_table", "source_id", "decision", "evidence") if n not in entry
+    ]
+    if missing:
+        return f"keys are missing: {', '.join(missing)}"
+    if entry["kind"] not in OPTIONS:
+        return f"nothing can be decided about {entry['kind']!r}: use {', '.join(OPTIONS)}"
+    allowed = OPTIONS[entry["kind"]]
+    if entry["decision"] not in allowed:
+        return f"unknown decision {entry['decision']!r}: use {', '.join(allowed)}"
+    needs = entry["kind"] == "missing_linked_patient" and entry["decision"] == "link"
+    if needs is not bool(entry.get("link_to")):
+        return "link_to names the patient of a link decided for missing_linked_patient, only there"
+    return None

@@ -1,0 +1,123 @@
+"""Cells of any storage class in columns of one type, without losing the class.
+
+The ledger's archive keeps every cell in the class it came with, and one column may hold several.
+Spelled out, such a column is two: the cell as text, and its class beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from person_unify.values import BLOB, MIXED, NULL, TEXT
+
+CLASSES = ("null", "integer", "real", "text", "blob", "text_not_utf8")
+"""What a class column says, beside NULL: this row does not archive the column."""
+
+SUFFIX = "_class"
+
+
+def class_names(columns: Sequence[str]) -> dict[str, str]:
+    """The name of each column's class column, free of the names that the columns have.
+
+    >>> class_names(["kind", "kind_class"])
+    {'kind': 'kind_class_', 'kind_class': 'kind_class_class'}
+    """
+    taken = {name.lower() for name in columns}
+    names = {}
+    for column in columns:
+        name = f"{column}{SUFFIX}"
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        names[column] = name
+    return names
+
+
+def as_mixed(cells: pl.Series) -> pl.Series:
+    """A column of any lane in the mixed lane's struct, see :data:`person_unify.values.MIXED`."""
+    if cells.dtype == MIXED:
+        return cells
+    whole = cells.dtype == pl.Int64
+    there = cells.is_not_null()
+    return (
+        pl.DataFrame({"cell": cells, "there": there})
+        .select(
+            pl.when("there").then(1 if whole else TEXT).otherwise(NULL).alias("class"),
+            (pl.col("cell") if whole else pl.lit(None)).cast(pl.Int64).alias("integer"),
+            pl.lit(None, dtype=pl.Float64).alias("real"),
+            (pl.lit(None) if whole else pl.col("cell")).cast(pl.Binary).alias("bytes"),
+            pl.lit(None, dtype=pl.String).alias("printed"),
+            (pl.lit(None) if whole else pl.col("cell")).cast(pl.String).alias("decoded"),
+        )
+        .to_struct(cells.name)
+        .cast(MIXED)
+    )
+
+
+def text(column: str) -> pl.Expr:
+    """A mixed cell as text that tells it apart from every other of its class.
+
+    An INTEGER in decimal, a REAL with the digits that read back to the same number, TEXT as it is,
+    and what no text can hold, BLOB and TEXT that is not UTF-8, as lowercase hexadecimal.
+    """
+    cell = pl.col(column).struct
+    stored, written = cell.field("class"), cell.field("bytes").bin.encode("hex")
+    return (
+        pl.when(stored == BLOB)
+        .then(written)
+        .otherwise(
+            pl.coalesce(
+                cell.field("integer").cast(pl.String),
+                cell.field("real").cast(pl.String),
+                cell.field("decoded"),
+                written,
+            )
+        )
+        .alias(column)
+    )
+
+
+def stored_bytes(column: str) -> pl.Expr:
+    """A mixed cell as bytes: TEXT and BLOB as stored, numbers as :func:`text` spells them."""
+    cell = pl.col(column).struct
+    return pl.coalesce(cell.field("bytes"), text(column).cast(pl.Binary)).alias(column)
+
+
+def class_of(column: str) -> pl.Expr:
+    """The name of a mixed cell's class, one of :data:`CLASSES`."""
+    cell = pl.col(column).struct
+    stored = cell.field("class")
+    unread = (stored == TEXT) & cell.field("decoded").is_null()
+    code = pl.when(unread).then(pl.lit(len(CLASSES) - 1)).otherwise(stored)
+    return code.replace_strict(
+        list(range(len(CLASSES))), list(CLASSES), return_dtype=pl.String
+    ).alias(column)
+
+
+def filled(column: str) -> pl.Expr:
+    """Whether a mixed cell is neither NULL nor empty."""
+    cell = pl.col(column).struct
+    empty = (cell.field("class") == TEXT) & (cell.field("bytes") == b"")
+    return (cell.field("class") != NULL) & ~empty
+
+
+def spelled(
+    frame: pl.DataFrame, columns: Sequence[str], archived: str, hidden: Collection[str] = ()
+) -> pl.DataFrame:
+    """Each mixed column as text followed by its class column; columns in ``hidden`` by class only.
+
+    ``archived`` names the column with the JSON list of what a row archives: the class of any other
+    cell is NULL.
+    """
+    names = class_names(columns)
+    listed = pl.col(archived).str.json_decode(pl.List(pl.String))
+    said = frame.with_columns(listed.alias("@listed"))
+    expressions: list[pl.Expr] = []
+    for column in columns:
+        if column not in hidden:
+            expressions.append(text(column))
+        kept = pl.col("@listed").list.contains(pl.lit(column))
+        expressions.append(pl.when(kept).then(class_of(column)).alias(names[column]))
+    return said.select(expressions)

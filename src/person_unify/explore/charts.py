@@ -1,0 +1,328 @@
+"""Pictures of a run: each function takes a :class:`~person_unify.explore.Run`, returns a chart.
+
+They show counts, names of tables and columns, and distances: never a cell.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from person_unify.explore.bench import Bench
+from person_unify.explore.derive import LIKELY
+from person_unify.explore.run import Run
+from person_unify.explore.sankey import flow
+from person_unify.explore.theme import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    SEVERITY,
+    SKY,
+    VIOLET,
+    WIDTH,
+    dressed,
+    scale,
+)
+from person_unify.progress import PHASES
+
+__all__ = [
+    "bench_phases",
+    "bench_speed",
+    "birth_dates",
+    "completeness",
+    "discrepancies",
+    "flow",
+    "parents_per_person",
+    "records_per_person",
+    "timings",
+]
+
+_ROW = alt.Step(20)
+_BARS = 30
+
+_SORTS = {"patient": BLUE, "patient and child": GREEN, "child": ORANGE}
+_RECORDS = {"patient": BLUE, "linked child": GREEN, "standalone child": ORANGE}
+
+_APART = (
+    ("under a day", 1.0),
+    ("1 to 7 days", 7.0),
+    ("8 to 31 days", 31.0),
+    ("1 to 12 months", 366.0),
+    ("1 to 5 years", 5 * 365.25),
+    ("over 5 years", float("inf")),
+)
+_SLIPS = {
+    LIKELY[0]: SKY,
+    LIKELY[1]: BLUE,
+    LIKELY[2]: GREEN,
+    LIKELY[3]: VIOLET,
+    LIKELY[4]: ORANGE,
+    LIKELY[5]: GREY,
+}
+_LINES = [BLUE, ORANGE, GREEN, RED, VIOLET, SKY, GREY]
+_PHASES = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, ORANGE, RED), strict=True))
+
+
+def discrepancies(run: Run) -> alt.LayerChart:
+    """How often each kind of discrepancy was found, errors first."""
+    counted = run.discrepancies.group_by("kind", "severity").agg(pl.len().alias("count"))
+    order = counted.sort(
+        pl.col("severity").replace_strict({"error": 0, "warning": 1, "info": 2}),
+        "count",
+        "kind",
+        descending=[False, True, False],
+    )["kind"].to_list()
+    base = alt.Chart(counted, height=_ROW, width=WIDTH).encode(
+        y=alt.Y("kind:N", sort=order, title=None),
+        x=alt.X("count:Q", axis=None, scale=alt.Scale(type="symlog")),
+        tooltip=["kind", "severity", alt.Tooltip("count:Q", format=",")],
+    )
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(
+        color=alt.Color("severity:N", scale=scale(SEVERITY), title=None)
+    )
+    numbers = base.mark_text(align="left", dx=4).encode(text=alt.Text("count:Q", format=","))
+    total = dict.fromkeys(SEVERITY, 0)
+    total |= dict(run.discrepancies.group_by("severity").len().iter_rows())
+    said = ", ".join(f"{count:,} {severity}" for severity, count in total.items())
+    return dressed([bars, numbers], "Discrepancies by kind", f"{said}; bars are logarithmic")
+
+
+def birth_dates(run: Run) -> alt.LayerChart:
+    """How far apart differing birth dates of linked children and their patients are."""
+    bucket = pl.lit(_APART[-1][0])
+    for name, most in reversed(_APART[:-1]):
+        inside = pl.col("days").abs() < most if most == 1 else pl.col("days").abs() <= most
+        bucket = pl.when(inside).then(pl.lit(name)).otherwise(bucket)
+    counted = (
+        run.birth_dates.with_columns(bucket.alias("apart"))
+        .group_by("apart", "likely")
+        .agg(pl.len().alias("count"))
+        .with_columns(
+            pl.col("likely").replace_strict(list(LIKELY), list(range(len(LIKELY)))).alias("rank")
+        )
+    )
+    base = alt.Chart(counted, height=alt.Step(30), width=WIDTH).encode(
+        y=alt.Y("apart:N", sort=[name for name, _ in _APART], title=None).scale(
+            domain=[name for name, _ in _APART]
+        )
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X("count:Q", title="linked children", axis=alt.Axis(tickMinStep=1, format="d")),
+        color=alt.Color(
+            "likely:N",
+            scale=scale(_SLIPS),
+            title=None,
+            legend=alt.Legend(columns=3, symbolLimit=0),
+        ),
+        order="rank:Q",
+        tooltip=["apart", "likely", "count"],
+    )
+    numbers = base.mark_text(align="left", dx=4).encode(
+        x="sum(count):Q", text=alt.Text("sum(count):Q", format=",")
+    )
+    total = run.birth_dates.height
+    return dressed(
+        [bars, numbers],
+        "Differing dates of birth: how far apart, and what may be behind it",
+        f"{total:,} linked children have another birth day than their patient",
+    )
+
+
+def completeness(run: Run) -> alt.LayerChart:
+    """Which share of the old records fills each demographic field, patients against children."""
+    shares = run.completeness.filter(pl.col("rows") > 0).with_columns(
+        share=pl.col("filled") / pl.col("rows")
+    )
+    order = shares["field"].unique(maintain_order=True).to_list()
+    base = alt.Chart(shares, height=alt.Step(9), width=WIDTH).encode(
+        y=alt.Y("field:N", sort=order, title=None),
+        yOffset=alt.YOffset("record:N", sort=list(_RECORDS)),
+        x=alt.X(
+            "share:Q", title="filled", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+        ),
+    )
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        color=alt.Color("record:N", scale=scale(_RECORDS), title=None),
+        shape=alt.Shape(
+            "record:N",
+            scale=alt.Scale(domain=list(_RECORDS), range=["circle", "diamond", "triangle-up"]),
+            title=None,
+        ),
+        tooltip=[
+            "field",
+            "record",
+            alt.Tooltip("share:Q", format=".1%"),
+            alt.Tooltip("filled:Q", format=","),
+            alt.Tooltip("rows:Q", format=","),
+        ],
+    )
+    stems = base.mark_rule(opacity=0.35).encode(
+        x2=alt.datum(0), color=alt.Color("record:N", scale=scale(_RECORDS), legend=None)
+    )
+    return dressed(
+        [stems, dots],
+        "How complete the old records are",
+        "Share of records with a value; children know four of the fields only",
+    )
+
+
+def parents_per_person(run: Run) -> alt.LayerChart:
+    """How many parents see each person, by where the person comes from."""
+    return _per_person(
+        run,
+        "parents",
+        ("Parents per person", "rows of parent_child_views that name the person"),
+    )
+
+
+def records_per_person(run: Run) -> alt.LayerChart:
+    """How many records of all other tables name each person."""
+    return _per_person(
+        run,
+        "records",
+        (
+            "Records per person",
+            "rows of every other table of the new database that name the person",
+        ),
+    )
+
+
+def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart:
+    most = run.persons[column].max() if run.persons.height else 0
+    assert isinstance(most, int)
+    size = -(-(most + 1) // _BARS)
+    span = pl.format("{} to {}", "from", pl.col("from") + size - 1)
+    alone = pl.col("origin_table") == "children"
+    sort = (
+        pl.when(alone)
+        .then(pl.lit("child"))
+        .when(pl.col("children") > 0)
+        .then(pl.lit("patient and child"))
+        .otherwise(pl.lit("patient"))
+    )
+    counted = (
+        run.persons.with_columns(sort.alias("sort"))
+        .with_columns((pl.col(column) // size * size).alias("from"))
+        .group_by("from", "sort")
+        .agg(pl.len().alias("persons"))
+        .with_columns(
+            pl.col("sort").replace_strict(list(_SORTS), list(range(len(_SORTS)))).alias("rank"),
+            (pl.col("from").cast(pl.String) if size == 1 else span).alias("range"),
+        )
+    )
+    width = max(18, min(60, WIDTH // max(1, counted["range"].n_unique())))
+    base = alt.Chart(counted, width=alt.Step(width), height=220).encode(
+        x=alt.X(
+            "range:O",
+            title=column,
+            sort=alt.EncodingSortField("from", "min"),
+            axis=alt.Axis(labelAngle=0 if size == 1 else -45),
+        )
+    )
+    bars = base.mark_bar(cornerRadiusEnd=1).encode(
+        y=alt.Y("persons:Q", title="persons", axis=alt.Axis(tickMinStep=1, format=",d")),
+        color=alt.Color("sort:N", scale=scale(_SORTS), title="the person was a"),
+        order="rank:Q",
+        tooltip=[
+            alt.Tooltip("range:N", title=column),
+            alt.Tooltip("sort:N", title="was a"),
+            alt.Tooltip("persons:Q", format=","),
+        ],
+    )
+    numbers = base.mark_text(dy=-6, fontSize=9 if width < 24 else 12).encode(
+        y="sum(persons):Q", text=alt.Text("sum(persons):Q", format=",")
+    )
+    title, meaning = words
+    middle = run.persons[column].median() if run.persons.height else None
+    said = f"; median {middle:g}" if isinstance(middle, float) else ""
+    return dressed([bars, numbers], title, f"{run.persons.height:,} persons: {meaning}{said}")
+
+
+def timings(run: Run) -> alt.LayerChart:
+    """How long each phase worked."""
+    total = run.timings["seconds"].sum()
+    said = "format(datum.seconds, ',.2f') + ' s'"
+    rows = "(datum.rows ? ', ' + format(datum.rows, ',') + ' rows' : '')"
+    base = alt.Chart(run.timings, height=alt.Step(26), width=WIDTH).encode(
+        y=alt.Y("phase:N", sort=list(PHASES), title=None),
+        x=alt.X("seconds:Q", title="seconds of work"),
+        tooltip=[
+            "phase",
+            alt.Tooltip("seconds:Q", format=",.2f"),
+            alt.Tooltip("rows:Q", format=","),
+        ],
+    )
+    bars = base.mark_bar(color=BLUE, cornerRadiusEnd=2)
+    numbers = (
+        base.transform_calculate(said=f"{said} + {rows}")
+        .mark_text(align="left", dx=4, color=INK)
+        .encode(text="said:N")
+    )
+    return dressed([bars, numbers], "Time per phase", f"{total:,.1f} seconds of work in all")
+
+
+def bench_speed(bench: Bench) -> alt.LayerChart:
+    """Measured seconds against the number of persons, one line per file of results."""
+    base = alt.Chart(bench.runs, width=WIDTH, height=260).encode(
+        x=alt.X("persons:Q", title="persons (logarithmic)", scale=alt.Scale(type="log", nice=True)),
+        y=alt.Y("seconds:Q", title="seconds (logarithmic)", scale=alt.Scale(type="log", nice=True)),
+        color=alt.Color(
+            "file:N",
+            title=None,
+            scale=alt.Scale(range=_LINES),
+            legend=alt.Legend(labelLimit=0, columns=1),
+        ),
+    )
+    lines = base.mark_line(strokeWidth=2)
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+        tooltip=[
+            "file",
+            "system",
+            alt.Tooltip("persons:Q", format=","),
+            alt.Tooltip("source_rows:Q", format=","),
+            alt.Tooltip("seconds:Q", format=",.1f"),
+            alt.Tooltip("rows_per_second:Q", format=",.0f"),
+            alt.Tooltip("peak_memory_mb:Q", format=",.0f"),
+        ]
+    )
+    said = (
+        base.transform_calculate(said="format(datum.seconds, ',.1f') + ' s'")
+        .mark_text(dy=-12)
+        .encode(text="said:N", color=alt.value(INK))
+    )
+    measured = bench.runs.height
+    return dressed([lines, points, said], "How long a migration takes", f"{measured} measurements")
+
+
+def bench_phases(bench: Bench) -> alt.LayerChart:
+    """Which share of the time each phase took, in every measured migration."""
+    timed = bench.phases.with_columns(
+        pl.col("phase").replace_strict(list(PHASES), list(range(len(PHASES)))).alias("rank"),
+        (pl.col("seconds") / pl.col("seconds").sum().over("file", "persons")).alias("share"),
+    )
+    bars = (
+        alt.Chart(timed, width=WIDTH, height=alt.Step(28))
+        .transform_calculate(run="format(datum.persons, ',') + ' persons, ' + datum.file")
+        .mark_bar()
+        .encode(
+            y=alt.Y(
+                "run:N",
+                title=None,
+                sort=alt.EncodingSortField("persons", "max"),
+                axis=alt.Axis(labelLimit=420),
+            ),
+            x=alt.X("share:Q", title="share of the time", axis=alt.Axis(format="%")),
+            color=alt.Color("phase:N", title=None, scale=scale(_PHASES)),
+            order="rank:Q",
+            tooltip=[
+                "run:N",
+                "phase",
+                alt.Tooltip("seconds:Q", format=",.2f"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+    )
+    return dressed([bars], "Where the time goes", "Share of each phase, from first to last")

@@ -1,0 +1,208 @@
+"""Tables of a ledger as files that other programs open: parquet, csv, xlsx and json.
+
+The files hold whatever the ledger holds, personal data included, and are their owner's alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from person_unify.errors import UsageError
+from person_unify.explore.cells import class_names, class_of, spelled, stored_bytes
+from person_unify.explore.defused import defused
+from person_unify.explore.files import ARCHIVE, Files, find_ledger
+from person_unify.explore.store import ArchivedCells
+from person_unify.explore.workbook import WORKBOOK, write_workbook
+from person_unify.values import BLOB, INTEGER, NULL, REAL, TEXT
+
+Format = Literal["parquet", "csv", "xlsx", "json"]
+
+_LONGEST = 200
+"""Bytes of a file name, well below the 255 that every file system takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: files, tables and their rows, bytes."""
+
+    files: tuple[Path, ...]
+    tables: int
+    rows: int
+    bytes: int
+
+
+def export_ledger(
+    ledger: str | Path,
+    directory: Path,
+    format_: Format,
+    tables: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
+) -> Exported:
+    """Write tables of a ledger (all, if none is named) into ``directory``, which may be absent.
+
+    Either every file appears or none.  Raises :class:`UsageError` for a table that does not exist,
+    a file that does, and what no workbook holds; :class:`TargetError` where there is no ledger.
+    """
+    files = Files(find_ledger(Path(ledger)))
+    chosen = _chosen(files, tables)
+    if format_ == "xlsx":
+        names = [WORKBOOK]
+    else:
+        names = [f"{file_name(table)}.{format_}" for table in chosen]
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file: name a directory")
+    there = [name for name in names if (directory / name).exists()]
+    if there and not overwrite:
+        raise UsageError(
+            f"{directory / there[0]} exists already"
+            + (f", and {len(there) - 1} more" if there[1:] else "")
+            + ": name another directory, or allow it with --overwrite"
+        )
+    directory.mkdir(mode=0o700, exist_ok=True)
+    with _staging(directory) as staging:
+        rows = _write(files, chosen, format_, [staging / name for name in names])
+        written = _published(staging, directory, names, overwrite)
+    return Exported(written, len(chosen), rows, sum(path.stat().st_size for path in written))
+
+
+def _chosen(files: Files, tables: Sequence[str]) -> list[str]:
+    unknown = [name for name in tables if name not in files.tables]
+    if unknown:
+        raise UsageError(
+            f"the ledger has no table {unknown[0]}: it has {', '.join(sorted(files.tables))}"
+        )
+    return list(dict.fromkeys(tables)) or list(files.tables)
+
+
+def _write(files: Files, tables: Sequence[str], format_: Format, paths: Sequence[Path]) -> int:
+    """Write every table; returns the rows written."""
+    if format_ == "xlsx":
+        frames = {table: _spelled(files, table) for table in tables}
+        _make_private(paths[0])
+        write_workbook(paths[0], frames)
+        return sum(frame.height for frame in frames.values())
+    rows = 0
+    for table, path in zip(tables, paths, strict=True):
+        frame = _typed(files, table) if format_ == "parquet" else _spelled(files, table)
+        _make_private(path)
+        _WRITERS[format_](frame, path)
+        rows += frame.height
+    return rows
+
+
+def _write_csv(frame: pl.DataFrame, path: Path) -> None:
+    # A quoted empty field is an empty text, an unquoted one is NULL.
+    defused(frame).write_csv(path, quote_style="necessary")
+
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+    "parquet": lambda frame, path: frame.write_parquet(path),
+    "csv": _write_csv,
+    "json": lambda frame, path: frame.write_json(path),
+}
+
+
+def _spelled(files: Files, table: str) -> pl.DataFrame:
+    """A table for formats of text and numbers: every archived cell as text, with its class."""
+    if not table.startswith(ARCHIVE):
+        return files.table(table)
+    found = files.archive(table.removeprefix(ARCHIVE))
+    cells = spelled(found.frame, (*found.key, *found.columns), found.archived)
+    return pl.concat([cells, found.frame.select(found.archived, found.reason)], how="horizontal")
+
+
+def _typed(files: Files, table: str) -> pl.DataFrame:
+    """A table for parquet: a column of one class has its type; others are bytes and a class."""
+    if not table.startswith(ARCHIVE):
+        return files.table(table)
+    found = files.archive(table.removeprefix(ARCHIVE))
+    names = class_names((*found.key, *found.columns))
+    columns = [
+        expression
+        for name in (*found.key, *found.columns)
+        for expression in _exactly(found, name, names[name])
+    ]
+    return found.frame.select(*columns, found.archived, found.reason)
+
+
+def _exactly(found: ArchivedCells, name: str, class_name: str) -> Iterator[pl.Expr]:
+    cells = found.frame[name].struct
+    classes = cells.field("class")
+    seen = set(classes.unique().to_list()) - {NULL}
+    cell = pl.col(name).struct
+    decoded = not ((classes == TEXT) & cells.field("decoded").is_null()).any()
+    if seen == {INTEGER}:
+        yield cell.field("integer").alias(name)
+    elif seen == {REAL}:
+        yield cell.field("real").alias(name)
+    elif seen == {BLOB}:
+        yield cell.field("bytes").alias(name)
+    elif seen <= {TEXT} and decoded:
+        yield cell.field("decoded").alias(name)
+    else:
+        yield stored_bytes(name)
+        yield class_of(name).alias(class_name)
+
+
+def file_name(table: str) -> str:
+    """A table's name as a file name that no system misunderstands.
+
+    >>> file_name("archive_ieps"), file_name("../a b")
+    ('archive_ieps', '%2E%2E%2Fa%20b')
+    """
+    safe = re.sub(r"[^A-Za-z0-9_-]", _percent, table)
+    if len(safe) <= _LONGEST:
+        return safe
+    return f"{safe[:_LONGEST]}~{sha256(table.encode()).hexdigest()[:16]}"
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found.group().encode("utf-8", "surrogatepass"))
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    """A private directory inside, gone at the end whatever happens."""
+    path = Path(tempfile.mkdtemp(prefix=".exporting-", dir=directory))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_private(path: Path) -> None:
+    """A file that is its owner's alone before the first byte is in it."""
+    path.touch(mode=0o600, exist_ok=False)
+
+
+def _published(
+    staging: Path, directory: Path, names: Sequence[str], overwrite: bool
+) -> tuple[Path, ...]:
+    """Give every file its name; takes all back if one of the names was taken meanwhile."""
+    published: list[Path] = []
+    try:
+        for name in names:
+            final = directory / name
+            if not overwrite:
+                # Reserving the name first never replaces a file that came meanwhile.
+                os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            published.append(final)
+            (staging / name).replace(final)
+    except BaseException:
+        if not overwrite:
+            for path in published:
+                path.unlink(missing_ok=True)
+        raise
+    return tuple(published)

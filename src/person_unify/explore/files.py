@@ -1,0 +1,200 @@
+"""A finished run on disk: the ledger and, where persons are asked for, the target beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from person_unify.database import Database, read_frame
+from person_unify.errors import TargetError
+from person_unify.explore.cells import as_mixed, text
+from person_unify.explore.store import (
+    FATE,
+    LOADED,
+    NOT_CARRIED,
+    RECORDS,
+    TIMING,
+    ArchivedCells,
+    ledger_schema,
+)
+from person_unify.progress import PHASES
+from person_unify.report import Report
+from person_unify.schema import Table, quote
+from person_unify.stages.extract import Extractor
+from person_unify.stages.publish import ledger_path
+from person_unify.values import MIXED, cells
+
+ARCHIVE = "archive_"
+_REPORT = "migration-report.json"
+_ONE_TO_ONE = {"patients": "patient_to_person", "children": "child_to_person"}
+
+
+def find_ledger(path: Path) -> Path:
+    """The ledger that a path names: itself, or the one beside a new database.
+
+    Raises :class:`TargetError` when there is neither.
+    """
+    if not path.is_file():
+        raise TargetError(f"{path} does not exist: give a ledger, or the new database beside it")
+    with Database(path, read_only=True) as database:
+        names = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
+    if {"run", "lineage", "patient_to_person"} <= names:
+        return path
+    beside = ledger_path(path)
+    if "persons" in names and beside.is_file():
+        return beside
+    raise TargetError(
+        f"{path} is no ledger and none stands beside it: give the file that ends in .ledger.db"
+    )
+
+
+class Files:
+    """Reads a finished ledger and its target; neither is ever written."""
+
+    def __init__(self, ledger: Path, target: Path | None = None) -> None:
+        """Look at the ledger; raises :class:`TargetError` when it records no finished run."""
+        self.ledger = ledger
+        self._ledger = Extractor(ledger)
+        runs = self.table("run")
+        if runs.is_empty():
+            raise TargetError(f"{ledger} records no finished run: the migration was broken off")
+        latest = runs.sort("started").row(-1, named=True)
+        self._started, self._digest = int(latest["started"]), str(latest["source_sha256"])
+        self.source = ledger.with_name(str(latest["source"]))
+        self.target = target or ledger.with_name(str(latest["target"]))
+        self._target_tables: Extractor | None = None
+
+    @property
+    def name(self) -> str:
+        """The ledger's path."""
+        return str(self.ledger)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Every table of the ledger, archives included."""
+        return tuple(self._ledger.tables)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One of the ledger's own tables, with its columns in the types that it declares."""
+        if name not in self._ledger.tables:  # the ledger of an earlier release
+            return pl.DataFrame(schema=ledger_schema(name))
+        source = self._ledger.read(name)
+        return source.frame.select(
+            text(column) if source.lane(column) == "mixed" else pl.col(column)
+            for column in source.table.column_names
+        )
+
+    def archived_tables(self) -> list[str]:
+        """The old tables that have an archive."""
+        return [name.removeprefix(ARCHIVE) for name in self.tables if name.startswith(ARCHIVE)]
+
+    def archive(self, source: str, columns: Sequence[str] | None = None) -> ArchivedCells:
+        """The archive of an old table, or of some of its columns, in the order it was written."""
+        table = self._ledger.tables[f"{ARCHIVE}{source}"]
+        *held, archived, reason = table.column_names
+        width = self._key_width(table)
+        wanted = [c for c in held[width:] if columns is None or c in columns]
+        kept = [*held[:width], *wanted]
+        frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
+        return ArchivedCells(
+            key=tuple(held[:width]),
+            columns=tuple(wanted),
+            archived=archived,
+            reason=reason,
+            frame=frame.select(*kept, text(archived), text(reason)),
+        )
+
+    def _key_width(self, table: Table) -> int:
+        """How many of an archive's first columns are the old table's key: those of its index."""
+        name = f"{table.name}_key".replace("'", "''")
+        with Database(self.ledger, read_only=True) as database:
+            return int(database.value(f"SELECT count(*) FROM pragma_index_info('{name}')"))
+
+    def persons(self, columns: Sequence[str]) -> pl.DataFrame:
+        """``id`` as text, and columns of the new ``persons`` in the mixed lane."""
+        source = self._target.read("persons", ["id", *columns])
+        named = cells("id", source.lane("id"), "TEXT").value
+        there = [c for c in columns if c in source.lanes]
+        frame = source.frame.select(named.alias("id"), *there)
+        missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in there]
+        return frame.with_columns(*(as_mixed(frame[c]) for c in there), *missing)
+
+    def records(self) -> pl.DataFrame:
+        """Per new table and person, the rows that name the person."""
+        tables = [table.name for table in self._target.tables.values() if table.column("person_id")]
+        queries = [
+            f"SELECT CAST(person_id AS TEXT) AS c0, {_text(name)} AS c1, count(*) AS c2 "
+            f"FROM {quote(name)} WHERE person_id IS NOT NULL GROUP BY person_id"
+            for name in tables
+        ]
+        sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
+        frame = read_frame(self._target.snapshot, sentinel, queries, list(RECORDS))
+        return frame.cast(RECORDS).sort("table", "person_id")
+
+    def fates(self) -> pl.DataFrame:
+        """What became of the rows of every old table: verification, archives and maps say so."""
+        checks = self.table("verification").filter(pl.col("expected").is_not_null())
+        counted = checks.filter(check="rows_accounted").select("source_table", "expected")
+        rows = {name: int(count) for name, count in counted.iter_rows()}
+        rows |= {name: self._count(map_) for name, map_ in _ONE_TO_ONE.items()}
+        kept_out = self._kept_out()
+        lost = dict(kept_out.group_by("source_table").agg(pl.sum("rows")).iter_rows())
+        names = self.table("lineage")["source_table"].unique(maintain_order=True)
+        loaded = [(n, LOADED, rows.get(n, lost.get(n, 0)) - lost.get(n, 0)) for n in names]
+        return pl.concat([pl.DataFrame(loaded, schema=FATE, orient="row"), kept_out])
+
+    def _count(self, table: str) -> int:
+        with Database(self.ledger, read_only=True) as database:
+            return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+
+    def _kept_out(self) -> pl.DataFrame:
+        queries = []
+        for source in self.archived_tables():
+            table = self._ledger.tables[f"{ARCHIVE}{source}"]
+            reason = quote(table.column_names[-1])
+            queries.append(
+                f"SELECT {_text(source)} AS c0, {reason} AS c1, count(*) AS c2 "
+                f"FROM {quote(table.name)} WHERE {reason} <> '{NOT_CARRIED}' GROUP BY {reason}"
+            )
+        if not queries:
+            return pl.DataFrame(schema=FATE)
+        sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
+        return read_frame(self.ledger, sentinel, queries, list(FATE)).cast(FATE)
+
+    def timings(self) -> pl.DataFrame:
+        """Rows and seconds per phase, from the report beside the ledger where it is of this run."""
+        report = self._report()
+        if report is not None:
+            timed = [(p.phase, p.rows, p.seconds) for p in report.phases]
+            return pl.DataFrame(timed, schema=TIMING, orient="row")
+        points = self.table("checkpoints").filter(pl.col("phase").is_in(PHASES))
+        return points.select(
+            "phase", "rows", seconds=(pl.col("finished") - pl.col("started")) / 1000
+        ).sort(pl.col("phase").replace_strict(list(PHASES), list(range(len(PHASES)))))
+
+    def _report(self) -> Report | None:
+        path = self.ledger.with_name(_REPORT)
+        try:
+            report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None  # moved away, or written by something else: the ledger knows enough
+        ours = (report.started_ms, report.source.sha256) == (self._started, self._digest)
+        return report if ours else None
+
+    @property
+    def _target(self) -> Extractor:
+        if self._target_tables is None:
+            if not self.target.is_file():
+                raise TargetError(
+                    f"{self.target} does not exist, and persons are read from there: "
+                    "name the new database, as in open_run(ledger, target=...)"
+                )
+            self._target_tables = Extractor(self.target)
+        return self._target_tables
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,167 @@
+"""What ``check`` found, kept in memory: the same findings before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from person_unify.errors import UsageError
+from person_unify.explore.cells import as_mixed
+from person_unify.explore.store import (
+    FATE,
+    LOADED,
+    RECORDS,
+    TIMING,
+    ArchivedCells,
+    ledger_schema,
+    stacked,
+)
+from person_unify.frames import ROW, Archive, Outcome
+from person_unify.ledger import TABLES
+from person_unify.lineage import lineage
+from person_unify.mappings import CORE_TABLES
+from person_unify.mappings.bind import Plan
+from person_unify.report import Report
+from person_unify.stages.resolve import Resolution
+from person_unify.values import MIXED
+
+_PERSON = "person_id"
+
+
+@dataclass(slots=True)
+class Preview:
+    """Watches a check and keeps what a ledger would hold.
+
+    archives: whether every archive is kept, or only those of patients and children.
+    """
+
+    source: str
+    archives: bool
+    persons_rows: list[pl.DataFrame] = field(default_factory=list)
+    counted: list[pl.DataFrame] = field(default_factory=list)
+    said: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    kept: dict[str, Archive] = field(default_factory=dict)
+    report: Report | None = None
+
+    @property
+    def name(self) -> str:
+        """What was checked."""
+        return f"check of {self.source}"
+
+    def __call__(self, found: Plan | Resolution | Outcome) -> None:
+        """Keep what the check hands out."""
+        if isinstance(found, Plan):
+            self._say("lineage", lineage(found))
+        elif isinstance(found, Resolution):
+            self._say("discrepancies", *found.discrepancies)
+            self._say("person_notes", found.notes)
+            self._say("questions", found.questions)
+            self._say("decisions", found.decisions)
+            self._count("parent_child_views", found.views)
+            self._count("access_grants", found.implied)
+        else:
+            self._outcome(found)
+
+    def _outcome(self, outcome: Outcome) -> None:
+        for table, rows in outcome.rows.items():
+            self._count(table, rows)
+            if table == "persons":
+                self.persons_rows.append(rows)
+        for map_, frame in outcome.maps.items():
+            self._say(map_, frame)
+        self._say("discrepancies", *outcome.discrepancies)
+        if outcome.archive is not None and (self.archives or outcome.source in CORE_TABLES):
+            self.kept[outcome.source] = outcome.archive
+
+    def _say(self, table: str, *frames: pl.DataFrame) -> None:
+        self.said.setdefault(table, []).extend(frames)
+
+    def _count(self, table: str, rows: pl.DataFrame) -> None:
+        if _PERSON in rows.columns:
+            counted = rows.filter(pl.col(_PERSON).is_not_null()).group_by(_PERSON).len("rows")
+            self.counted.append(
+                counted.select(_PERSON, pl.lit(table).alias("table"), "rows").cast(RECORDS)
+            )
+
+    def finish(self, report: Report) -> None:
+        """Keep the counts that the check ended with."""
+        self.report = report
+        self._say(
+            "normalisations",
+            pl.DataFrame(
+                [(n.table, n.column, n.rule, n.cells) for n in report.normalisations],
+                schema=ledger_schema("normalisations"),
+                orient="row",
+            ),
+        )
+
+    def table(self, name: str) -> pl.DataFrame:
+        """What a ledger's table would hold."""
+        if name not in TABLES:
+            raise UsageError(f"a check has no table {name}")
+        schema = ledger_schema(name)
+        return stacked((f.select(schema.names()) for f in self.said.get(name, ())), schema)
+
+    def archived_tables(self) -> list[str]:
+        """The old tables whose archive was kept."""
+        return list(self.kept)
+
+    def archive(self, source: str, columns: Sequence[str] | None = None) -> ArchivedCells:
+        """The archive that an old table would get, or some of its columns."""
+        if source not in self.kept:
+            raise UsageError(
+                f"the check kept no archive of {source}: there is none, or it was not asked for; "
+                "open_check(..., archives=True) keeps them all, in memory"
+            )
+        archive = self.kept[source]
+        key = archive.key or (ROW,)
+        wanted = [c for c in archive.columns if columns is None or c in columns]
+        cells = archive.frame.select(as_mixed(archive.frame[name]) for name in (*key, *wanted))
+        names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
+        said = archive.frame.select("@archived", "@reason")
+        return ArchivedCells(
+            key=tuple(names.get(name, name) for name in key),
+            columns=tuple(wanted),
+            archived="_archived",
+            reason="_reason",
+            frame=pl.concat([cells, said], how="horizontal").rename(names, strict=False),
+        )
+
+    def persons(self, columns: Sequence[str]) -> pl.DataFrame:
+        """``id``, and columns of the persons that there would be, in the mixed lane."""
+        frames = []
+        for rows in self.persons_rows:
+            there = [as_mixed(rows[c]) for c in columns if c in rows.columns]
+            missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in rows.columns]
+            frames.append(rows.select("id", *there, *missing).select("id", *columns))
+        schema = pl.Schema({"id": pl.String(), **dict.fromkeys(columns, MIXED)})
+        return stacked(frames, schema)
+
+    def records(self) -> pl.DataFrame:
+        """Per new table and person, the rows that would name the person."""
+        frame = stacked(self.counted, RECORDS)
+        return (
+            frame.group_by("table", _PERSON)
+            .agg(pl.sum("rows"))
+            .select(list(RECORDS))
+            .sort("table", _PERSON)
+        )
+
+    def fates(self) -> pl.DataFrame:
+        """What would become of the rows of every old table."""
+        tables = self._report().tables
+        rows = [(t.source, LOADED, t.loaded) for t in tables]
+        rows += [(t.source, why, count) for t in tables for why, count in t.archived.items()]
+        return pl.DataFrame(rows, schema=FATE, orient="row")
+
+    def timings(self) -> pl.DataFrame:
+        """Rows and seconds per phase of the check."""
+        timed = [(p.phase, p.rows, p.seconds) for p in self._report().phases]
+        return pl.DataFrame(timed, schema=TIMING, orient="row")
+
+    def _report(self) -> Report:
+        if self.report is None:
+            raise UsageError("the check has not ended")
+        return self.report

@@ -1,0 +1,73 @@
+"""One CSV file with a column for the kind: for those who have no spreadsheet with sheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, Sheet
+
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+KIND, ABOUT, ONE, OTHER, POSSIBLE = (
+    "Kind",
+    "About",
+    "One record",
+    "Other record",
+    "Possible decisions",
+)
+OPEN = (DECISION, LINK_TO, REVIEWER, NOTE)
+
+
+def defused(text: str) -> str:
+    """The text so that no spreadsheet takes it for a formula.
+
+    >>> defused("=1+1"), defused("Asha"), harmless("'=1+1")
+    ("'=1+1", 'Asha', '=1+1')
+    """
+    return f"'{text}" if text.startswith(_DANGEROUS) else text
+
+
+def harmless(text: str) -> str:
+    """The text that :func:`defused` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_DANGEROUS) else text
+
+
+def as_csv(sheets: Sequence[Sheet]) -> bytes:
+    """The questions, one row each, UTF-8 with a byte order mark, as spreadsheets want it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([KIND, ABOUT, ONE, OTHER, POSSIBLE, *OPEN, KEY])
+    for sheet in sheets:
+        for row in sheet.rows.iter_rows(named=True):
+            known = [_known(sheet, row, side) for side in ("", "a:", "b:")]
+            possible = ", ".join(row["options"].split(" "))
+            given = [row[name] or "" for name in ("decision", "link_to", "reviewer", "note")]
+            cells = [sheet.title, *known, possible, *given, row["key"]]
+            writer.writerow([defused(cell) for cell in cells])
+    return b"\xef\xbb\xbf" + buffer.getvalue().encode()
+
+
+def _known(sheet: Sheet, row: dict[str, str | None], side: str) -> str:
+    """What is known of one record, or of neither of them in particular."""
+    return "; ".join(
+        f"{column.title.rpartition(': ')[2]}: {row[column.name]}"
+        for column in sheet.columns
+        if row[column.name] is not None and column.name[: column.name.find(":") + 1] == side
+    )
+
+
+def read_csv(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by heading; raises :class:`ValueError` for bytes that are no text."""
+    text = content.decode("utf-8-sig")
+    delimiter = (
+        ";" if text.split("\n", 1)[0].count(";") > text.split("\n", 1)[0].count(",") else ","
+    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    headings: list[str] = []
+    for cells in reader:
+        if not headings:
+            headings = cells
+            continue
+        row = dict(zip(headings, cells, strict=False))
+        yield reader.line_num, {name: harmless(cell) for name, cell in row.items()}

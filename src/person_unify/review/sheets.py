@@ -1,0 +1,238 @@
+"""The sheets of a review: what a reviewer sees of each question, and how the answers are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from person_unify.decisions import OPTIONS
+from person_unify.review.facts import RECORD, Books
+from person_unify.review.keys import Key
+
+WORDS: Mapping[str, str] = {
+    "child": "take the child's value",
+    "patient": "keep the patient's value",
+    "unlink": "two humans: unlink the child",
+    "same": "one human: keep the link",
+    "standalone": "keep as a person of its own",
+    "link": "one human: link to the patient",
+    "separate": "two humans: keep apart",
+    "merge": "one human: merge",
+    "primary": "this is the primary caregiver",
+    "earlier": "the earlier record keeps it",
+    "this": "this record gets it",
+    "active": "make it active",
+    "pending": "keep it pending",
+    "none": "make no grant",
+}
+"""Every decision as a reviewer reads it."""
+
+DECISION, LINK_TO, REVIEWER, NOTE, KEY = (
+    "Decision",
+    "Patient id to link to",
+    "Reviewer",
+    "Note",
+    "Key (do not change)",
+)
+"""Headings of the open columns, and of the last one."""
+
+SHOWN = 1000
+"""Characters that are shown of one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column with evidence: its heading, the frame's column, its width in characters.
+
+    differs: the column that it is marked for differing from.
+    """
+
+    title: str
+    name: str
+    width: int = 16
+    differs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One kind of question; ``rows`` has the columns' names, ``key``, and the answer so far."""
+
+    kind: str
+    title: str
+    asks: str
+    columns: tuple[Column, ...]
+    rows: pl.DataFrame
+
+
+def _person(label: str, side: str, other: str | None = None) -> tuple[Column, ...]:
+    fields = (
+        ("first name", "first_name", 16),
+        ("last name", "last_name", 16),
+        ("born", "date_of_birth", 21),
+        ("gender", "gender", 10),
+        ("known to", "known_to", 28),
+        ("id", "id", 38),
+    )
+    compared = ("first_name", "last_name", "date_of_birth", "gender")
+    return tuple(
+        Column(
+            f"{label}: {title}",
+            f"{side}:{name}",
+            width,
+            f"{other}:{name}" if other and name in compared else None,
+        )
+        for title, name, width in fields
+    )
+
+
+_PAIR = (*_person("Child", "a", "b"), *_person("Patient", "b", "a"))
+_FAMILY = (
+    *_person("Person", "a")[:4],
+    Column("Parent: e-mail", "email", 30),
+    Column("Parent: phone", "phone", 18),
+    Column("Relationship", "relationship", 14),
+    Column("Flagged as primary", "flagged", 12),
+    Column("Primary now", "primary", 12),
+    Column("Parent since", "added_at", 21),
+    Column("Person: record", "a:table", 10),
+    Column("Person: id", "a:id", 38),
+    Column("Parent: id", "related_id", 38),
+)
+_ASKED: Mapping[str, tuple[str, str, tuple[Column, ...]]] = {
+    "demographic_mismatch": (
+        "Child or patient",
+        "A linked child and its patient differ in one field. Which value is right? If they are two "
+        "humans, unlink the child: it then becomes a person of its own.",
+        (
+            Column("Field", "field", 14),
+            Column("Child's value", "child_value", 24, "patient_value"),
+            Column("Patient's value", "patient_value", 24, "child_value"),
+            Column("What happened", "message", 44),
+            *_PAIR,
+        ),
+    ),
+    "shared_linked_patient": (
+        "One patient, many children",
+        "Several children are linked to one patient and became one person. Is this child that "
+        "patient?",
+        _PAIR,
+    ),
+    "missing_linked_patient": (
+        "Patient not found",
+        "The child is linked to a patient that does not exist. If you know the patient, choose to "
+        "link and give its id in the old database.",
+        (*_person("Child", "a"), Column("Missing patient id", "related_id", 38)),
+    ),
+    "suspected_duplicate": (
+        "Same name and birthday",
+        "Two records have the same name and day of birth. Are they one human? Two patients cannot "
+        "be merged here, because a person has one clinician: use the platform for that.",
+        (
+            Column("Record", "a:table", 10),
+            *_person("Record", "a", "b"),
+            Column("Other", "b:table", 10),
+            *_person("Other", "b", "a"),
+        ),
+    ),
+    "multiple_primary_caregivers": (
+        "Several primary caregivers",
+        "Several parents of a person are flagged as primary caregiver. Mark the right one: one row "
+        "per person.",
+        _FAMILY,
+    ),
+    "no_primary_caregiver": (
+        "No primary caregiver",
+        "A person has several parents and none is flagged as primary caregiver. Mark the right "
+        "one: one row per person.",
+        _FAMILY,
+    ),
+    "duplicate_udid": (
+        "One UDID, several records",
+        "Two records have the same UDID number, which only one can keep. Whose is it?",
+        (
+            Column("UDID number", "a:udid_number", 22),
+            *_person("This record", "a", "b"),
+            *_person("Earlier record", "b", "a"),
+        ),
+    ),
+    "implied_grant": (
+        "Access without consent",
+        "A child is linked to a patient and no consent of the parent is known. May the clinician "
+        "see what the parent shares?",
+        _PAIR,
+    ),
+}
+assert set(_ASKED) == set(OPTIONS)
+
+
+def sheets(books: Books) -> Iterator[Sheet]:
+    """One sheet per kind that has questions, numbered through."""
+    asked = books.questions()
+    run, total = books.run_id(), asked.height
+    records, families = books.records(), books.families()
+    first = 1
+    for kind, (title, asks, columns) in _ASKED.items():
+        own = asked.filter(pl.col("kind") == kind)
+        if not own.height:
+            continue
+        rows = _with_keys(_with_records(own, records), run, first, total)
+        if columns is _FAMILY:
+            rows = _with_family(rows, families)
+        shown = [pl.col(column.name).str.slice(0, SHOWN).alias(column.name) for column in columns]
+        said = ("key", "options", "decision", "link_to", "reviewer", "note")
+        yield Sheet(kind, title, asks, columns, rows.select(*shown, *said))
+        first += own.height
+
+
+def _with_keys(rows: pl.DataFrame, run: str, first: int, total: int) -> pl.DataFrame:
+    names = ("kind", "source_table", "source_id", "related_id", "field", "options", "evidence")
+    keys = [
+        Key(run, number, total, *values).text()
+        for number, values in enumerate(rows.select(names).iter_rows(), start=first)
+    ]
+    return rows.with_columns(pl.Series("key", keys, dtype=pl.String))
+
+
+def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """What is known of both records, in columns ``a:…`` and ``b:…``."""
+    rows = rows.with_columns(
+        pl.col("source_table").alias("a:table"),
+        pl.col("source_id").alias("a:id"),
+        _related_table().alias("b:table"),
+        pl.col("related_id").alias("b:id"),
+        *(
+            pl.col(name)
+            .str.replace("T00:00:00.000Z", "", literal=True)
+            .str.replace(r"T(\d\d:\d\d):[\d.]+Z$", " $1 UTC")
+            .alias(name)
+            for name in ("child_value", "patient_value")
+        ),
+    )
+    for side in ("a", "b"):
+        known = records.rename({name: f"{side}:{name}" for name in ("table", "id", *RECORD)})
+        rows = rows.join(
+            known, on=[f"{side}:table", f"{side}:id"], how="left", maintain_order="left"
+        )
+    return rows
+
+
+def _related_table() -> pl.Expr:
+    """Which table ``related_id`` is of, as the kind and the possible answers tell."""
+    children, other = pl.lit("children"), pl.lit("patients")
+    mixed = pl.col("options") == "separate link"
+    return (
+        pl.when(pl.col("kind") != "suspected_duplicate")
+        .then(other)
+        .when(pl.col("options") == "separate merge")
+        .then(children)
+        .when(mixed & (pl.col("source_table") == "patients"))
+        .then(children)
+        .otherwise(other)
+    )
+
+
+def _with_family(rows: pl.DataFrame, families: pl.DataFrame) -> pl.DataFrame:
+    known = families.rename({"table": "a:table", "id": "a:id", "parent_id": "related_id"})
+    return rows.join(known, on=["a:table", "a:id", "related_id"], how="left", maintain_order="left")
