@@ -152,13 +152,13 @@ def test_diff_names_keys_and_columns_and_ends_with_4(run: Migrated, tmp_path: Pa
     result = runner.invoke(app, ["diff", *files, "patient_contacts"])
 
     assert result.exit_code == 4
-    assert result.stderr == "person-unify: 3 differences in patient_contacts\n"
+    assert result.stderr == "person-unify: 3 differences of patient_contacts\n"
     assert [line for line in result.stdout.splitlines() if line.startswith("    ")] == [
         "    id k0",
         "    id k1",
         "    id k1",
     ]
-    assert "patient_contacts -> contacts  column first_name  (1)" in result.stdout
+    assert "  patient_contacts -> contacts.first_name  (1)\n" in result.stdout
     assert "Never Shown" not in result.stdout + result.stderr
     assert "Somebody" not in result.stdout + result.stderr
 
