@@ -20,9 +20,11 @@ from tests.explore.strange import again, stored, strange
 from tests.migration.support import SMALL, change, migrated, query
 from tests.strategies import Description, build, old_databases
 
+from person_unify.decisions import Decision, Decisions, write_decisions
 from person_unify.errors import SchemaRefused, TargetError, UsageError
-from person_unify.explore import FRAMES, Run, open_check, open_run
+from person_unify.explore import DIFFERENCES, FRAMES, TRACE, Run, open_check, open_run
 from person_unify.explore.columns import HIDDEN, IDENTITY, VALUES, schema_of
+from person_unify.frames import QUESTION_KEY
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "4"))
@@ -282,3 +284,86 @@ def test_a_check_has_nothing_verified(checked: Run) -> None:
     assert checked.verification.is_empty()
     assert checked.runs.is_empty()
     assert checked.timings["phase"].to_list()[0] == "snapshot"
+
+
+def test_differences_are_named_by_key(sample: Sample, tmp_path: Path) -> None:
+    for path in (sample.source, sample.target, sample.ledger):
+        shutil.copy(path, tmp_path / path.name)
+    target = tmp_path / sample.target.name
+    change(
+        target,
+        "UPDATE persons SET first_name = 'Somebody' WHERE rowid = 1",
+        "UPDATE tags SET tag = 'something' WHERE rowid = 1",
+    )
+    person = query(target, "SELECT id FROM persons WHERE rowid = 1")[0]["id"]
+    run, revealed = open_run(target), open_run(target, reveal=True)
+
+    found = run.diff("persons").filter(kind="changed")
+    assert found.schema == {name: dtype for name, (dtype, _) in DIFFERENCES.items()}
+    assert found.select("column", "count").rows() == [("first_name", 1)]
+    assert found["target_key"].to_list() == [[person]]
+    assert run.diff("persons", "last_name").is_empty()
+    assert run.diff("patients", source=sample.source, limit=1).height == found.height + 1
+    # A tag is part of its row's key, and no id.
+    assert run.diff("tags")["source_key"].to_list()[0][1] == HIDDEN
+    assert revealed.diff("tags")["source_key"].to_list()[0][1] != HIDDEN
+    with pytest.raises(UsageError):
+        run.diff("nothing")
+
+
+def test_a_record_is_traced_into_a_frame(run: Run) -> None:
+    linked = run.persons.filter(pl.col("children") > 0).row(0, named=True)
+
+    there = run.trace("patient", linked["origin_id"])
+    back = run.trace("person", linked["person_id"])
+
+    assert there.schema == {name: dtype for name, (dtype, _) in TRACE.items()}
+    assert set(there["aspect"]) <= {"became", "archived", "discrepancy", "related", "kept out"}
+    became = there.filter(aspect="became", other_table="persons")
+    assert became["other_key"].to_list() == [[linked["person_id"]]]
+    origins = back.filter(aspect="came from")["other_key"].to_list()
+    assert [linked["origin_id"]] in origins
+    assert there.filter(aspect="archived")["columns"].list.len().min() > 0  # type: ignore[operator]
+
+
+def test_a_check_can_neither_trace_nor_compare(checked: Run) -> None:
+    with pytest.raises(UsageError, match="this is a check"):
+        checked.trace("patient", "p1")
+    with pytest.raises(UsageError, match="this is a check"):
+        checked.diff("persons")
+
+
+def test_questions_and_decisions_are_those_of_the_ledger(tmp_path: Path) -> None:
+    children = [{**SMALL["children"][0], "first_name": "Asha Devi"}]
+    migrated(tmp_path, {**SMALL, "children": children})
+    first = open_run(tmp_path / "new.db", reveal=True)
+    question = first.questions.filter(field="first_name").row(0, named=True)
+    answer = Decision(
+        **{name: question[name] for name in QUESTION_KEY},
+        decision="child",
+        evidence=question["evidence"],
+        reviewer="R",
+        note="Asha Devi is right",
+    )
+    write_decisions(Decisions((answer,)), tmp_path / "decisions.toml")
+    options = MigrateOptions(
+        tmp_path / "old.db", tmp_path / "second.db", decisions=tmp_path / "decisions.toml"
+    )
+    migrate(options)
+    second = open_run(tmp_path / "second.db")
+
+    assert set(question["options"].split()) == {"child", "patient", "unlink"}
+    (decided,) = second.decisions.to_dicts()
+    assert (decided["decision"], decided["outcome"]) == ("child", "applied")
+    assert (decided["reviewer"], decided["note"], decided["evidence"]) == ("R", HIDDEN, HIDDEN)
+    previewed = open_check(CheckOptions(options.source, decisions=options.decisions))
+    assert_frame_equal(previewed.decisions, second.decisions)
+
+
+def test_the_ledger_of_an_earlier_release_has_no_questions(sample: Sample, tmp_path: Path) -> None:
+    ledger = tmp_path / sample.ledger.name
+    shutil.copy(sample.ledger, ledger)
+    change(ledger, "DROP TABLE questions", "DROP TABLE decisions")
+
+    assert open_run(ledger).questions.is_empty()
+    assert open_run(ledger).decisions.is_empty()

@@ -65,9 +65,9 @@ def _said(one: Trace, reveal: bool) -> Iterator[_Row]:
         key = _shown(kept.record, reveal)
         yield ("archived", kept.record.table, key, list(kept.columns), kept.why, 1)
     for said in one.logged:
-        of = [said.source_id] if said.source_id else None
-        field = [said.field] if said.field else None
-        yield ("discrepancy", said.table, of, field, f"{said.kind}: {said.message}", said.count)
+        row = None if said.source_id is None else [said.source_id]
+        field = None if said.field is None else [said.field]
+        yield ("discrepancy", said.table, row, field, f"{said.kind}: {said.message}", said.count)
     for related in one.related:
         where = "in the archive" if related.archived else "in the new database"
         yield ("related", related.table, None, [related.column], where, related.rows)
