@@ -16,7 +16,8 @@ from person_unify.review.workbook import COVER, HEAD, YOUR_NAME
 BIRTHDAY, OTHER_BIRTHDAY = 1_400_000_000_000, 1_300_000_000_000
 
 
-def _named(first: str, last: str, **more: Any) -> dict[str, Any]:
+def named(first: str, last: str, **more: Any) -> dict[str, Any]:
+    """What a record needs to be known by."""
     return {"first_name": first, "last_name": last, "date_of_birth": BIRTHDAY, **more}
 
 
@@ -24,28 +25,28 @@ TABLES: Mapping[str, Sequence[Row]] = {
     "users": [{"id": f"u{n}", "email": f"u{n}@example.org"} for n in range(1, 5)],
     "parents": [{"id": "r1", "user_id": "u2"}, {"id": "r2", "user_id": "u3"}],
     "patients": [
-        _named("Asha", "Rao", id="p1", clinician_id="u1"),
-        _named("Bela", "Roy", id="p2", clinician_id="u1"),
-        _named("Chand", "Das", id="p3", clinician_id="u1"),
-        _named("Esha", "Nair", id="p4", clinician_id="u1"),
-        _named("Farid", "Khan", id="p5", clinician_id="u1", udid_number="U1"),
-        _named("Gita", "Bose", id="p6", clinician_id="u1", udid_number="U1"),
-        _named("Hari", "Menon", id="p7", clinician_id="u1"),
-        _named("Indu", "Jain", id="p8", clinician_id="u1"),
-        _named("Jaya", "Iyer", id="p9", clinician_id="u1"),
-        _named("Kiran", "Shah", id="p10", clinician_id="u1"),
-        _named("Kiran", "Shah", id="p11", clinician_id="u1"),
+        named("Asha", "Rao", id="p1", clinician_id="u1"),
+        named("Bela", "Roy", id="p2", clinician_id="u1"),
+        named("Chand", "Das", id="p3", clinician_id="u1"),
+        named("Esha", "Nair", id="p4", clinician_id="u1"),
+        named("Farid", "Khan", id="p5", clinician_id="u1", udid_number="U1"),
+        named("Gita", "Bose", id="p6", clinician_id="u1", udid_number="U1"),
+        named("Hari", "Menon", id="p7", clinician_id="u1"),
+        named("Indu", "Jain", id="p8", clinician_id="u1"),
+        named("Jaya", "Iyer", id="p9", clinician_id="u1"),
+        named("Kiran", "Shah", id="p10", clinician_id="u1"),
+        named("Kiran", "Shah", id="p11", clinician_id="u1"),
     ],
     "children": [
-        _named("Aasha", "Rao", id="c1", parent_id="r1", linked_patient_id="p1"),
-        _named("Nila", "Sen", id="c2", parent_id="r2", linked_patient_id="p2")
+        named("Aasha", "Rao", id="c1", parent_id="r1", linked_patient_id="p1"),
+        named("Nila", "Sen", id="c2", parent_id="r2", linked_patient_id="p2")
         | {"date_of_birth": OTHER_BIRTHDAY},
-        _named("Chand", "Das", id="c3", parent_id="r1", gender="male"),
-        _named("Dev", "Pal", id="c4", parent_id="r1"),
-        _named("Dev", "Pal", id="c5", parent_id="r2"),
-        _named("E.", "Nair", id="c6", parent_id="r1", linked_patient_id="gone"),
-        _named("Jaya", "Iyer", id="c7", parent_id="r1", linked_patient_id="p9"),
-        _named("Jaya", "Iyer", id="c8", parent_id="r2", linked_patient_id="p9"),
+        named("Chand", "Das", id="c3", parent_id="r1", gender="male"),
+        named("Dev", "Pal", id="c4", parent_id="r1"),
+        named("Dev", "Pal", id="c5", parent_id="r2"),
+        named("E.", "Nair", id="c6", parent_id="r1", linked_patient_id="gone"),
+        named("Jaya", "Iyer", id="c7", parent_id="r1", linked_patient_id="p9"),
+        named("Jaya", "Iyer", id="c8", parent_id="r2", linked_patient_id="p9"),
     ],
     "parent_children": [
         {"id": "l1", "patient_id": "p7", "parent_id": "r1", "is_primary": 1},

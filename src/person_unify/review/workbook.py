@@ -18,11 +18,14 @@ from xlsxwriter.utility import xl_col_to_name  # type: ignore[import-untyped]
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS, Sheet
+from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS, Column, Sheet
 
 COVER, YOUR_NAME = "Read me first", "Your name:"
 HEAD = 3
 """Row (from 0) of the headings; the questions follow."""
+
+_LINE, _MOST_LINES = 15, 6
+"""Height of a line in points, and how many lines a row has at most."""
 
 _OPTIONS = {
     "in_memory": True,  # no copy with names in the temporary directory
@@ -182,8 +185,15 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
             )
             page.write_string(place, position, row[column.name] or "", style)
         page.write_string(place, last, row["key"], styles.quiet)
+        page.set_row(place, _LINE * _lines(sheet.columns, row))
     _validate(page, sheet.rows["options"])
     _arrange(page, sheet.rows.height, last, last - sum(c.quiet for c in sheet.columns))
+
+
+def _lines(columns: Sequence[Column], row: dict[str, str | None]) -> int:
+    """How many lines the row needs, within reason; spreadsheets do not find out by themselves."""
+    needed = (1 + len(row[column.name] or "") // column.width for column in columns)
+    return min(_MOST_LINES, max(needed))
 
 
 def _column(page: Worksheet, style: Format, position: int, title: str, width: int) -> None:
