@@ -138,3 +138,14 @@ def test_other_files_are_refused(ledger: Path, tmp_path: Path) -> None:
     lonely.write_bytes(ledger.read_bytes())
     with pytest.raises(TargetError, match="beside its ledger"):
         export_review(lonely, tmp_path / "review.xlsx")
+
+
+def test_names_that_are_no_text_do_not_stop_the_export(tmp_path: Path) -> None:
+    children = [{**row, "last_name": b"R\xff"} for row in TABLES["children"]]
+    old_database(tmp_path / "old.db", children=children)
+    migrate(MigrateOptions(tmp_path / "old.db", tmp_path / "new.db", keep_backup=False))
+
+    export_review(tmp_path / "new.ledger.db", tmp_path / "review.xlsx")
+
+    page = openpyxl.load_workbook(tmp_path / "review.xlsx")["Child or patient"]
+    assert any("R\ufffd" in str(c.value) for row in page.iter_rows() for c in row)
