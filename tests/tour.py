@@ -28,7 +28,7 @@ BLOCK = re.compile(r"<!-- tour:?(?P<shown>[^>]*?) -->\n```console\n(?P<body>.*?)
 VOLATILE = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"sha256 [0-9a-f]+"), "sha256 #"),
-    (re.compile(r"\.backup-\S+"), ".backup-#"),
+    (re.compile(r"\.(backup|pre-migration|rolled-back)-\S+"), r".\1-#"),
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
     (
         re.compile(

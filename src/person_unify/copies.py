@@ -6,16 +6,21 @@ meets the others on one file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify import custody
 from person_unify.errors import DatabaseError, SourceError, TargetError
 
+HEADER_BYTES = 100
 HEADER = b"SQLite format 3\x00"
 _LIBRARY = "Python's sqlite3"
 _PAUSE = 0.1
@@ -54,7 +59,8 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
     try:
         # Byte 18 of the header: 2 where readers need the write-ahead log.
         if _header(real)[18:19] == _IN_WAL_MODE or not _backed_up(real, copy, wait):
-            _copy_bytes(source, real, copy)
+            with _no_checkpoint(real, wait):
+                _copy_bytes(source, real, copy)
         found = _settle(copy)
     except sqlite3.Error as error:
         raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
@@ -70,93 +76,164 @@ def undo(path: Path) -> None:
         there.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def put_back(target: Path, backup: Path, wait: float = 5.0) -> None:
-    """Give ``target``, in the same file, the content of ``backup``; all of it or nothing.
+class Exclusive:
+    """A database that no other program reads or writes while this object has it."""
 
-    SQLite writes the pages in one journalled transaction, so that a crash leaves the one or the
-    other; its few counters in the header are put back after it.  Raises :class:`TargetError` when
-    another program has the target open.
-    """
-    with custody.holding(target, _LIBRARY), closing(_connect(target, "rw")) as there:
-        _hold(there, target, wait)
-        # Immutable: a reader of a file in WAL mode would leave side files beside it.
-        with (
-            custody.holding(backup, _LIBRARY, settled=True),
-            closing(_connect(backup, "ro&immutable=1")) as saved,
-        ):
-            saved.backup(there, pages=-1)
+    def __init__(self, path: Path, wait: float = 5.0) -> None:
+        """Lock the file, after SQLite has undone or completed what a dead program left in it.
+
+        Raises :class:`TargetError` when others have it for more than ``wait`` seconds, or, where
+        the system tells (Linux), when any other program has it open at all.
+        """
+        self.path = path
+        if custody.open_elsewhere(path):
+            raise _in_use(path)
+        self._identity = custody.take(path, _LIBRARY)
+        self._connection = _connect(path, "rw")
+        try:
+            self._lock(wait)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self, wait: float) -> None:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._connection.execute("BEGIN EXCLUSIVE")
+                self._connection.execute("COMMIT")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_BUSY:
+                    raise DatabaseError(f"could not lock {self.path}: {_reason(error)}") from error
+                if time.monotonic() >= deadline:
+                    raise _in_use(self.path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the others in again."""
+        self._connection.close()
+        custody.release(self._identity)
+
+    def sha256(self, start: int = 0) -> str:
+        """SHA-256 of the main file, which holds everything, from byte ``start`` on."""
+        return custody.sha256(self.path, beside=True, start=start)
+
+    def put_back(self, backup: Path) -> None:
+        """Give the file the content of ``backup``, all of it or nothing.
+
+        SQLite writes the pages in one journalled transaction, so a crash leaves the one or the
+        other; the few counters of its own that it changes in the header are put back after it.
+        """
+        try:
+            self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            # Immutable: a reader of a file in WAL mode would leave side files beside it.
+            with (
+                custody.holding(backup, _LIBRARY, settled=True),
+                closing(_connect(backup, "ro&immutable=1")) as saved,
+            ):
+                saved.backup(self._connection, pages=-1)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"could not put {self.path} back: {_reason(error)}") from error
         with custody.reading(backup) as file:
-            header = file.read(100)
-        with custody.reading(target, beside=True, mode="rb+") as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(self.path, beside=True, mode="rb+") as file:
             file.write(header)
             file.flush()
             os.fsync(file.fileno())
 
 
-def _hold(there: sqlite3.Connection, target: Path, wait: float) -> None:
-    """Lock everybody else out until the connection is closed, and end a write-ahead log."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            there.execute("PRAGMA locking_mode = EXCLUSIVE")
-            there.execute("PRAGMA journal_mode = DELETE").fetchone()
-            there.execute("BEGIN EXCLUSIVE")
-            there.execute("COMMIT")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise DatabaseError(f"could not lock {target.name}: {_reason(error)}") from error
-            if time.monotonic() >= deadline:
-                raise TargetError(
-                    f"{target} is in use by another program: stop it and run again"
-                ) from error
-
-
-class _StillLocked(Exception):
-    pass
+def _in_use(path: Path) -> TargetError:
+    return TargetError(f"{path} is in use by another program: stop it and run again")
 
 
 def _backed_up(real: Path, copy: Path, wait: float) -> bool:
     """Copy by the online backup; False where a dead program's transaction must be undone first."""
-    deadline = time.monotonic() + wait
-
-    def waiting(status: int, remaining: int, total: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
-            raise _StillLocked
-
     with custody.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
+        if not _read_locked(origin, real, wait):
+            return False
         _create(copy)
         with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
-            try:
-                origin.backup(saved, pages=-1, progress=waiting, sleep=_PAUSE)
-            except _StillLocked:
+            origin.backup(saved, pages=-1)
+        # The backup counts as a change of the copy: with the source's own counters in the header
+        # the two are equal byte for byte.
+        with custody.reading(real, beside=True) as file:
+            header = file.read(HEADER_BYTES)
+        with custody.reading(copy, mode="rb+") as file:
+            file.write(header)
+    return True
+
+
+def _read_locked(origin: sqlite3.Connection, real: Path, wait: float) -> bool:
+    """Keep writers off until the connection is closed; False where that takes writing first."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            origin.execute("BEGIN")
+            origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_READONLY_ROLLBACK":
+                return False
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() >= deadline:
                 raise SourceError(
                     f"{real} is locked by another program: stop it and run again"
-                ) from None
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
-                    raise
-                return False
-    return True
+                ) from error
+            origin.execute("ROLLBACK")
+
+
+@contextmanager
+def _no_checkpoint(real: Path, wait: float) -> Iterator[None]:
+    """Keep other programs from moving their log into the main file; they may go on writing to it.
+
+    The bytes are those of SQLite's file format, in the log's index: 121 is held by checkpoints, 127
+    (with others) by who starts the log anew.  Without an index, or a lock in time, nothing is
+    lost: the copy is compared anyway.
+    """
+    index = _beside(real, "-shm")
+    deadline = time.monotonic() + wait
+    with ExitStack() as stack:
+        if index.exists():
+            file = stack.enter_context(custody.reading(index))
+            for start in (121, 127):
+                while time.monotonic() < deadline:
+                    try:
+                        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, start)
+                        break
+                    except BlockingIOError:
+                        time.sleep(_PAUSE / 10)
+        yield
 
 
 def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     """Copy main file and log as they are, again until nothing moved from start to end.
 
     Everything is read twice, and the second reading begins when the first is over: what is equal
-    both times stood still in between, so the copy is what the files were at that instant.  A log
-    may have grown; what is behind the copied part came later.
+    both times stood still in between, so the copy is what the files were at that instant.  Of a log
+    that counts which is committed; what others write behind it came later.
     """
     for _ in range(_ATTEMPTS):
         for suffix in _MOVING:
             _beside(copy, suffix).unlink(missing_ok=True)
         try:
-            copied = {
-                suffix: custody.copy(_beside(real, suffix), _beside(copy, suffix))
-                for suffix in _MOVING
-                if _beside(real, suffix).exists()
-            }
-            if all(_still(real, suffix, copied.get(suffix)) for suffix in _MOVING):
+            for suffix in _MOVING:
+                if _beside(real, suffix).exists():
+                    custody.copy(_beside(real, suffix), _beside(copy, suffix))
+            if all(_stood_still(_beside(real, s), _beside(copy, s), s) for s in _MOVING):
                 return
         except FileNotFoundError:
             continue  # a log that went while it was looked at
@@ -165,15 +242,32 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     )
 
 
-def _still(real: Path, suffix: str, copied: tuple[int, str] | None) -> bool:
-    path = _beside(real, suffix)
-    if copied is None:
-        return not path.exists()
-    size, digest = copied
-    grown = path.stat().st_size - size
-    if grown < 0 or (grown and suffix != "-wal"):
-        return False
-    return custody.sha256(path, limit=size) == digest
+def _stood_still(original: Path, copied: Path, suffix: str) -> bool:
+    if not copied.exists():
+        return not original.exists()
+    if suffix == "-wal":
+        length = _committed(copied)
+    else:
+        length = copied.stat().st_size
+        if original.stat().st_size != length:
+            return False
+    return custody.sha256(original, limit=length) == custody.sha256(copied, limit=length)
+
+
+def _committed(log: Path) -> int:
+    """How many bytes of a write-ahead log belong to committed transactions, by its file format.
+
+    The rest is a transaction under way, or what an earlier round of the log left in the file.
+    """
+    with custody.reading(log) as file:
+        header = file.read(32)
+        page_size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+        end = position = len(header)
+        while (frame := file.read(24))[8:16] == salts and len(frame) == 24:
+            position = file.seek(position + len(frame) + page_size)
+            if any(frame[4:8]):  # the size of the database, which only a commit states
+                end = position
+    return end
 
 
 def _settle(copy: Path) -> str:
@@ -197,11 +291,16 @@ def _create(path: Path) -> None:
 
 def _header(path: Path) -> bytes:
     with custody.reading(path) as file:
-        return file.read(100)
+        return file.read(HEADER_BYTES)
 
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 for errors of the Python layer."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -12,8 +12,12 @@ Exempt are *settled* files, our finished snapshots: nobody writes them, SQLite o
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +30,7 @@ Identity = tuple[int, int]
 """Device and inode: the same file under whatever name."""
 
 
-class CustodyError(RuntimeError):
+class CustodyError(Exception):
     """Two parts of this process reached for one file: an internal error, no state of the data."""
 
 
@@ -94,10 +98,14 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
             held.parked.append(file)
 
 
-def sha256(path: Path, *, beside: bool = False, limit: int | None = None) -> str:
-    """SHA-256 of a file, or of its first ``limit`` bytes, in hexadecimal; see :func:`reading`."""
+def sha256(path: Path, *, beside: bool = False, start: int = 0, limit: int | None = None) -> str:
+    """SHA-256 in hexadecimal of a file, or of ``limit`` bytes of it from ``start`` on.
+
+    ``beside``: see :func:`reading`.
+    """
     digest = hashlib.sha256()
     with reading(path, beside=beside) as file:
+        file.seek(start)
         left = limit
         while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
             digest.update(block)
@@ -106,17 +114,40 @@ def sha256(path: Path, *, beside: bool = False, limit: int | None = None) -> str
 
 
 def copy(path: Path, to: Path, *, beside: bool = False) -> tuple[int, str]:
-    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    handle = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "wb") as written, reading(path, beside=beside) as file:
-        while block := file.read(_BLOCK):
+    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256.
+
+    A file that grows meanwhile is copied as far as it went at the start.
+    """
+    digest = hashlib.sha256()
+    with reading(path, beside=beside) as file, _new(to) as written:
+        size = left = os.fstat(file.fileno()).st_size
+        while left and (block := file.read(min(_BLOCK, left))):
             digest.update(block)
             written.write(block)
-            size += len(block)
+            left -= len(block)
         written.flush()
-        os.fsync(handle)
-    return size, digest.hexdigest()
+        os.fsync(written.fileno())
+    return size - left, digest.hexdigest()
+
+
+def _new(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def open_elsewhere(path: Path) -> bool:
+    """Whether anybody else has the file open just now; False where the system does not tell."""
+    if sys.platform != "linux":
+        return False
+    with reading(path) as file:
+        try:
+            # A lease is granted only while nobody else has the file open.  Should somebody open
+            # it in this very moment, the kernel tells us by a signal: by one that is ignored.
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+    return False
 
 
 def sync(path: Path) -> None:

@@ -121,32 +121,6 @@ class Database:
         self._connection.close()
         self._release()
 
-    def begin_exclusive(self, wait: float) -> None:
-        """Begin a transaction that locks everybody else out of every file that is not read-only.
-
-        Tries for ``wait`` seconds, in short steps between which an interrupt is heard; raises
-        :class:`DatabaseLocked` after them.
-        """
-        self._until_free("BEGIN EXCLUSIVE", wait)
-
-    def set_journal(self, mode: str, wait: float) -> None:
-        """Change the main file's journal mode, which nobody else may have open meanwhile."""
-        self._until_free(f"PRAGMA main.journal_mode = {mode}", wait)
-
-    def _until_free(self, statement: str, wait: float) -> None:
-        deadline = time.monotonic() + wait
-        kept = self.value("PRAGMA busy_timeout")
-        self.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
-        try:
-            while True:
-                try:
-                    return self.execute(statement)
-                except DatabaseLocked:
-                    if time.monotonic() >= deadline:
-                        raise
-        finally:
-            self.execute(f"PRAGMA busy_timeout = {kept}")
-
     def execute(self, statement: str) -> None:
         """Run one statement; raises :class:`DatabaseError` without quoting any cell."""
         with _translated(f"run {statement.split(maxsplit=1)[0]} on {self.path.name}"):
@@ -157,6 +131,25 @@ class Database:
                 cursor.fetchall()
             finally:
                 cursor.close()
+
+    def execute_when_free(self, statement: str, wait: float) -> None:
+        """Run a statement as soon as no other program has the file locked.
+
+        Tries for ``wait`` seconds, in short steps between which an interrupt is heard, and raises
+        :class:`DatabaseLocked` after them.
+        """
+        deadline = time.monotonic() + wait
+        usual = self.value("PRAGMA busy_timeout")
+        self.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
+        try:
+            while True:
+                try:
+                    return self.execute(statement)
+                except DatabaseLocked:
+                    if time.monotonic() >= deadline:
+                        raise
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {usual}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""

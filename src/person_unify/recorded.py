@@ -49,9 +49,14 @@ def record_artefacts(ledger: Ledger, artefacts: Iterable[Artefact]) -> None:
 
 
 def recorded_artefacts(ledger: Path) -> dict[ArtefactKind, Artefact] | None:
-    """The files of the run that a ledger stands for, by kind; None if it is no complete ledger."""
+    """The files of the run that a ledger stands for, by kind; None if it is no complete ledger.
+
+    Opened for writing, so that SQLite can settle what a commit that was cut off left behind.
+    """
+    if not ledger.is_file():
+        return None
     try:
-        with Database(ledger, read_only=True) as database:
+        with Database(ledger) as database:
             if not database.value("SELECT count(*) FROM run"):
                 return None
             found = database.rows("SELECT kind, path, sha256, bytes FROM artefacts ORDER BY rowid")

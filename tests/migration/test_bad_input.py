@@ -18,9 +18,7 @@ from tests.migration.support import SMALL, change, make_target, old_database, qu
 from tests.strategies.handmade import Row
 
 from person_unify import migration
-from person_unify.database import Database
 from person_unify.errors import (
-    DatabaseError,
     MigrationError,
     SourceError,
     StrictStop,
@@ -352,14 +350,8 @@ def test_target_lacks_a_column(place: Place) -> None:
         _run(place)
 
 
-def test_target_is_locked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_is_locked(place: Place) -> None:
     make_target(place.target)
-    before = Database.__init__
-
-    def impatient(self: Database, path: Path, *, read_only: bool = False, busy_ms: int = 0) -> None:
-        before(self, path, read_only=read_only, busy_ms=50)
-
-    monkeypatch.setattr(Database, "__init__", impatient)
     script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
     script += "c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
     with subprocess.Popen(
@@ -370,8 +362,8 @@ def test_target_is_locked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with _refused(place, DatabaseError, "in use by another program", "run again", code=1):
-            _run(place)
+        with _refused(place, TargetError, "in use by another program", "run again"):
+            _run(place, busy_timeout=0.2)
         other.communicate("")
 
 

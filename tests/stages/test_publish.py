@@ -20,8 +20,17 @@ def test_published_file_has_its_name_and_its_owner_only(tmp_path: Path) -> None:
 
     assert final.read_text() == "rows"
     assert stat.S_IMODE(final.stat().st_mode) == 0o600
-    assert not staged.exists()
-    assert final.stat().st_nlink == 1
+    assert staged.samefile(final)
+
+
+def test_publishing_again_after_a_kill_is_no_collision(tmp_path: Path) -> None:
+    staged, final = tmp_path / "staged", tmp_path / "final.db"
+    staged.write_text("rows")
+
+    publish(staged, final)
+    publish(staged, final)
+
+    assert final.read_text() == "rows"
 
 
 def test_name_that_was_taken_meanwhile_is_left_alone(tmp_path: Path) -> None:

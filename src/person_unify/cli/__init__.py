@@ -7,6 +7,7 @@ command runs, so ``--help`` answers at once.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from io import TextIOWrapper
 
@@ -19,6 +20,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line of this process and exit with its code."""
     os.umask(0o077)  # everything that a run writes holds personal data
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and so would a core dump
     stop_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -48,9 +48,16 @@ class Loader:
         self._in_wal_mode = False
         self.database = Database(target)
         try:
+            if not created:
+                self._look(wait)
             self._prepare(ledger, snapshot)
             if not created:
                 self._lock(wait)
+        except DatabaseLocked as error:
+            self.close()
+            raise TargetError(
+                f"{target} is in use by another program: stop it and run again"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -67,16 +74,14 @@ class Loader:
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = TRUNCATE")
         self.database.attach(snapshot, "source", settled=True)
 
+    def _look(self, wait: float) -> None:
+        self.database.execute_when_free("SELECT 1 FROM sqlite_master LIMIT 1", wait)
+        self._in_wal_mode = self.database.value("PRAGMA main.journal_mode") == "wal"
+
     def _lock(self, wait: float) -> None:
-        try:
-            self._in_wal_mode = self.database.value("PRAGMA main.journal_mode") == "wal"
-            if self._in_wal_mode:
-                self.database.set_journal("DELETE", wait)
-            self.database.begin_exclusive(wait)
-        except DatabaseLocked as error:
-            raise TargetError(
-                f"{self.database.path} is in use by another program: stop it and run again"
-            ) from error
+        if self._in_wal_mode:
+            self.database.execute_when_free("PRAGMA main.journal_mode = DELETE", wait)
+        self.database.execute_when_free("BEGIN EXCLUSIVE", wait)
 
     def back_up(self, copy: Path) -> tuple[int, str]:
         """Copy an existing target as it was before the run; bytes and SHA-256 of the copy."""
@@ -199,7 +204,7 @@ class Loader:
         """
         if self._in_wal_mode:
             with contextlib.suppress(DatabaseLocked):  # whoever has it open decides its mode
-                self.database.set_journal("WAL", wait=0)
+                self.database.execute_when_free("PRAGMA main.journal_mode = WAL", wait=0)
         self.database.execute("BEGIN IMMEDIATE")
         if self._data_version() != self._version:
             return None

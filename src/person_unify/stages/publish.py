@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import json
 import os
 import stat
 from pathlib import Path
@@ -12,6 +14,8 @@ from person_unify.copies import SIDE_FILES, is_database
 from person_unify.errors import MigrationError, TargetError
 
 REPORT_NAME = "migration-report.json"
+CHECKPOINTS_NAME = "migration-checkpoints.json"
+LOCK = "lock"
 
 
 def ledger_path(target: Path) -> Path:
@@ -22,6 +26,48 @@ def ledger_path(target: Path) -> Path:
     """
     stem = target.stem if target.suffix else target.name
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
+
+
+def run_directory(target: Path) -> Path:
+    """Where an unfinished run keeps its files.
+
+    >>> run_directory(Path("a/new.db")).name
+    '.new.db.migrating'
+    """
+    return target.with_name(f".{target.name}.migrating")
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
+    try:
+        handle = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def texts(path: Path) -> set[str]:
+    """Every text in a JSON file that a run wrote; none if there is no such file."""
+    try:
+        waiting = [json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return set()
+    found = set()
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                found.add(text)
+            case dict(members):
+                waiting += members.values()
+            case list(items):
+                waiting += items
+    return found
 
 
 def require_publishable(target: Path, ledger: Path) -> bool:
@@ -69,10 +115,10 @@ def _require_own_database(target: Path) -> None:
 
 
 def publish(staged: Path, final: Path) -> None:
-    """Sync a staged file and give it its name; raises if that name has been taken meanwhile.
+    """Sync a staged file and give it its name too; raises if somebody else has taken that name.
 
-    The file is its owner's alone (mode 0600): it holds what the source holds.  A file that an
-    earlier, interrupted attempt has given its name already is taken as it is.
+    The file is its owner's alone (mode 0600): it holds what the source holds.  Its staged name goes
+    with the staging directory; until then an attempt that was cut off can be told and repeated.
     """
     staged.chmod(0o600)
     custody.sync(staged)
@@ -91,4 +137,3 @@ def publish(staged: Path, final: Path) -> None:
             "choose another volume"
         ) from error
     custody.sync(final.parent)
-    staged.unlink()

@@ -1,0 +1,115 @@
+"""``rollback`` and ``purge``: the way back, and the end of what a run leaves behind."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from person_unify.cli.arguments import BusyTimeout, Json, NewDb
+from person_unify.cli.ending import honest_exit
+from person_unify.cli.render import sized
+from person_unify.cli.streams import printable, write_event, write_line
+
+if TYPE_CHECKING:
+    from person_unify.purge import Leftover
+
+
+def rollback(
+    new_db: NewDb,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also if it has changed since the run; a copy of it is kept."),
+    ] = False,
+    busy_timeout: BusyTimeout = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Undo a migration: NEW_DB as it was before, or gone if it was new; OLD_DB plays no part."""
+    with honest_exit(as_json):
+        from person_unify.rollback import rollback as roll_back
+
+        done = roll_back(new_db, force=force, wait=busy_timeout)
+        if as_json:
+            write_event(
+                {
+                    "event": "result",
+                    "exit_code": 0,
+                    "target": str(done.target),
+                    "restored": done.restored,
+                    "kept": [str(path) for path in done.kept],
+                }
+            )
+            return
+        name = printable(str(done.target))
+        said = f"{name} is as it was before the run" if done.restored else f"{name} is removed"
+        write_line(said, sys.stdout)
+        for path in done.kept:
+            write_line(f"  kept  {printable(str(path))}", sys.stdout)
+
+
+def purge(
+    new_db: NewDb,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed, for good.")] = False,
+    with_ledger: Annotated[
+        bool,
+        typer.Option(
+            "--with-ledger", help="Also ledger and report: no rollback, verify or look-up any more."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the copies and remains of the runs into NEW_DB, and with --yes remove them."""
+    with honest_exit(as_json):
+        from person_unify.purge import leftovers
+        from person_unify.purge import purge as remove
+
+        found = leftovers(new_db, with_ledger=with_ledger)
+        if as_json:
+            listed = [
+                {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
+                for f in found
+            ]
+            write_event({"event": "leftovers", "files": listed})
+        else:
+            _list(found, new_db)
+        if yes:
+            remove(found)
+        if as_json:
+            write_event({"event": "result", "exit_code": 0, "removed": len(found) if yes else 0})
+        else:
+            write_line(_closing(found, yes), sys.stdout)
+
+
+def _list(found: list[Leftover], target: Path) -> None:
+    here, width = target.parent.absolute(), max((len(f.kind) for f in found), default=0)
+    for leftover in found:
+        path = leftover.path
+        shown = target.with_name(path.name) if path.parent == here else path
+        size, age = sized(leftover.bytes), _age(time.time() - leftover.modified)
+        write_line(
+            f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {printable(str(shown))}", sys.stdout
+        )
+
+
+def _age(seconds: float) -> str:
+    """How long ago, in one unit.
+
+    >>> _age(50), _age(150), _age(3 * 3600), _age(200 * 3600)
+    ('< 1 min', '2 min', '3 h', '8 days')
+    """
+    if seconds < 60:
+        return "< 1 min"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    return f"{seconds // 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds // 86400:.0f} days"
+
+
+def _closing(found: list[Leftover], removed: bool) -> str:
+    if not found:
+        return "nothing is left of any run"
+    if removed:
+        return f"removed {len(found)}, {sized(sum(f.bytes for f in found))}"
+    return "nothing removed; --yes removes these for good"
