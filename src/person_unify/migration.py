@@ -27,14 +27,13 @@ from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages import verify
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader
-from person_unify.stages.publish import REPORT_NAME, ledger_path, publish
+from person_unify.stages.publish import CHECKPOINTS_NAME, REPORT_NAME, ledger_path, publish
 from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
 from person_unify.tally import Tally
 from person_unify.unfinished import (
-    CHECKPOINTS_NAME,
     STAGED_LEDGER,
     STAGED_TARGET,
     ledger_of,

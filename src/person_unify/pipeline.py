@@ -37,7 +37,7 @@ from person_unify.report import FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
-from person_unify.stages.publish import ledger_path, require_publishable
+from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path, require_publishable
 from person_unify.stages.snapshot import (
     Snapshot,
     private_directory,
@@ -50,7 +50,6 @@ from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally
 from person_unify.unfinished import (
-    CHECKPOINTS_NAME,
     can_be_resumed,
     discard,
     is_over,
