@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
+from person_unify.checkpoints import Checkpoint, Checkpoints
 from person_unify.progress import PHASES, PhaseFinished, PhaseStarted, Progress
 from person_unify.report import PhaseTiming
 
@@ -18,7 +19,7 @@ def now_ms() -> int:
 
 
 @dataclass(slots=True)
-class Checkpoint:
+class Worked:
     """One phase: when it began and last did something (ms), its rows and its seconds of work."""
 
     started: int
@@ -32,12 +33,13 @@ class Clock:
     """Rows and seconds per phase; phases that alternate table by table are added up."""
 
     progress: Progress
-    phases: dict[str, Checkpoint] = field(default_factory=dict)
+    phases: dict[str, Worked] = field(default_factory=dict)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def add(self, phase: str, rows: int, seconds: float) -> None:
         """Count rows and seconds of work towards a phase."""
         now = now_ms()
-        entry = self.phases.setdefault(phase, Checkpoint(now - int(seconds * 1000), now))
+        entry = self.phases.setdefault(phase, Worked(now - int(seconds * 1000), now))
         entry.rows += rows
         entry.seconds += seconds
         entry.finished = now
@@ -52,9 +54,11 @@ class Clock:
         self.done(name)
 
     def done(self, name: str) -> None:
-        """Announce the end of a phase."""
+        """Announce the end of a phase, and make it a checkpoint."""
         entry = self.phases.get(name)
         if entry is not None:
+            end = Checkpoint(name, None, entry.started, entry.finished, entry.rows)
+            self.checkpoints.add(end)
             self.progress(PhaseFinished(name, entry.rows, entry.seconds))
 
     def timings(self) -> tuple[PhaseTiming, ...]:

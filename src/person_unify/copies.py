@@ -70,6 +70,12 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
         )
 
 
+def undo(path: Path) -> None:
+    """Let SQLite roll back what a dead program left half done in a database."""
+    with custody.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
+        there.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 class Exclusive:
     """A database that no other program reads or writes while this object has it."""
 
@@ -275,7 +281,10 @@ def _settle(copy: Path) -> str:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"file:{percent(str(path))}?mode={mode}", uri=True, timeout=_PAUSE, isolation_level=None
+        f"file:{percent(os.fsencode(path))}?mode={mode}",
+        uri=True,
+        timeout=_PAUSE,
+        isolation_level=None,
     )
 
 

@@ -11,6 +11,7 @@ Three SQLite libraries live in this process, and each file has one of them at a 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -26,10 +27,9 @@ import connectorx
 import polars as pl
 
 from person_unify import custody
-from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked
+from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked, DiskError
 from person_unify.schema import Column, ForeignKey, Table, quote
 
-_LOCKED = "database is locked"
 _PAUSE_MS = 100
 
 _SAFE_REASON = re.compile(
@@ -39,6 +39,11 @@ _SAFE_REASON = re.compile(
     r"|database disk image is malformed|file is not a database|out of memory|string or blob too big"
     r"|no such (table|column)|too many (columns|attached databases|terms)|disk full"
 )
+
+_KINDS = {
+    "database is locked": DatabaseLocked,
+    **dict.fromkeys(("database or disk is full", "disk full", "disk I/O error"), DiskError),
+}
 
 
 def reason(error: BaseException) -> str:
@@ -95,7 +100,7 @@ class Database:
         except OSError as error:
             raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
         chosen = "mode=ro&immutable=1" if settled else f"mode={mode}"
-        return f"file:{percent(str(path))}?{chosen}"
+        return f"file:{percent(os.fsencode(path))}?{chosen}"
 
     def _release(self) -> None:
         while self._taken:
@@ -182,8 +187,10 @@ def _translated(action: str) -> Iterator[None]:
             # ADBC answers Ctrl-C by cancelling, which SQLite's driver does not support.
             raise KeyboardInterrupt from error
         why = reason(error)
-        kind = DatabaseLocked if why == _LOCKED else DatabaseError
+        kind = _KINDS.get(why, DatabaseError)
         raise kind(f"could not {action}: {why}") from error
+    except UnicodeDecodeError as error:
+        raise DatabaseError(f"could not {action}: it holds text that is not UTF-8") from error
 
 
 def read_frame(
@@ -194,7 +201,7 @@ def read_frame(
     ``sentinel`` selects one literal per column and no row: it fixes the types.  Rows come in no
     particular order.  Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
     """
-    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro%26immutable%3D1"
+    uri = f"sqlite://file%3A{percent(percent(os.fsencode(path)))}%3Fmode%3Dro%26immutable%3D1"
     try:
         with custody.holding(path, "connectorx", settled=True):
             frame: pl.DataFrame = connectorx.read_sql(

@@ -10,6 +10,7 @@
     ├── SourceChanged            exit 6   complete and published, but the source changed since
     └── DatabaseError            exit 1   SQLite, connectorx or ADBC said no
         ├── BatchTooLarge                 … more text in one read than Arrow can index
+        ├── DiskError                     … the disk is full or failing
         └── DatabaseLocked                … another program has the file
 
 An error stops the run and leaves every file as it was; only :class:`SourceChanged` comes after a
@@ -70,6 +71,10 @@ class DatabaseError(MigrationError):
 
 class BatchTooLarge(DatabaseError):
     """One read holds more text than a batch can index; the reader tries again with fewer rows."""
+
+
+class DiskError(DatabaseError):
+    """The disk is full or failing; what was done until then is kept for ``--resume``."""
 
 
 class DatabaseLocked(DatabaseError):

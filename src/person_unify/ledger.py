@@ -18,6 +18,9 @@ from person_unify.values import MIXED
 CATALOG = "ledger"
 """The name under which the ledger is attached to the target's connection."""
 
+_STAGED_COLUMNS = 400
+"""A mixed column travels as four, and SQLite allows a table 2,000."""
+
 _ID_MAP = {"old_id": "TEXT NOT NULL", "new_id": "TEXT NOT NULL"}
 ID_MAPS = (
     "patient_to_person",
@@ -69,6 +72,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "checkpoints": {
         "phase": "TEXT NOT NULL",
+        "source_table": "TEXT",
         "started": "INTEGER NOT NULL",
         "finished": "INTEGER NOT NULL",
         "rows": "INTEGER NOT NULL",
@@ -149,30 +153,41 @@ class Ledger:
 
     def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
         """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
-        columns: list[pl.Expr] = []
-        expressions = []
-        for position, name in enumerate(names):
-            if frame.schema[name] != MIXED:
-                columns.append(pl.col(name).alias(f"c{position}"))
-                expressions.append(f"c{position}")
-                continue
-            parts = [f"c{position}_{field}" for field in ("class", "integer", "real", "bytes")]
-            columns += [
-                pl.col(name).struct.field(part.rpartition("_")[2]).alias(part) for part in parts
-            ]
-            kind, integer, real, stored = parts
-            expressions.append(
-                f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
-                f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
-            )
-        staged = frame.select(columns)
-        self._database.execute(f"CREATE TEMP TABLE archive_stage ({', '.join(staged.columns)})")
-        self._database.ingest("archive_stage", staged, catalog="temp")
+        expressions: list[str] = []
+        stages: list[str] = []
+        columns = list(names)
+        for start in range(0, len(columns), _STAGED_COLUMNS):
+            parts: list[pl.Expr] = []
+            for name in columns[start : start + _STAGED_COLUMNS]:
+                selected, expression = _parts(frame, name, f"c{len(expressions)}")
+                parts += selected
+                expressions.append(expression)
+            staged, stage = frame.select(parts), f"archive_stage_{len(stages)}"
+            listed = ", ".join(staged.columns)
+            self._database.execute(f"CREATE TEMP TABLE {stage} ({listed})")
+            self._database.ingest(stage, staged, catalog="temp")
+            stages.append(stage)
+        first, *others = stages
+        joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in others)
         self._database.execute(
             f"INSERT INTO {CATALOG}.{quote(table)} SELECT {', '.join(expressions)} "
-            "FROM temp.archive_stage ORDER BY rowid"
+            f"FROM temp.{first}{joined} ORDER BY {first}.rowid"
         )
-        self._database.execute("DROP TABLE temp.archive_stage")
+        for stage in stages:
+            self._database.execute(f"DROP TABLE temp.{stage}")
+
+
+def _parts(frame: pl.DataFrame, name: str, prefix: str) -> tuple[list[pl.Expr], str]:
+    """A column as it travels, and the SQL that makes its cells of that again."""
+    if frame.schema[name] != MIXED:
+        return [pl.col(name).alias(prefix)], prefix
+    fields = ("class", "integer", "real", "bytes")
+    parts = [pl.col(name).struct.field(field).alias(f"{prefix}_{field}") for field in fields]
+    kind, integer, real, stored = (f"{prefix}_{field}" for field in fields)
+    return parts, (
+        f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
+        f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
+    )
 
 
 def _column_names(archive: Archive) -> dict[str, str]:

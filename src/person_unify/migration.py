@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
-from time import perf_counter
 
 from person_unify import __version__, custody
 from person_unify.clock import Clock, now_ms
+from person_unify.copies import SIDE_FILES
 from person_unify.database import Database, inspect
-from person_unify.errors import DatabaseError, MigrationError, StrictStop, VerificationFailed
-from person_unify.frames import Outcome
-from person_unify.lineage import lineage
+from person_unify.errors import DatabaseError, StrictStop, VerificationFailed
+from person_unify.filling import Filling, StagingSpoilt
+from person_unify.ids import FreshIds
 from person_unify.mappings.bind import Plan, bind
+from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
-from person_unify.preflight import (
-    must_relax_unique,
-    require_empty,
-    require_key_columns,
-    require_unique_columns,
-)
-from person_unify.progress import Note, PhaseStarted, Progress, TableFinished, TableStarted
+from person_unify.preflight import require_empty, require_key_columns, require_unique_columns
+from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
 from person_unify.recorded import Artefact, record_artefacts, record_run, recorded_artefacts
+from person_unify.registry import Registry
 from person_unify.report import CheckResult, FileFacts, Report
+from person_unify.rundir import Facts, RunDirectory, this_machine, write_json
 from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages import verify
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader
-from person_unify.stages.publish import REPORT_NAME, ledger_path, publish
-from person_unify.stages.resolve import Resolution
-from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now, stamp
+from person_unify.stages.publish import CHECKPOINTS_NAME, REPORT_NAME, ledger_path, publish
+from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
 from person_unify.tally import Tally
+from person_unify.unfinished import (
+    STAGED_LEDGER,
+    STAGED_TARGET,
+    ledger_of,
+    target_backup,
+)
+
+SAVED_REPORT = "report.json"
+"""The report in the run directory, until it is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +59,26 @@ class Migration:
 
     options: MigrateOptions
     snapshot: Snapshot
-    staging: Path
-    in_place: bool
-    moment: datetime
+    directory: RunDirectory
+    facts: Facts
     clock: Clock
     tally: Tally = field(init=False)
     sealed: Sealed = field(init=False)
 
     @property
+    def staging(self) -> Path:
+        """The private directory in which the run works."""
+        return self.directory.path
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the target existed before the run."""
+        return self.facts.in_place
+
+    @property
     def run_time(self) -> int:
         """The one instant of the run, in ms since the epoch."""
-        return int(self.moment.timestamp() * 1000)
+        return self.facts.run_time
 
     @property
     def ledger(self) -> Path:
@@ -71,34 +86,65 @@ class Migration:
         return ledger_path(self.options.target)
 
     def carry_out(self) -> Report:
-        """Everything after the snapshot."""
-        # Looked at before anything attaches it: a foreign encoding is an error of its own.
-        extractor = Extractor(self.snapshot.path)
-        target = self.options.target if self.in_place else self.staging / "target.db"
-        ledger = self.staging / "ledger.db"
-        ledger.touch(mode=0o600)
-        try:
-            report = self._transact(target, ledger, extractor)
-            with self.clock.phase("publish"):
-                self._publish(target, ledger)
-        except BaseException:
-            if self.in_place:
-                self._settle_failure(ledger)
-            raise
+        """Everything after the snapshot that is not done yet."""
+        target = self.options.target if self.in_place else self.staging / STAGED_TARGET
+        ledger = self.staging / STAGED_LEDGER
+        report = self._committed()
+        if report is None:
+            report = self._transact(target, ledger)
+        self.facts = self.directory.done(self.facts, "verify")
+        with self.clock.phase("publish"):
+            self._publish(target, ledger)
+        self.facts = self.directory.done(self.facts, "publish")
         return self._published(report)
 
-    def _transact(self, target: Path, ledger: Path, extractor: Extractor) -> Report:
-        """Fill target and ledger in one transaction, verify, commit."""
-        wait = self.options.busy_timeout
-        loader = Loader(target, ledger, self.snapshot.path, created=not self.in_place, wait=wait)
+    def _committed(self) -> Report | None:
+        """The report of an attempt that was stopped after its last commit; None if none was."""
+        ledger = ledger_of(self.directory, self.facts)
+        if ledger is None:
+            return None
+        saved = json.loads((self.staging / SAVED_REPORT).read_text("utf-8"))
+        self.clock.checkpoints.restore(saved["checkpoints"])
+        found = recorded_artefacts(ledger) or {}
+        now = sha256_now(self.options.source)
+        changed = changed_since(self.snapshot, self.options.source, now)
+        self.sealed = Sealed(found["target"].sha256 if "target" in found else None, now, changed)
+        self.clock.progress(Note("taken over: everything up to the verified target"))
+        return Report.from_json(saved["report"])
+
+    def _transact(self, target: Path, ledger: Path) -> Report:
+        """Fill target and ledger, verify, commit; on the staging files of a stopped run if any."""
+        if not self.in_place and target.exists() and ledger.exists():
+            if self.facts.machine == this_machine():
+                try:
+                    return self._attempt(target, ledger, resumed=True)
+                except StagingSpoilt:
+                    pass
+            self.clock.progress(Note("the staged rows are not intact: they are loaded again"))
+        for path in (target, ledger):
+            for suffix in ("", *SIDE_FILES):
+                if path.parent == self.staging:
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+        ledger.touch(mode=0o600)
+        return self._attempt(target, ledger, resumed=False)
+
+    def _attempt(self, target: Path, ledger: Path, *, resumed: bool) -> Report:
+        # Looked at before anything attaches it: a foreign encoding is an error of its own.
+        extractor = Extractor(self.snapshot.path)
+        loader = self._loader(target, ledger, resumed)
         try:
             artefacts = self._artefacts(loader)
             plan, schema = self._plan(loader, extractor)
-            checks, resolution = self._fill(loader, extractor, plan, schema)
-            report = self._report(loader, plan, resolution, checks)
+            counts = self._filling(loader, extractor, plan).carry_out(
+                schema, self.options.relax_unique, resumed
+            )
+            with self.clock.phase("verify"):
+                options = self._verify_options()
+                checks = run_checks(loader.database, plan, options, self.clock.progress)
+            report = self._report(loader, plan, counts, checks)
             self._require_publishable_result(report)
-            names = (self.options.source.name, self.options.target.name)
-            record_run(loader.ledger, report, names, self.clock.phases)
+            self._save(report)
+            record_run(loader.ledger, report, self.facts, self.clock.checkpoints.rows())
             record_artefacts(loader.ledger, artefacts)
             if self.in_place:
                 self._publish_backup()
@@ -108,11 +154,32 @@ class Migration:
             loader.close()
         return report
 
+    def _loader(self, target: Path, ledger: Path, resumed: bool) -> Loader:
+        wait = self.options.busy_timeout
+        try:
+            return Loader(target, ledger, self.snapshot.path, created=not self.in_place, wait=wait)
+        except DatabaseError as error:
+            if resumed:
+                raise StagingSpoilt from error
+            raise
+
+    def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
+        options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
+        registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
+        stream = Stream(extractor, plan, options, self.clock, registry)
+        memory = None
+        if not self.in_place:
+            memory = Memory(self.staging, stream.looked_up(), registry, self.tally, self.clock)
+        return Filling(loader, stream, self.tally, memory)
+
+    def _save(self, report: Report) -> None:
+        """Keep the report for a run that is stopped between its last commit and its end."""
+        saved = {"report": report.to_json(), "checkpoints": self.clock.checkpoints.to_json()}
+        write_json(self.staging / SAVED_REPORT, saved)
+
     @property
     def _target_backup(self) -> Path:
-        """Where the copy of an existing target, as it was before the run, is going to stand."""
-        target = self.options.target
-        return target.with_name(f"{target.name}.pre-migration-{stamp(self.moment)}")
+        return target_backup(self.options.target, self.facts)
 
     @property
     def _staged_backup(self) -> Path:
@@ -130,7 +197,7 @@ class Migration:
             Artefact(
                 "snapshot",
                 str(self.snapshot.path.absolute()),
-                custody.sha256(self.snapshot.path),
+                self.facts.snapshot_sha256,
                 self.snapshot.path.stat().st_size,
             ),
         ]
@@ -175,29 +242,9 @@ class Migration:
 
     def _publish(self, target: Path, ledger: Path) -> None:
         """Give the files their names; a new target's comes last, for it is what others wait for."""
-        publish(ledger, self.ledger)
-        if self.in_place:
-            return
-        try:
-            publish(target, self.options.target)
-        except BaseException:
-            self.ledger.unlink()
-            raise
-
-    def _settle_failure(self, ledger: Path) -> None:
-        """After a failure in place: the backup goes, unless the commit had been; then all stays."""
-        if recorded_artefacts(ledger) is None:
-            self._target_backup.unlink(missing_ok=True)
-            return
-        try:
-            publish(ledger, self.ledger)
-        except (MigrationError, OSError):
-            kept = self.ledger.with_name(f"{self.ledger.name}.{stamp(self.moment)}")
-            ledger.rename(kept)
-            raise MigrationError(
-                f"the target is filled and verified, but its ledger cannot be called {self.ledger}:"
-                f" it is {kept}; give it that name"
-            ) from None
+        for staged, final in ((ledger, self.ledger), (target, self.options.target)):
+            if staged.parent == self.staging and staged.exists():
+                publish(staged, final)
 
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
@@ -210,54 +257,8 @@ class Migration:
             require_empty(loader.database, plan)
         return plan, schema
 
-    def _fill(
-        self, loader: Loader, extractor: Extractor, plan: Plan, schema: Schema
-    ) -> tuple[list[CheckResult], Resolution]:
-        options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
-        stream = Stream(extractor, plan, options, self.clock)
-        opening, resolution = stream.opening()
-        relax = must_relax_unique(resolution, schema, self.options.relax_unique)
-        self.clock.progress(PhaseStarted("load"))
-        loader.begin(schema.values())
-        if relax:
-            loader.drop_unique("parent_child_views", "person_id")
-        loader.ledger.append("lineage", lineage(plan))
-        for outcome in opening:
-            self._load(loader, outcome)
-        self._load_resolution(loader, resolution)
-        for outcome in stream.rest():
-            self._load(loader, outcome)
-        started = perf_counter()
-        loader.finish(schema.values())
-        self.clock.add("load", 0, perf_counter() - started)
-        for phase in ("extract", "resolve", "transform", "load"):
-            self.clock.done(phase)
-        with self.clock.phase("verify"):
-            checks = run_checks(loader.database, plan, self._verify_options(), self.clock.progress)
-        return checks, resolution
-
     def _verify_options(self) -> VerifyOptions:
         return VerifyOptions(self.options.timezone, self.options.implied_grants, self.run_time)
-
-    def _load(self, loader: Loader, outcome: Outcome) -> None:
-        self.clock.progress(TableStarted("load", outcome.source, outcome.source_rows))
-        started = perf_counter()
-        rows = loader.load(outcome)
-        seconds = perf_counter() - started
-        self.clock.add("load", rows, seconds)
-        self.clock.progress(TableFinished("load", outcome.source, rows, seconds))
-        self.tally.add(outcome)
-
-    def _load_resolution(self, loader: Loader, resolution: Resolution) -> None:
-        started = perf_counter()
-        loader.database.ingest("parent_child_views", resolution.views)
-        loader.database.ingest("access_grants", resolution.implied)
-        for frame in resolution.discrepancies:
-            loader.ledger.append("discrepancies", frame)
-        loader.ledger.append("person_notes", resolution.notes)
-        rows = resolution.views.height + resolution.implied.height
-        self.clock.add("load", rows, perf_counter() - started)
-        self.tally.say(resolution.discrepancies)
 
     def _require_publishable_result(self, report: Report) -> None:
         failed = report.failed_checks
@@ -281,9 +282,8 @@ class Migration:
             )
 
     def _report(
-        self, loader: Loader, plan: Plan, resolution: Resolution, checks: list[CheckResult]
+        self, loader: Loader, plan: Plan, counts: Mapping[str, int], checks: list[CheckResult]
     ) -> Report:
-        counts = {**resolution.counts, "implied": resolution.implied.height}
         actual = {
             table: int(loader.database.value(f"SELECT count(*) FROM {quote(table)}"))
             for table in ("persons", "access_grants")
@@ -316,6 +316,7 @@ class Migration:
             "target": str(target),
             "ledger": str(self.ledger),
             "report": str(target.with_name(REPORT_NAME)),
+            "checkpoints": str(target.with_name(CHECKPOINTS_NAME)),
         }
         if self.options.keep_backup:
             files["backup"] = str(self.snapshot.path)
@@ -331,12 +332,7 @@ class Migration:
             files=files,
             outcome="published",
         )
-        text = json.dumps(final.to_json(), indent=2)
-        path = target.with_name(REPORT_NAME)
-        staged = self.staging / REPORT_NAME
-        staged.touch(mode=0o600)
-        staged.write_text(text + "\n", encoding="utf-8")
-        staged.replace(path)
+        write_json(target.with_name(REPORT_NAME), final.to_json())
         return final
 
 

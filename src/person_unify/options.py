@@ -21,6 +21,7 @@ class MigrateOptions:
     """What ``migrate`` is asked; ``backup_dir`` None keeps the snapshot beside the source.
 
     ``busy_timeout``: how many seconds to wait for a database that another program has locked.
+    ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
     """
 
     source: Path
@@ -32,6 +33,14 @@ class MigrateOptions:
     backup_dir: Path | None = None
     keep_backup: bool = True
     busy_timeout: float = 5.0
+    resume: bool = False
+    fresh: bool = False
+
+    def deciding(self) -> dict[str, str | int | bool | None]:
+        """The choices that the result depends on, which a resumed run must share."""
+        recorded = self.recorded()
+        del recorded["keep_backup"]
+        return recorded
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""

@@ -6,22 +6,23 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from person_unify import __version__, custody
+from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
-from person_unify.errors import MigrationError, TargetError
+from person_unify.errors import TargetError, UsageError
+from person_unify.ids import FreshIds, new_seed
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
     must_relax_unique,
+    require_directory,
     require_empty,
     require_key_columns,
     require_timezone,
@@ -31,20 +32,32 @@ from person_unify.preflight import (
 )
 from person_unify.progress import Progress, silent
 from person_unify.recorded import recorded_run, source_check
+from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
+from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
-from person_unify.stages.publish import ledger_path, require_publishable
+from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path, require_publishable
 from person_unify.stages.snapshot import (
     Snapshot,
     private_directory,
     require_file,
     require_space,
+    snapshot_path,
     take,
 )
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally
+from person_unify.unfinished import (
+    can_be_resumed,
+    discard,
+    is_over,
+    remove_snapshot,
+    require_snapshot,
+    snapshot_of,
+    take_up,
+)
 
 __all__ = ["CheckOptions", "MigrateOptions", "check", "migrate", "verify"]
 
@@ -53,29 +66,99 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     """Migrate a whole database; either target, ledger and report appear, or nothing changes.
 
     Raises a :class:`MigrationError` of the kind its tree describes; the source is never written.
+    What an interrupt or a full disk stops is kept beside the target, to go on with; an error's
+    notes say so.
     """
+    if options.resume and options.fresh:
+        raise UsageError("--resume and --fresh exclude each other: give one of them")
     require_timezone(options.timezone)
+    require_file(options.source)
+    require_two_files(options.source, options.target)
+    require_directory(options.target)
+    directory = RunDirectory.claim(options.target)
+    try:
+        facts = take_up(directory, options) or _new_run(options)
+    except BaseException:
+        directory.leave()
+        raise
+    try:
+        report = _carry_out(options, directory, facts, progress)
+    except BaseException as error:
+        _stop(directory, facts, error)
+        raise
+    directory.remove()
+    return report
+
+
+def _new_run(options: MigrateOptions) -> Facts:
+    """The facts of a run that begins now; raises where it cannot."""
     source, target = options.source, options.target
-    require_file(source)
-    require_two_files(source, target)
     exists = require_publishable(target, ledger_path(target))
     backups = options.backup_dir or source.parent
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_space(target.parent, 2 * size, "the migration")
     moment = datetime.now(UTC)
-    clock = Clock(progress)
-    with _staging(target) as staging:
+    return Facts(
+        id=str(uuid4()),
+        tool_version=__version__,
+        moment=moment,
+        seed=new_seed().hex(),
+        source=str(source.absolute()),
+        target=str(target.absolute()),
+        in_place=exists,
+        options=options.deciding(),
+        machine=this_machine(),
+        snapshot=str(snapshot_path(source, backups, moment).absolute()),
+    )
+
+
+def _carry_out(
+    options: MigrateOptions, directory: RunDirectory, facts: Facts, progress: Progress
+) -> Report:
+    checkpoints = Checkpoints(options.target.with_name(CHECKPOINTS_NAME))
+    clock = Clock(progress, checkpoints=checkpoints)
+    if facts.snapshot_sha256 is None:
+        directory.write(facts)
         with clock.phase("snapshot"):
-            snapshot = take(source, backups, moment, options.busy_timeout)
-        try:
-            report = Migration(options, snapshot, staging, exists, moment, clock).carry_out()
-        except BaseException:
-            snapshot.path.unlink(missing_ok=True)
-            raise
-        if not options.keep_backup:
-            snapshot.path.unlink()
+            remove_snapshot(facts)
+            path = Path(facts.snapshot)
+            taken = take(options.source, path.parent, facts.moment, options.busy_timeout)
+            digest = custody.sha256(path)
+        facts = replace(
+            facts,
+            snapshot_sha256=digest,
+            source_bytes=taken.source_bytes,
+            source_sha256=taken.source_sha256,
+            source_log_sha256=taken.log_sha256,
+        )
+        facts = directory.done(facts, "snapshot")
+    else:
+        require_snapshot(facts)
+        clock.add("snapshot", 0, 0.0)
+        clock.done("snapshot")
+    snapshot = Snapshot(
+        snapshot_of(facts, options),
+        facts.source_bytes,
+        facts.source_sha256,
+        facts.source_log_sha256,
+    )
+    report = Migration(options, snapshot, directory, facts, clock).carry_out()
+    if not options.keep_backup:
+        remove_snapshot(facts)
     return report
+
+
+def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
+    """Leave what can be resumed, remove all else."""
+    kept = directory.facts()
+    over = kept is not None and is_over(directory, kept)
+    if kept is not None and kept.snapshot_sha256 and (over or can_be_resumed(error)):
+        done = "the target is filled and verified" if over else "what was done is kept"
+        error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
+    else:
+        discard(directory, facts)
+    directory.leave()
 
 
 def check(options: CheckOptions, progress: Progress = silent) -> Report:
@@ -100,7 +183,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
                 require_empty(database, plan)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
-        stream = Stream(extractor, plan, chosen, clock)
+        stream = Stream(extractor, plan, chosen, clock, Registry(FreshIds(run_time)))
         tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
@@ -164,19 +247,6 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         drift=plan.notes,
         verification=tuple(checks),
     )
-
-
-@contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """A private directory beside the target, gone at the end whatever happens."""
-    try:
-        path = Path(tempfile.mkdtemp(prefix=f".{target.name}.migrating-", dir=target.parent))
-    except OSError as error:
-        raise MigrationError(f"cannot write into {target.parent}: {error.strerror}") from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _facts(source: Path, snapshot: Snapshot) -> FileFacts:

@@ -31,6 +31,12 @@ def require_two_files(source: Path, target: Path) -> None:
         )
 
 
+def require_directory(target: Path) -> None:
+    """Refuse a target whose directory does not exist."""
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a directory: create it first")
+
+
 def schema_of(target: Path | None) -> Schema:
     """The schema of a target that may not exist yet, in which case it is the built-in one."""
     if target is None or not target.exists():

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
 
-from person_unify.clock import Checkpoint
 from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import CheckResult, Report
+from person_unify.rundir import Facts
 from person_unify.stages.verify import VerifyOptions
 
 _PASSED = {"passed": 1, "failed": 0, "error": 0}
@@ -66,33 +65,42 @@ def recorded_artefacts(ledger: Path) -> dict[ArtefactKind, Artefact] | None:
     return {kind: Artefact(kind, path, digest, size) for kind, path, digest, size in found}
 
 
+def recorded_run_id(ledger: Path) -> str | None:
+    """The id of the run that a ledger stands for; None if it is no complete ledger.
+
+    Opened for writing, so that SQLite can settle what a commit that was cut off left behind.
+    """
+    if not ledger.is_file():
+        return None
+    try:
+        with Database(ledger) as database:
+            found = database.rows("SELECT id FROM run ORDER BY started DESC LIMIT 1")
+    except DatabaseError:
+        return None
+    return str(found[0][0]) if found else None
+
+
 def record_run(
-    ledger: Ledger, report: Report, names: tuple[str, str], phases: Mapping[str, Checkpoint]
+    ledger: Ledger, report: Report, facts: Facts, checkpoints: Iterable[Mapping[str, object]]
 ) -> None:
-    """Write run, checkpoints and verification into the ledger; ``names`` of source and target."""
+    """Write run, checkpoints and verification into the ledger."""
     ledger.append_rows(
         "run",
         [
             {
-                "id": str(uuid4()),
+                "id": facts.id,
                 "tool_version": report.tool_version,
                 "started": report.started_ms,
                 "finished": report.finished_ms,
-                "source": names[0],
-                "target": names[1],
+                "source": Path(facts.source).name,
+                "target": Path(facts.target).name,
                 "source_sha256": report.source.sha256,
                 "options": json.dumps(dict(report.options), sort_keys=True),
                 "outcome": report.outcome,
             }
         ],
     )
-    ledger.append_rows(
-        "checkpoints",
-        (
-            {"phase": name, "started": c.started, "finished": c.finished, "rows": c.rows}
-            for name, c in phases.items()
-        ),
-    )
+    ledger.append_rows("checkpoints", checkpoints)
     ledger.append_rows(
         "verification",
         (

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from person_unify.ids import FreshIds
+
 OLD, NEW = "@old", "@new"
 
 
@@ -40,11 +42,14 @@ class People:
 
 @dataclass(slots=True)
 class Registry:
-    """loaded: source table -> ``@old``, ``@new`` and the attributes that others look up.
+    """ids: where the ids of new records come from.
+
+    loaded: source table -> ``@old``, ``@new`` and the attributes that others look up.
 
     all_ids: source table -> every id, loaded or not, where two tables share a target.
     """
 
+    ids: FreshIds
     loaded: dict[str, pl.DataFrame] = field(default_factory=dict)
     all_ids: dict[str, pl.Series] = field(default_factory=dict)
     people: People | None = None

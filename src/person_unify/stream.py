@@ -6,7 +6,7 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import polars as pl
@@ -41,7 +41,7 @@ class Stream:
     plan: Plan
     options: Options
     clock: Clock
-    registry: Registry = field(default_factory=Registry)
+    registry: Registry
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
         """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
@@ -61,17 +61,29 @@ class Stream:
         present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
         return [*first, *present], resolution
 
-    def rest(self) -> Iterator[Outcome]:
-        """Every other table, one at a time."""
-        for bound in self.plan.bound:
-            if bound.mapping.source in FIRST or bound.mapping.source in CORE_TABLES:
-                continue
-            if bound.target is None:
-                yield self._archived(bound.source)
+    @property
+    def later(self) -> tuple[BoundMapping | Table, ...]:
+        """What follows the opening, in load order."""
+        opened = (*FIRST, *CORE_TABLES)
+        bound = (b for b in self.plan.bound if b.mapping.source not in opened)
+        return (*bound, *self.plan.unmapped)
+
+    def rest(self, skip: int = 0) -> Iterator[Outcome]:
+        """Every other table, one at a time, but for the first ``skip`` of them."""
+        for each in self.later[skip:]:
+            if isinstance(each, Table):
+                yield self._archived(each)
+            elif each.target is None:
+                yield self._archived(each.source)
             else:
-                yield self._transformed(bound)
-        for table in self.plan.unmapped:
-            yield self._archived(table)
+                yield self._transformed(each)
+
+    def looked_up(self) -> frozenset[str]:
+        """The source tables whose ids other tables ask the registry for."""
+        names = {name for b in self.plan.bound for c in b.columns if (name := c.names)}
+        vias = {word.table for word in self._words() if isinstance(word, Via)}
+        twins = {name for b in self.plan.bound if (name := b.mapping.shares_ids_with)}
+        return frozenset({*FIRST, *names, *vias, *twins})
 
     def _read(self, name: str, columns: tuple[str, ...] | None = None) -> SourceFrame:
         self.clock.progress(TableStarted("extract", name))
@@ -112,14 +124,16 @@ class Stream:
 
     def _wanted(self, source: str) -> frozenset[str]:
         """Attributes of a source table's rows that other tables look up."""
-        words: list[Word] = []
-        for bound in self.plan.bound:
-            words += [binding.word for binding in bound.columns]
-            words += bound.mapping.exposes.values()
-        wanted = {w.attribute for w in words if isinstance(w, Via) and w.table == source}
+        wanted = {w.attribute for w in self._words() if isinstance(w, Via) and w.table == source}
         # The e-mail of the parent's user stands in an implied grant; both ends must be known.
         wanted |= {"users": {"email"}, "parents": {"user_id"}}.get(source, set())
         return frozenset(wanted)
+
+    def _words(self) -> Iterator[Word]:
+        """Every word by which a table fills a column or hands a value on."""
+        for bound in self.plan.bound:
+            yield from (binding.word for binding in bound.columns)
+            yield from bound.mapping.exposes.values()
 
 
 def _empty(table: Table) -> SourceFrame:

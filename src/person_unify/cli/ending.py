@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 
 import typer
 
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.streams import ReaderGone, printable, write_event, write_line
 from person_unify.errors import MigrationError
 
 EXIT_CODES = """\
@@ -23,7 +23,7 @@ Exit codes:
   4    verification failed, nothing published
   5    --strict and there are discrepancies of severity error, nothing published
   6    migrated and published, but the source changed since its snapshot
-  130  interrupted (143 when terminated)
+  130  interrupted (143 terminated, 129 hung up, 141 output closed); see --resume
 """
 
 
@@ -52,13 +52,15 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except MigrationError as error:
-        code, message = error.exit_code, str(error)
+        code, message = error.exit_code, _with_notes(str(error), error)
+    except ReaderGone as error:
+        code, message = exit_code(signal.SIGPIPE), _with_notes(said(signal.SIGPIPE), error)
     except Terminated as error:
-        code, message = 128 + error.number, "terminated"
-    except KeyboardInterrupt:
-        code, message = 130, "interrupted"
+        code, message = exit_code(error.number), _with_notes(said(error.number), error)
+    except KeyboardInterrupt as error:
+        code, message = exit_code(signal.SIGINT), _with_notes(said(signal.SIGINT), error)
     except OSError as error:
-        code, message = 1, _describe(error)
+        code, message = 1, _with_notes(_describe(error), error)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001  Rust panics are no Exception
@@ -71,6 +73,22 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
         write_event({"event": "error", "exit_code": code, "message": message})
     write_line(f"person-unify: {printable(message)}", sys.stderr)
     raise typer.Exit(code)
+
+
+def exit_code(number: int) -> int:
+    """What a shell reports for a process that a signal ended."""
+    return 128 + number
+
+
+def said(number: int) -> str:
+    """What a signal did, in a word or two."""
+    words = {signal.SIGINT: "interrupted", signal.SIGPIPE: "nobody reads the output any more"}
+    return words.get(signal.Signals(number), "terminated")
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message, and what the pipeline noted on the error about going on."""
+    return "; ".join([message, *getattr(error, "__notes__", ())])
 
 
 def _describe(error: OSError) -> str:

@@ -41,18 +41,18 @@ def watch(*, quiet: bool = False, as_json: bool = False) -> AbstractContextManag
 def show_json(event: Event) -> None:
     """One JSON event per line on stdout: ``{"event": "table_finished", "phase": …}``."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
-    write_event({"event": name, **asdict(event)})
+    write_event({"event": name, **asdict(event)}, needs_reader=True)
 
 
 def show_plain(event: Event) -> None:
     """One line on stderr per finished table and phase."""
     match event:
         case TableFinished(phase, table, rows, seconds):
-            write_line(_line(phase, table, rows, seconds), sys.stderr)
+            write_line(_line(phase, table, rows, seconds), sys.stderr, needs_reader=True)
         case PhaseFinished(phase, rows, seconds):
-            write_line(_line(phase, "(done)", rows, seconds), sys.stderr)
+            write_line(_line(phase, "(done)", rows, seconds), sys.stderr, needs_reader=True)
         case Note(message):
-            write_line(f"note: {printable(message)}", sys.stderr)
+            write_line(f"note: {printable(message)}", sys.stderr, needs_reader=True)
 
 
 def _line(phase: str, what: str, rows: int, seconds: float) -> str:

@@ -1,4 +1,7 @@
-"""Writing to a terminal, a file or a pipe whose reader may leave before we are done."""
+"""Writing to a terminal, a file or a pipe whose reader may leave before we are done.
+
+What cannot be written never ends the work: a migration is done or not, whoever listens.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,16 @@ WIDTH = 100
 class Screen(Console):
     """A rich console that never ends the process: a reader who leaves does not stop a migration."""
 
+    def _check_buffer(self) -> None:
+        # Rich lets a subclass decide about a broken pipe only, not about a full disk.
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            _discard(self.file, error)
+
     def on_broken_pipe(self) -> None:
-        """Discard everything from here on."""
-        _discard(self.file)
+        """Leave it to the caller, where every such error is met."""
+        raise BrokenPipeError
 
 
 def screen(stream: IO[str]) -> Screen:
@@ -28,18 +38,24 @@ def screen(stream: IO[str]) -> Screen:
     return Screen(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
-def write_line(text: str, stream: IO[str]) -> None:
-    """One line, out at once."""
+class ReaderGone(KeyboardInterrupt):
+    """Nobody reads our progress any more: the command stops, as by Ctrl-C."""
+
+
+def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> None:
+    """One line, out at once; raises :class:`ReaderGone` if it ``needs_reader`` and has none."""
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except BrokenPipeError:
-        _discard(stream)
+    except OSError as error:
+        _discard(stream, error)
+        if needs_reader and isinstance(error, BrokenPipeError):
+            raise ReaderGone from None
 
 
-def write_event(event: Mapping[str, Any]) -> None:
-    """One JSON event as one ASCII line on stdout."""
-    write_line(json.dumps(event), sys.stdout)
+def write_event(event: Mapping[str, Any], *, needs_reader: bool = False) -> None:
+    """One JSON event as one ASCII line on stdout; see :func:`write_line`."""
+    write_line(json.dumps(event), sys.stdout, needs_reader=needs_reader)
 
 
 def printable(text: str) -> str:
@@ -54,7 +70,11 @@ def printable(text: str) -> str:
     )
 
 
-def _discard(stream: IO[str]) -> None:
+def _discard(stream: IO[str], error: OSError) -> None:
+    """Let everything go nowhere from here on; say so, unless nobody is left to listen."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+    if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+        reason = error.strerror or type(error).__name__
+        write_line(f"person-unify: the output could not be written: {reason}", sys.stderr)

@@ -22,6 +22,8 @@ from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
 _EXPRESSIONS_PER_QUERY = 1_000
+_MOST_COLUMNS = 1_997
+"""SQLite allows a table 2,000 columns, and the archive adds three of its own."""
 _SENTINELS = {"integer": "0", "text": "''"}
 _MIXED_FIELDS = {
     "class": (
@@ -40,7 +42,11 @@ class Extractor:
     """Reads tables of one snapshot; the snapshot must not be written while it is in use."""
 
     def __init__(self, snapshot: Path) -> None:
-        """Look at the snapshot's schema; raises :class:`SourceError` for an encoding but UTF-8."""
+        """Look at the snapshot's schema.
+
+        Raises :class:`SourceError` for an encoding but UTF-8, for a damaged schema, and for a table
+        that is too wide for the archive.
+        """
         self.snapshot = snapshot
         with Database(snapshot, settled=True) as database:
             encoding = database.value("PRAGMA encoding")
@@ -49,11 +55,22 @@ class Extractor:
                     f"the source is encoded in {encoding}: copy its tables into a UTF-8 "
                     "database first"
                 )
-            self.tables = inspect(database)
+            try:
+                self.tables = inspect(database)
+            except DatabaseError as error:
+                raise SourceError(
+                    f"the source's schema is damaged ({error}): restore it from a backup first"
+                ) from error
             self._unordered = {
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
             }
+        for name, table in self.tables.items():
+            if len(table.columns) > _MOST_COLUMNS:
+                raise SourceError(
+                    f"table {name} has {len(table.columns)} columns and the ledger can archive "
+                    f"{_MOST_COLUMNS}: move some of them into a table of their own"
+                )
 
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""

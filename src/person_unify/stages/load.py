@@ -1,7 +1,9 @@
-"""Load: rows into target and ledger through one ADBC connection, in one transaction.
+"""Load: rows into target and ledger through one ADBC connection.
 
-A target that does not exist yet is built in a staging file that nobody else sees, so it may go
-without a journal: if anything fails, the file is deleted.  An existing target is filled in place,
+A target that does not exist yet is built in a staging file that nobody else sees, and committed
+step by step, so that a run that was killed can go on.  The journal is on, because a killed process
+leaves a malformed file without one; nothing is synced before the end, because after a power cut
+the staging file is built again.  An existing target is filled in place,
 in one exclusive transaction with its rollback journal on.  (With a write-ahead log, target and
 ledger would be committed one after the other; such a target gets its log back after the commit.)
 """
@@ -15,19 +17,20 @@ from pathlib import Path
 
 from person_unify import custody
 from person_unify.database import Database
-from person_unify.errors import DatabaseLocked, TargetError
+from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.schema import UNIFIED, Table, create_index, create_table, quote
 
 _STAGING = (
     "PRAGMA page_size = 8192",
-    "PRAGMA journal_mode = OFF",
-    "PRAGMA synchronous = OFF",
     "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = TRUNCATE",
+    "PRAGMA synchronous = OFF",
     "PRAGMA cache_size = -65536",
 )
 _IN_PLACE = ("PRAGMA cache_size = -65536",)
+_BOTH = ("main", CATALOG)
 
 
 class Loader:
@@ -69,7 +72,7 @@ class Loader:
         self.database.attach(ledger, CATALOG)
         if self.created:
             self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
-            self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
+            self.database.execute(f"PRAGMA {CATALOG}.journal_mode = TRUNCATE")
         self.database.attach(snapshot, "source", settled=True)
 
     def _look(self, wait: float) -> None:
@@ -107,6 +110,32 @@ class Loader:
         ):
             self._triggers.append(sql)
             self.database.execute(f"DROP TRIGGER {quote(name)}")
+
+    def go_on(self) -> int | None:
+        """Begin again in staging files, and say after which step; None if they are not intact.
+
+        SQLite has rolled both back to their last step.  A kill between the two commits of a step
+        shows as different steps.
+        """
+        try:
+            steps = {int(self.database.value(f"PRAGMA {name}.user_version")) for name in _BOTH}
+            found = {self.database.value(f"PRAGMA {name}.quick_check(1)") for name in _BOTH}
+        except DatabaseError:
+            return None
+        if len(steps) > 1 or found != {"ok"}:
+            return None
+        self.database.execute("BEGIN EXCLUSIVE")
+        return steps.pop()
+
+    def keep(self, step: int) -> None:
+        """Commit what staging files hold by now, as step 1, 2, ..., and go on."""
+        self._number(step)
+        self.database.execute("COMMIT")
+        self.database.execute("BEGIN EXCLUSIVE")
+
+    def _number(self, step: int) -> None:
+        for name in _BOTH:
+            self.database.execute(f"PRAGMA {name}.user_version = {step}")
 
     def load(self, outcome: Outcome) -> int:
         """Append everything that became of one source table; returns the number of target rows."""
@@ -163,7 +192,9 @@ class Loader:
         self.ledger.index()
 
     def commit(self) -> None:
-        """Commit target and ledger together; a target that had a write-ahead log gets it back."""
+        """Commit target and ledger for good; a target that had a write-ahead log gets it back."""
+        if self.created:
+            self._number(0)
         self._expected_changes = self._changes() + 1
         self.database.execute("COMMIT")
         if self._in_wal_mode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -14,6 +15,7 @@ from person_unify.errors import MigrationError, TargetError
 
 REPORT_NAME = "migration-report.json"
 CHECKPOINTS_NAME = "migration-checkpoints.json"
+LOCK = "lock"
 
 
 def ledger_path(target: Path) -> Path:
@@ -36,13 +38,18 @@ def run_directory(target: Path) -> Path:
 
 
 def is_running(directory: Path) -> bool:
-    """Whether the process that works in a run directory is still alive."""
+    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
     try:
-        number = int((directory / "lock").read_text(encoding="ascii").split()[0])
-        os.kill(number, 0)
-    except (OSError, ValueError, IndexError) as error:
-        return isinstance(error, PermissionError)
-    return True
+        handle = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def texts(path: Path) -> set[str]:

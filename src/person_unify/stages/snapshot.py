@@ -42,7 +42,7 @@ def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> 
     anything that cannot be read as an SQLite database.
     """
     require_file(source)
-    path = directory / f"{source.name}.backup-{stamp(moment)}"
+    path = snapshot_path(source, directory, moment)
     unfinished = path.with_name(path.name + UNFINISHED)
     size, digest, log = source.stat().st_size, _readable_sha256(source), _log_sha256(source)
     try:
@@ -61,6 +61,11 @@ def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> 
             "name another with --backup-dir"
         ) from error
     return Snapshot(path, size, digest, log)
+
+
+def snapshot_path(source: Path, directory: Path, moment: datetime) -> Path:
+    """Where the snapshot that is taken at that moment stands."""
+    return directory / f"{source.name}.backup-{stamp(moment)}"
 
 
 TEMPORARY_PREFIX = "person-unify-"

@@ -20,6 +20,7 @@ from person_unify.cli.arguments import (
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
+from person_unify.cli.stopping import stopping_promptly
 from person_unify.cli.streams import screen, write_event
 from person_unify.errors import SourceChanged, VerificationFailed
 
@@ -74,6 +75,12 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
     ] = True,
     busy_timeout: BusyTimeout = 5.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run, if there is one.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Discard an unfinished run and start anew.")
+    ] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
@@ -89,8 +96,13 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             backup_dir=backup_dir,
             keep_backup=keep_backup,
             busy_timeout=busy_timeout,
+            resume=resume,
+            fresh=fresh,
         )
-        with watch(quiet=quiet, as_json=as_json) as progress:
+        with (
+            stopping_promptly(new_db, as_json),
+            watch(quiet=quiet, as_json=as_json) as progress,
+        ):
             report = pipeline.migrate(options, progress)
         _show(report, as_json)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.frames import discrepancies
-from person_unify.ids import fresh_ids
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
@@ -68,7 +67,7 @@ def implied_rows(
     email = pl.col("email").fill_null("")
     notes = pl.lit("Implied by the link of child ") + pl.col(ID) + " to patient " + pl.col(PATIENT)
     return frame.select(
-        fresh_ids(frame.height).alias("id"),
+        registry.ids.take("implied grants", frame.height).alias("id"),
         pl.lit("parent").alias("grantor_type"),
         pl.col(PARENT).alias("grantor_id"),
         pl.lit("clinician").alias("grantee_type"),

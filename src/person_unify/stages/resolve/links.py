@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.frames import SourceFrame, discrepancies
-from person_unify.ids import fresh_ids
+from person_unify.ids import FreshIds
 from person_unify.reading import Reader
 from person_unify.registry import People
 
@@ -28,9 +28,10 @@ class Linked:
     people: People
 
 
-def link(patients: Reader, children: Reader) -> Linked:
+def link(patients: Reader, children: Reader, ids: FreshIds) -> Linked:
     """Give every patient, and every child that is not linked to one, a person (section 3)."""
-    known = _keyed(patients).with_columns(fresh_ids(patients.source.height).alias(PERSON))
+    known = _keyed(patients)
+    known = known.with_columns(ids.take("persons of patients", known.height).alias(PERSON))
     said = children.value("linked_patient_id", "TEXT")
     named = _keyed(children).with_columns(pl.when(said != "").then(said).alias(LINK))
     named = named.join(
@@ -40,7 +41,7 @@ def link(patients: Reader, children: Reader) -> Linked:
         maintain_order="left",
     )
     alone = named.filter(pl.col(PATIENT).is_null()).select(ID)
-    alone = alone.with_columns(fresh_ids(alone.height).alias("@own"))
+    alone = alone.with_columns(ids.take("persons of children", alone.height).alias("@own"))
     named = named.join(alone, on=ID, how="left", maintain_order="left")
     named = named.with_columns(pl.coalesce(PERSON, "@own").alias(PERSON)).drop("@own")
     clinician = patients.peek("clinician_id", "TEXT").value

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.frames import Outcome, SourceFrame, discrepancies
-from person_unify.ids import fresh_ids
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
@@ -62,7 +61,7 @@ def resolve(
     children = _reader(core.children, "children", bound, run_time)
     links = _reader(core.parent_children, "parent_children", bound, run_time)
     consents = _reader(core.consent_grants, "consent_grants", bound, run_time)
-    linked = link(patients, children)
+    linked = link(patients, children, registry.ids)
     registry.people = linked.people
     differing = demographics.mismatches(linked, patients, children)
     notes = demographics.notes(differing)
@@ -70,7 +69,7 @@ def resolve(
     clinical = _with_clinician(linked.patients, patients, registry)
     stated = views.read_links(links, registry)
     paired = views.children_with_parent(linked, children, registry)
-    made = views.make_views(paired, stated, children, run_time)
+    made = views.make_views(paired, stated, children, registry.ids)
     needed = grants.implied(paired, clinical, consents, registry)
     implied = grants.implied_rows(needed, registry, run_time, implied_grants)
     tables = (core.children.table.name, core.parent_children.table.name)
@@ -173,7 +172,7 @@ def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> 
     ).join(users, on="@clinician_key", how="left", maintain_order="left")
     return frame.with_columns(
         pl.when(pl.col("@clinician").is_not_null())
-        .then(fresh_ids(frame.height))
+        .then(registry.ids.take("clinician views", frame.height))
         .alias(outcomes.CLINICIAN_VIEW)
     )
 

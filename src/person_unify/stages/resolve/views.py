@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.frames import ROW, discrepancies
-from person_unify.ids import fresh_ids
+from person_unify.ids import FreshIds
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve.links import CREATED, ID, PERSON, Linked
@@ -93,7 +93,7 @@ def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> 
 
 
 def make_views(
-    children: pl.DataFrame, links: ParentLinks, reader: Reader, run_time: int
+    children: pl.DataFrame, links: ParentLinks, reader: Reader, ids: FreshIds
 ) -> pl.DataFrame:
     """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name."""
     said = _of_children(children, reader)
@@ -107,9 +107,9 @@ def make_views(
     views = pairs.join(said, on=PAIR, how="left", maintain_order="left").join(
         linked, on=PAIR, how="left", maintain_order="left"
     )
-    added = pl.coalesce(ADDED, "@created_first", pl.lit(run_time, dtype=pl.Int64))
+    added = pl.coalesce(ADDED, "@created_first", pl.lit(ids.run_time, dtype=pl.Int64))
     views = views.with_columns(
-        fresh_ids(views.height).alias(VIEW),
+        ids.take("parent views", views.height).alias(VIEW),
         pl.col(FLAGGED).fill_null(value=False),
         pl.col(RELATION).fill_null("parent").alias("relationship_type"),
         added.alias("added_at"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.frames import MAP, ROW, discrepancies
-from person_unify.ids import fresh_ids
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import NewId
 from person_unify.stages.transform.at_hand import AtHand
@@ -83,16 +82,16 @@ def with_fresh_ids(
     collisions = pl.DataFrame(schema=MAP)
     for binding in table.bound.columns:
         if isinstance(binding.word, NewId):
-            ids = fresh_ids(rows.height).alias(f"@target:{binding.target.name}")
-            return rows.with_columns(ids), none, collisions
+            ids = table.registry.ids.take(f"new {table.bound.name}", rows.height)
+            named = ids.alias(f"@target:{binding.target.name}")
+            return rows.with_columns(named), none, collisions
     twin = table.bound.mapping.shares_ids_with
     taken = table.registry.all_ids.get(twin) if twin else None
     if taken is None:
         return rows, none, collisions
     clash = rows.filter(pl.col("@target:id").is_in(taken.implode()))
-    collisions = clash.select(
-        pl.col("@target:id").alias("old_id"), fresh_ids(clash.height).alias("new_id")
-    )
+    ids = table.registry.ids.take(f"collision {table.bound.name}", clash.height)
+    collisions = clash.select(pl.col("@target:id").alias("old_id"), ids.alias("new_id"))
     rows = rows.join(
         collisions, left_on="@target:id", right_on="old_id", how="left", maintain_order="left"
     )

@@ -1,0 +1,76 @@
+"""Checkpoints: phases and tables as they end, in a file to watch and in the ledger.
+
+A table stands here once its rows are committed to the staging files: what is listed is not done
+again by ``--resume``.  (In place nothing is committed before the end; a resumed run lists it anew.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from person_unify.rundir import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A phase, or one table of it, that has ended.
+
+    started, finished: ms since the epoch.  errors: what stopped it; of a table, how many
+    discrepancies of severity error it has of each kind, as in ``3 orphaned_record``.
+    """
+
+    phase: str
+    table: str | None
+    started: int
+    finished: int
+    rows: int
+    errors: tuple[str, ...] = ()
+
+    def public(self) -> dict[str, Any]:
+        """The entry of ``migration-checkpoints.json``."""
+        moment = datetime.fromtimestamp(self.finished / 1000, UTC)
+        return {
+            "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "phase": self.phase,
+            "table": self.table,
+            "recordsProcessed": self.rows,
+            "errors": list(self.errors),
+        }
+
+
+@dataclass(slots=True)
+class Checkpoints:
+    """The checkpoints of one run; ``path`` is the file that shows them, None for none."""
+
+    path: Path | None = None
+    entries: list[Checkpoint] = field(default_factory=list)
+
+    def add(self, *entries: Checkpoint) -> None:
+        """Append entries and show them at once."""
+        self.entries += entries
+        self.show()
+
+    def show(self) -> None:
+        """Write the file anew, whole or not at all."""
+        if self.path is not None:
+            write_json(self.path, [entry.public() for entry in self.entries])
+
+    def rows(self) -> Iterator[Mapping[str, object]]:
+        """The rows of the ledger's ``checkpoints``."""
+        for entry in self.entries:
+            errors = json.dumps(entry.errors) if entry.errors else None
+            yield {**asdict(entry), "source_table": entry.table, "errors": errors}
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The entries as JSON types."""
+        return [asdict(entry) for entry in self.entries]
+
+    def restore(self, raw: list[dict[str, Any]]) -> None:
+        """Go on from what :meth:`to_json` gave, and show it."""
+        self.entries = [Checkpoint(**{**r, "errors": tuple(r["errors"])}) for r in raw]
+        self.show()

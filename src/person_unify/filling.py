@@ -1,0 +1,141 @@
+"""Filling target and ledger: the opening, then table after table, then the indexes.
+
+Each of these is a step, kept in the staging files as soon as it is done and not done again by a
+run that is resumed; a target in place is one transaction, so nothing is kept before its end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from person_unify.checkpoints import Checkpoint
+from person_unify.clock import Clock, now_ms
+from person_unify.frames import SEVERITY, Outcome
+from person_unify.lineage import lineage
+from person_unify.memory import Memory
+from person_unify.preflight import must_relax_unique
+from person_unify.progress import Note, PhaseStarted, TableFinished, TableStarted
+from person_unify.schema import Schema
+from person_unify.stages.load import Loader
+from person_unify.stages.resolve import Resolution
+from person_unify.stream import Stream
+from person_unify.tally import Tally
+
+OPENING = 1
+"""The first step: users, parents, and the persons, which are resolved together."""
+
+
+class StagingSpoilt(Exception):
+    """The staging files of an earlier run cannot be gone on with, and are to be built again."""
+
+
+@dataclass(slots=True)
+class Filling:
+    """The way of all rows from the snapshot into target and ledger; ``memory`` None in place."""
+
+    loader: Loader
+    stream: Stream
+    tally: Tally
+    memory: Memory | None
+    _counts: dict[str, int] = field(default_factory=dict)
+    _ended: list[Checkpoint] = field(default_factory=list)
+
+    @property
+    def _clock(self) -> Clock:
+        return self.stream.clock
+
+    def carry_out(self, schema: Schema, relax_unique: bool, resumed: bool) -> dict[str, int]:
+        """Fill everything that is not filled yet; returns the terms of the equations.
+
+        Raises :class:`StagingSpoilt` when ``resumed`` files are not intact.
+        """
+        last = OPENING + len(self.stream.later) + 1
+        step = self._go_on(last) if resumed else 0
+        if step < OPENING:
+            self._open(schema, relax_unique)
+            step = OPENING
+        for number, outcome in enumerate(self.stream.rest(step - OPENING), step + 1):
+            self._load(outcome)
+            self._keep(number)
+        if step < last:
+            started = perf_counter()
+            self.loader.finish(schema.values())
+            self._clock.add("load", 0, perf_counter() - started)
+            self._keep(last)
+        for phase in ("extract", "resolve", "transform", "load"):
+            self._clock.done(phase)
+        return self._counts
+
+    def _go_on(self, last: int) -> int:
+        """The step after which the staging files go on."""
+        step = self.loader.go_on()
+        if step is None or step > last or self.memory is None:
+            raise StagingSpoilt
+        counts = self.memory.restore(step)
+        if counts is None:
+            raise StagingSpoilt
+        self._counts = counts
+        done = len(self.tally.tables)
+        what = "every table, with its indexes" if step == last else f"{done} tables"
+        self._clock.progress(Note(f"taken over: the snapshot and {what}"))
+        return step
+
+    def _open(self, schema: Schema, relax_unique: bool) -> None:
+        opening, resolution = self.stream.opening()
+        relax = must_relax_unique(resolution, schema, relax_unique)
+        self._counts = {**resolution.counts, "implied": resolution.implied.height}
+        self._clock.progress(PhaseStarted("load"))
+        self.loader.begin(schema.values())
+        if relax:
+            self.loader.drop_unique("parent_child_views", "person_id")
+        self.loader.ledger.append("lineage", lineage(self.stream.plan))
+        for outcome in opening:
+            self._load(outcome)
+        self._load_resolution(resolution)
+        self._keep(OPENING)
+
+    def _load(self, outcome: Outcome) -> None:
+        self._clock.progress(TableStarted("load", outcome.source, outcome.source_rows))
+        began, started = now_ms(), perf_counter()
+        rows = self.loader.load(outcome)
+        seconds = perf_counter() - started
+        self._clock.add("load", rows, seconds)
+        self._clock.progress(TableFinished("load", outcome.source, rows, seconds))
+        self.tally.add(outcome)
+        self._ended.append(
+            Checkpoint(
+                "load", outcome.source, began, now_ms(), outcome.source_rows, _errors(outcome)
+            )
+        )
+
+    def _load_resolution(self, resolution: Resolution) -> None:
+        started = perf_counter()
+        self.loader.database.ingest("parent_child_views", resolution.views)
+        self.loader.database.ingest("access_grants", resolution.implied)
+        for frame in resolution.discrepancies:
+            self.loader.ledger.append("discrepancies", frame)
+        self.loader.ledger.append("person_notes", resolution.notes)
+        rows = resolution.views.height + resolution.implied.height
+        self._clock.add("load", rows, perf_counter() - started)
+        self.tally.say(resolution.discrepancies)
+
+    def _keep(self, step: int) -> None:
+        """Make a step last; only then its tables are shown as done."""
+        checkpoints = self._clock.checkpoints
+        checkpoints.entries += self._ended
+        self._ended.clear()
+        if self.memory is not None:
+            self.memory.save(step, self._counts)
+            self.loader.keep(step)
+        checkpoints.show()
+
+
+def _errors(outcome: Outcome) -> tuple[str, ...]:
+    """How many discrepancies of severity error a table has, by kind."""
+    found: Counter[str] = Counter()
+    for frame in outcome.discrepancies:
+        for kind, count in frame["kind"].value_counts().iter_rows():
+            found[kind] += count
+    return tuple(f"{n} {kind}" for kind, n in sorted(found.items()) if SEVERITY[kind] == "error")

@@ -1,0 +1,212 @@
+"""The run directory beside the target: the lock, the facts of the run, and its staged files.
+
+``.<target name>.migrating/`` exists while a run is under way, and after one that was stopped: then
+``run.json`` says what it was, and ``--resume`` goes on with it.  Its lock is held by the process
+that works in it and vanishes with that process, so a stale lock needs no guessing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from person_unify.errors import MigrationError, TargetError
+from person_unify.stages.publish import LOCK, run_directory
+
+FACTS = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What ``run.json`` holds: what a run was asked, what it drew, and how far it came.
+
+    moment: the run's time, UTC.  seed: of the fresh ids.  options: those that change the result.
+    source_sha256, source_log_sha256: as the snapshot found the source; None before it.
+    snapshot: its path, and its SHA-256 once it is complete.
+    machine: names the boot of the machine; after another one, staged files may lack pages.
+    phases: those that are over and are not repeated: ``snapshot``, ``verify``, ``publish``.
+    """
+
+    id: str
+    tool_version: str
+    moment: datetime
+    seed: str
+    source: str
+    target: str
+    in_place: bool
+    options: Mapping[str, str | int | bool | None]
+    machine: str | None
+    snapshot: str
+    snapshot_sha256: str | None = None
+    source_bytes: int = 0
+    source_sha256: str = ""
+    source_log_sha256: str | None = None
+    phases: tuple[str, ...] = ()
+
+    @property
+    def run_time(self) -> int:
+        """The one instant of the run, in ms since the epoch."""
+        return int(self.moment.timestamp() * 1000)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON types."""
+        return {**asdict(self), "moment": self.moment.isoformat()}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Facts:
+        """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
+        moment = datetime.fromisoformat(raw["moment"])
+        return cls(**{**raw, "moment": moment, "phases": tuple(raw["phases"])})
+
+
+class RunDirectory:
+    """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Wrap a directory whose lock the caller holds under the descriptor ``lock``."""
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, target: Path) -> Self:
+        """Take the run directory of a target, making it if there is none.
+
+        Raises :class:`TargetError` at once when another process is at work on the target.
+        """
+        path = run_directory(target)
+        while True:
+            try:
+                lock = _opened(path)
+            except FileNotFoundError:
+                continue  # its owner removed it while we looked
+            except OSError as error:
+                raise MigrationError(
+                    f"cannot write into {path.parent}: {error.strerror}"
+                ) from error
+            try:
+                _lock(lock, target)
+                if _is_still(lock, path / LOCK):
+                    os.ftruncate(lock, 0)
+                    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+                    return cls(path, lock)
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+    def facts(self) -> Facts | None:
+        """The run that was stopped here; None if there was none."""
+        try:
+            return Facts.from_json(json.loads((self.path / FACTS).read_text("utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise TargetError(
+                f"{self.path} belongs to an unfinished run that this version cannot read: "
+                "pass --fresh to discard it, or finish it with the version that began it"
+            ) from error
+
+    def write(self, facts: Facts) -> None:
+        """Replace the facts, durably."""
+        write_json(self.path / FACTS, facts.to_json(), durable=True)
+
+    def done(self, facts: Facts, phase: str) -> Facts:
+        """Write the facts once a phase is over."""
+        facts = replace(facts, phases=tuple(dict.fromkeys((*facts.phases, phase))))
+        self.write(facts)
+        return facts
+
+    def leave(self) -> None:
+        """Give the lock back; the directory stays if it holds an unfinished run."""
+        if (self.path / FACTS).exists():
+            os.close(self._lock)
+        else:
+            self.remove()
+
+    def forget(self) -> None:
+        """Empty the directory; the facts go first, so that half a run is never resumed."""
+        (self.path / FACTS).unlink(missing_ok=True)
+        self.clear()
+
+    def remove(self) -> None:
+        """Remove the directory and give the lock back."""
+        self.forget()
+        (self.path / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
+            self.path.rmdir()
+        os.close(self._lock)
+
+    def clear(self) -> None:
+        """Remove everything in the directory but the lock and the facts."""
+        for path in self.path.iterdir():
+            if path.name in (LOCK, FACTS):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut."""
+    new = path.with_name(f"{path.name}.new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+        file.flush()
+        if durable:
+            os.fsync(handle)
+    new.replace(path)
+    if durable:
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def this_machine() -> str | None:
+    """A name for the machine's present boot; None where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+def _opened(path: Path) -> int:
+    """The lock file of a run directory, opened; the directory is made if it is not there."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise TargetError(f"{path} is not a directory of your own: move it away first")
+    return os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def _lock(handle: int, target: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        raise TargetError(
+            f"{target} is being migrated by another process (pid {holder}): wait for its end"
+        ) from error
+    except OSError as error:
+        raise MigrationError(f"cannot lock {target.name}: {error.strerror}") from error
+
+
+def _is_still(handle: int, path: Path) -> bool:
+    """Whether the locked file is the one that has the name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
