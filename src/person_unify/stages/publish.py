@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -35,21 +34,6 @@ def run_directory(target: Path) -> Path:
     '.new.db.migrating'
     """
     return target.with_name(f".{target.name}.migrating")
-
-
-def is_running(directory: Path) -> bool:
-    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
-    try:
-        handle = os.open(directory / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def texts(path: Path) -> set[str]:
