@@ -46,7 +46,7 @@ from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
-from person_unify.stages.publish import ledger_path, require_publishable
+from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path, require_publishable
 from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
     Snapshot,
@@ -60,7 +60,6 @@ from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
-    CHECKPOINTS_NAME,
     can_be_resumed,
     discard,
     is_over,

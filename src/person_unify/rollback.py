@@ -70,17 +70,13 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
 
 
 def reports_of(target: Path) -> list[Path]:
-    """The reports beside a target that are about it, and not about another one there."""
-    ours = {target.name, ledger_path(target).name}
-    found = [
-        path
-        for path in map(target.with_name, (REPORT_NAME, CHECKPOINTS_NAME))
-        if ours & {Path(text).name for text in texts(path)}
-    ]
-    page = target.with_name(PAGE_NAME)
-    if target.with_name(REPORT_NAME) in found and page.is_file():
-        found.append(page)  # the same report, for people
-    return found
+    """Reports and checkpoints beside a target, unless the report is about another one there."""
+    report = target.with_name(REPORT_NAME)
+    if not {target.name, ledger_path(target).name} & {Path(text).name for text in texts(report)}:
+        return []
+    # The report goes last: it is what tells whose the others are.
+    names = (CHECKPOINTS_NAME, PAGE_NAME, REPORT_NAME)
+    return [path for path in map(target.with_name, names) if path.exists()]
 
 
 def _artefacts(target: Path, ledger: Path) -> dict[ArtefactKind, Artefact]:

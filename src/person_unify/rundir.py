@@ -21,8 +21,9 @@ from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
+from person_unify.stages.publish import LOCK, run_directory
 
-LOCK, FACTS = "lock", "run.json"
+FACTS = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,6 @@ class Facts:
         """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
         moment = datetime.fromisoformat(raw["moment"])
         return cls(**{**raw, "moment": moment, "phases": tuple(raw["phases"])})
-
-
-def run_directory(target: Path) -> Path:
-    """Where a run on this target works.
-
-    >>> run_directory(Path("a/new.db")).name
-    '.new.db.migrating'
-    """
-    return target.with_name(f".{target.name}.migrating")
 
 
 class RunDirectory:

@@ -23,7 +23,7 @@ from person_unify.errors import (
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
 from person_unify.rundir import Facts, RunDirectory
-from person_unify.stages.publish import ledger_path
+from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path
 from person_unify.stages.snapshot import (
     UNFINISHED,
     Snapshot,
@@ -32,7 +32,6 @@ from person_unify.stages.snapshot import (
     stamp,
 )
 
-CHECKPOINTS_NAME = "migration-checkpoints.json"
 STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
 
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.honesty import KILLED, assert_honest
+from tests.faults.honesty import KILLED, WAYS, assert_honest
 from tests.faults.site import Outcome, Site
 from tests.faults.strace import calls_of, injecting, require_strace
 from tests.faults.trials import FULL, SHARES, Trials
@@ -29,7 +29,8 @@ def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, sha
             outcome = site.run(prefix=injecting(call, number, "signal=SIGKILL"))
             if outcome.code == 0:
                 trials.miss()
-            assert_honest(site, outcome, {KILLED, 0}, look=position % 2 == 0)
+            look, way = position % 2 == 0, WAYS[position // 2 % 2]
+            assert_honest(site, outcome, {KILLED, 0}, look=look, way=way)
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -40,7 +41,8 @@ def test_killed_at_a_random_instant(site: Site, trials: Trials, share: int) -> N
         site.reset()
         with trials.trial(position):
             outcome = interrupted(site, signal.SIGKILL, dice)
-            assert_honest(site, outcome, {KILLED, 0}, look=position % 2 == 0)
+            look, way = position % 2 == 0, WAYS[position // 2 % 2]
+            assert_honest(site, outcome, {KILLED, 0}, look=look, way=way)
 
 
 @pytest.mark.parametrize("share", SHARES)

@@ -15,6 +15,7 @@ from person_unify.errors import MigrationError, TargetError
 REPORT_NAME = "migration-report.json"
 PAGE_NAME = "migration-report.html"
 CHECKPOINTS_NAME = "migration-checkpoints.json"
+LOCK = "lock"
 
 
 def ledger_path(target: Path) -> Path:
@@ -34,16 +35,6 @@ def run_directory(target: Path) -> Path:
     '.new.db.migrating'
     """
     return target.with_name(f".{target.name}.migrating")
-
-
-def is_running(directory: Path) -> bool:
-    """Whether the process that works in a run directory is still alive."""
-    try:
-        number = int((directory / "lock").read_text(encoding="ascii").split()[0])
-        os.kill(number, 0)
-    except (OSError, ValueError, IndexError) as error:
-        return isinstance(error, PermissionError)
-    return True
 
 
 def texts(path: Path) -> set[str]:
