@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -15,7 +14,6 @@ from person_unify.errors import MigrationError, TargetError
 
 REPORT_NAME = "migration-report.json"
 CHECKPOINTS_NAME = "migration-checkpoints.json"
-LOCK = "lock"
 
 
 def ledger_path(target: Path) -> Path:
@@ -26,30 +24,6 @@ def ledger_path(target: Path) -> Path:
     """
     stem = target.stem if target.suffix else target.name
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
-
-
-def run_directory(target: Path) -> Path:
-    """Where an unfinished run keeps its files.
-
-    >>> run_directory(Path("a/new.db")).name
-    '.new.db.migrating'
-    """
-    return target.with_name(f".{target.name}.migrating")
-
-
-def is_running(directory: Path) -> bool:
-    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
-    try:
-        handle = os.open(directory / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def texts(path: Path) -> set[str]:
