@@ -16,7 +16,7 @@ from tests.processes import holding, killed, run
 from person_unify.errors import TargetError
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.rollback import rollback
-from person_unify.stages.publish import run_directory
+from person_unify.rundir import run_directory
 
 
 @pytest.fixture(scope="module")

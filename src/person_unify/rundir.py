@@ -21,9 +21,8 @@ from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
-from person_unify.stages.publish import LOCK, run_directory
 
-FACTS = "run.json"
+LOCK, FACTS = "lock", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,30 @@ class Facts:
         """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
         moment = datetime.fromisoformat(raw["moment"])
         return cls(**{**raw, "moment": moment, "phases": tuple(raw["phases"])})
+
+
+def run_directory(target: Path) -> Path:
+    """Where an unfinished run keeps its files.
+
+    >>> run_directory(Path("a/new.db")).name
+    '.new.db.migrating'
+    """
+    return target.with_name(f".{target.name}.migrating")
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
+    try:
+        handle = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 class RunDirectory:

@@ -11,7 +11,7 @@ from typing import Literal
 from tests.faults.site import CANARY, Outcome, Site
 
 from person_unify.pipeline import verify
-from person_unify.stages.publish import run_directory
+from person_unify.rundir import run_directory
 
 KILLED = -9
 State = Literal["before", "complete"]

@@ -11,7 +11,7 @@ from tests.processes import holding, killed, run
 
 from person_unify import custody
 from person_unify.rollback import rollback
-from person_unify.stages.publish import run_directory
+from person_unify.rundir import run_directory
 
 EMPTY = {"n": 0}
 COUNT = "SELECT count(*) AS n FROM persons"
