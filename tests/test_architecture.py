@@ -18,9 +18,9 @@ ROOT = Path(person_unify.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
-    frozenset({"pipeline"}),
+    frozenset({"pipeline", "rebuilding"}),
     frozenset({"migration"}),
-    frozenset({"preflight", "recorded", "stream"}),
+    frozenset({"preflight", "proving", "recorded", "stream"}),
     frozenset({"clock", "lineage", "options", "tally"}),
     frozenset({"report", "ledger", "stages", "sample"}),
     frozenset({"mappings", "registry", "reading", "archiving"}),

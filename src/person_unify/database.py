@@ -124,6 +124,12 @@ def _translated(action: str) -> Iterator[None]:
         raise DatabaseError(f"could not {action}: {reason(error)}") from error
 
 
+def attach(database: Database, path: Path, name: str, mode: str) -> None:
+    """Attach a file under a name; ``mode`` is SQLite's: ``ro`` or ``rwc``."""
+    uri = f"file:{percent(str(path))}?mode={mode}".replace("'", "''")
+    database.execute(f"ATTACH '{uri}' AS {name}")
+
+
 def copy_snapshot(source: Path, snapshot: Path) -> None:
     """Copy one instant of ``source`` into a private file by SQLite's online backup, in one step.
 

@@ -23,6 +23,7 @@ from person_unify.preflight import (
     require_unique_columns,
 )
 from person_unify.progress import PhaseStarted, Progress, TableFinished, TableStarted
+from person_unify.proving import prove
 from person_unify.recorded import record_run
 from person_unify.report import CheckResult, FileFacts, Report
 from person_unify.schema import UNIFIED, Schema, quote
@@ -136,10 +137,14 @@ class Migration:
         started = perf_counter()
         loader.finish(schema.values())
         self.clock.add("load", 0, perf_counter() - started)
-        for phase in ("extract", "resolve", "transform", "load"):
+        loader.record_source({t.source: t.source_rows for t in self.tally.tables})
+        for phase in ("extract", "resolve", "transform", "load", "archive"):
             self.clock.done(phase)
         with self.clock.phase("verify"):
             checks = run_checks(loader.database, plan, self._verify_options(), self.clock.progress)
+        if self.options.prove:
+            with self.clock.phase("prove"):
+                checks += prove(loader.database, self.staging / "rebuilt.db", self.clock.progress)
         return checks, resolution
 
     def _verify_options(self) -> VerifyOptions:
@@ -152,6 +157,9 @@ class Migration:
         seconds = perf_counter() - started
         self.clock.add("load", rows, seconds)
         self.clock.progress(TableFinished("load", outcome.source, rows, seconds))
+        started = perf_counter()
+        archived = loader.archive(outcome)
+        self.clock.add("archive", archived, perf_counter() - started)
         self.tally.add(outcome)
 
     def _load_resolution(self, loader: Loader, resolution: Resolution) -> None:

@@ -28,6 +28,7 @@ class MigrateOptions:
     relax_unique: bool = False
     backup_dir: Path | None = None
     keep_backup: bool = True
+    prove: bool = False
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""
@@ -37,4 +38,5 @@ class MigrateOptions:
             "strict": self.strict,
             "relax_unique": self.relax_unique,
             "keep_backup": self.keep_backup,
+            **({"prove": True} if self.prove else {}),
         }

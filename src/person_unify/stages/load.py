@@ -7,11 +7,10 @@ in one exclusive transaction with its journal on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote as percent
 
-from person_unify.database import Database
+from person_unify.database import Database, attach
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
@@ -46,11 +45,11 @@ class Loader:
         for pragma in _STAGING if self.created else _IN_PLACE:
             self.database.execute(pragma)
         self.database.execute("PRAGMA foreign_keys = OFF")
-        _attach(self.database, ledger, CATALOG, "rwc")
+        attach(self.database, ledger, CATALOG, "rwc")
         if self.created:
             self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = OFF")
-        _attach(self.database, snapshot, "source", "ro")
+        attach(self.database, snapshot, "source", "ro")
 
     def begin(self, schema: Iterable[Table]) -> None:
         """Begin the transaction; create the tables of a new target, drop triggers of an old one."""
@@ -73,7 +72,7 @@ class Loader:
             self.database.execute(f"DROP TRIGGER {quote(name)}")
 
     def load(self, outcome: Outcome) -> int:
-        """Append everything that became of one source table; returns the number of target rows."""
+        """Append what became of one source table, archive aside; returns the target rows."""
         loaded = 0
         for table, rows in outcome.rows.items():
             self.database.ingest(table, rows)
@@ -82,8 +81,6 @@ class Loader:
             self.ledger.append(table, frame)
         for frame in outcome.discrepancies:
             self.ledger.append("discrepancies", frame)
-        if outcome.archive is not None:
-            self.ledger.archive(outcome.archive)
         self.ledger.append_rows(
             "normalisations",
             (
@@ -97,6 +94,33 @@ class Loader:
             ),
         )
         return loaded
+
+    def archive(self, outcome: Outcome) -> int:
+        """Write what the target does not hold of one source table; returns the archive's rows."""
+        if outcome.archive is None:
+            return 0
+        self.ledger.archive(outcome.archive)
+        return outcome.archive.frame.height
+
+    def record_source(self, rows: Mapping[str, int]) -> None:
+        """Keep the old database's DDL and the rows of each table, for ``rebuild``."""
+        found = self.database.rows(
+            "SELECT type, name, tbl_name, sql FROM source.sqlite_master "
+            "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL ORDER BY rowid"
+        )
+        self.ledger.append_rows(
+            "source_schema",
+            (
+                {
+                    "type": type_,
+                    "name": name,
+                    "table_name": table,
+                    "sql": sql,
+                    "rows": rows.get(name) if type_ == "table" else None,
+                }
+                for type_, name, table, sql in found
+            ),
+        )
 
     def drop_unique(self, table: str, column: str) -> None:
         """Drop the target's UNIQUE index on one column; refuse a UNIQUE of the table itself."""
@@ -135,15 +159,10 @@ class Loader:
         self.database.close()
 
 
-def _attach(database: Database, path: Path, name: str, mode: str) -> None:
-    uri = f"file:{percent(str(path))}?mode={mode}".replace("'", "''")
-    database.execute(f"ATTACH '{uri}' AS {name}")
-
-
 def attach_for_verification(database: Database, ledger: Path, snapshot: Path) -> None:
     """Attach a finished ledger and a snapshot of the source, read-only, to a finished target."""
-    _attach(database, ledger, CATALOG, "ro")
-    _attach(database, snapshot, "source", "ro")
+    attach(database, ledger, CATALOG, "ro")
+    attach(database, snapshot, "source", "ro")
 
 
 def built_in_schema() -> tuple[Table, ...]:

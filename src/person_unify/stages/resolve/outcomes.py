@@ -165,7 +165,8 @@ def of_links(links: ParentLinks, reader: Reader, settled: Settled) -> tuple[Outc
         reader,
         {},
         {"parent_link_to_view": _map(frame, VIEW)},
-        whole=pl.col("@rows") > 1,
+        # Several rows of one id would be one row to the ledger's map.
+        whole=(pl.col("@rows") > 1) | pl.col(ID).is_duplicated(),
         orphans=links.orphans,
     )
     return outcome, cells
