@@ -28,7 +28,7 @@ def prove(database: Database, scratch: Path, progress: Progress) -> list[CheckRe
     attach(database, scratch, SCRATCH, "rwc")
     database.execute(f"PRAGMA {SCRATCH}.journal_mode = OFF")
     try:
-        rebuilder = Rebuilder(database, Places("main", CATALOG, SCRATCH))
+        rebuilder = Rebuilder(database, Places("main", CATALOG, SCRATCH), typed=False)
     except MigrationError as error:
         return [CheckResult("rebuild", None, None, None, "error", str(error))]
     try:
@@ -85,5 +85,6 @@ def _definitions(database: Database) -> CheckResult:
     kept = f"SELECT type, name, table_name, sql FROM {quote(CATALOG)}.source_schema"
     total = int(database.value(f"SELECT count(*) FROM ({listed})"))
     both = int(database.value(f"SELECT count(*) FROM ({listed} INTERSECT {kept})"))
-    outcome = "passed" if both == total else "failed"
-    return CheckResult("rebuild", "sqlite_master", total, both, outcome)
+    return CheckResult(
+        "rebuild", "sqlite_master", total, both, "passed" if both == total else "failed"
+    )

@@ -45,15 +45,20 @@ class _Origin:
 
 
 class Rebuilder:
-    """Makes the old tables in an attached, empty database; all in one transaction or in none."""
+    """Makes the old tables in an attached, empty database; all in one transaction or in none.
 
-    def __init__(self, database: Database, places: Places) -> None:
+    ``typed`` keeps the declared types.  Without them a table takes every cell as it is, where
+    releases of SQLite disagree on what a type makes of it: newer ones take ``'5'`` and a NUL for 5.
+    """
+
+    def __init__(self, database: Database, places: Places, *, typed: bool = True) -> None:
         """Create the empty tables and bind the mappings; the files of ``places`` are attached.
 
         Raises :class:`TargetError` if the ledger does not keep the old schema.
         """
         self.database = database
         self.places = places
+        self.typed = typed
         self.stored: StoredSchema = stored_schema(database, places.ledger)
         database.execute("PRAGMA ignore_check_constraints = ON")
         self.stored.create_tables(database, places.rebuilt)
@@ -70,12 +75,20 @@ class Rebuilder:
     def fill(self, name: str) -> RebuiltTable:
         """Make the rows of one table."""
         table = self.tables[name]
+        if not self.typed:
+            self.empty(name)
+            listed = ", ".join(map(quote, table.column_names))
+            self.database.execute(f"CREATE TABLE {self._place(name)} ({listed})")
         archive = read_archive(self.database, self.places, table)
         if archive is not None:
             self._insert_whole(table, archive)
         bounds = [b for b in self.plan.bound if b.name == name and b.target is not None]
         if bounds:
             self._insert_others(table, bounds, archive)
+        if not self.typed and table.primary_key:
+            listed = ", ".join(map(quote, table.primary_key))
+            index = f"{quote(self.places.rebuilt)}.{quote(f'rebuild_{name}_key')}"
+            self.database.execute(f"CREATE INDEX {index} ON {quote(name)} ({listed})")
         rows = int(self.database.value(f"SELECT count(*) FROM {self._place(name)}"))
         archived = archive.cells if archive is not None else 0
         return RebuiltTable(
@@ -106,6 +119,8 @@ class Rebuilder:
 
     def _stored_columns(self, table: Table) -> list[str]:
         """The columns that an INSERT may name: not those that SQLite computes."""
+        if not self.typed:
+            return list(table.column_names)
         return [
             name
             for name, hidden in self.database.rows(

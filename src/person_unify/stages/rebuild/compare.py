@@ -81,7 +81,7 @@ class _Pair:
 
     def by_key(self) -> TableComparison:
         keys = self.table.primary_key
-        on = " AND ".join(f"r.{quote(c)} = l.{quote(c)}" for c in keys)
+        on = " AND ".join(f"r.{quote(c)} = +l.{quote(c)}" for c in keys)
         joined = f"FROM {self.left} AS l LEFT JOIN {self.right} AS r ON {on}"
         there = f"r.{quote(keys[0])} IS NOT NULL"
         alike = _all_of([self._same(column) for column in self.table.column_names])
@@ -98,6 +98,7 @@ class _Pair:
         if missing:
             shown += self._keys("l", f"{joined} WHERE NOT {there}")
         if added:
+            on = " AND ".join(f"l.{quote(c)} = +r.{quote(c)}" for c in keys)
             back = f"FROM {self.right} AS r LEFT JOIN {self.left} AS l ON {on}"
             shown += self._keys("r", f"{back} WHERE l.{quote(keys[0])} IS NULL")
         return TableComparison(
