@@ -6,10 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from person_unify.database import Database, attach, inspect
 from person_unify.errors import MigrationError, TargetError, VerificationFailed
@@ -24,7 +25,6 @@ from person_unify.stages.snapshot import require_file, require_space, take
 _PLACES = Places(target="target", ledger=CATALOG, rebuilt="main")
 _OLD = "old"
 _PRAGMAS = (
-    "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "PRAGMA locking_mode = EXCLUSIVE",
@@ -45,6 +45,10 @@ class RebuildReport:
     not_created: tuple[str, ...]
     comparison: tuple[CheckResult, ...]
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return {**asdict(self), "path": str(self.path)}
 
     @property
     def rows(self) -> int:

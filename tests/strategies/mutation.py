@@ -52,6 +52,7 @@ CELL = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=6),
     st.none(),
 )
+FLAG = st.booleans()
 UNKEYED = sorted(set(OLD) - {"parents", "users"})
 
 
@@ -96,7 +97,8 @@ def _add_columns(draw: st.DrawFn, table: TableDescription) -> None:
 
 def _lose_key(draw: st.DrawFn, table: TableDescription) -> None:
     """The file declares no key, or another one; ids may then repeat."""
-    if table.key == ("id",) and table.rows and draw(st.booleans()):
+    repeated: bool = draw(FLAG)
+    if table.key == ("id",) and table.rows and repeated:
         table.rows.append(dict(draw(st.sampled_from(table.rows))))
     table.key = ()
 
@@ -106,8 +108,9 @@ def _table(draw: st.DrawFn, name: str) -> TableDescription:
     rows: list[dict[str, Any]] = draw(
         st.lists(st.fixed_dictionaries(dict.fromkeys(columns, CELL)), max_size=4)
     )
-    keys = draw(st.sampled_from([(), tuple(columns)[:1], tuple(columns)[:2]]))
-    without_rowid = bool(keys) and draw(st.booleans())
+    keys = tuple(columns)[: draw(st.integers(0, 2))]
+    asked: bool = draw(FLAG)
+    without_rowid = bool(keys) and asked
     if without_rowid:
         rows = [row for row in rows if all(row[key] is not None for key in keys)]
     return TableDescription(name, columns, keys, rows, without_rowid)

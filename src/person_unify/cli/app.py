@@ -12,6 +12,7 @@ import typer
 
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
+from person_unify.cli.commands.rebuilding import rebuild
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
@@ -43,5 +44,5 @@ def _options(
     pass
 
 
-for command in (sample, check, migrate, verify, schema):
+for command in (sample, check, migrate, verify, rebuild, schema):
     app.command(epilog=EXIT_CODES)(command)

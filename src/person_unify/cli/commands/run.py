@@ -65,6 +65,10 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     keep_backup: Annotated[
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
     ] = True,
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Rebuild the old database and compare before publishing."),
+    ] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
@@ -79,6 +83,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             relax_unique=relax_unique,
             backup_dir=backup_dir,
             keep_backup=keep_backup,
+            prove=prove,
         )
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = pipeline.migrate(options, progress)

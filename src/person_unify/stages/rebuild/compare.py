@@ -85,10 +85,11 @@ class _Pair:
         joined = f"FROM {self.left} AS l LEFT JOIN {self.right} AS r ON {on}"
         there = f"r.{quote(keys[0])} IS NOT NULL"
         alike = _all_of([self._same(column) for column in self.table.column_names])
-        matched, equal = self.database.rows(
-            f"SELECT coalesce(sum({there}), 0), coalesce(sum({there} AND {alike}), 0) {joined}"
-        )[0]
         left, right = self.rows()
+        equal = int(self.database.value(f"SELECT count(*) {joined} WHERE {there} AND {alike}"))
+        if left == right == equal:
+            return TableComparison(self.table.name, left, right)
+        matched = int(self.database.value(f"SELECT count(*) {joined} WHERE {there}"))
         missing, added, differing = left - matched, right - matched, matched - equal
         columns: dict[str, int] = {}
         shown: list[str] = []

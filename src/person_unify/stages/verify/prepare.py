@@ -155,6 +155,9 @@ def _people(bench: Bench) -> None:
             "ON m.old_id = +s.id LEFT JOIN temp.verify_patients AS p "
             f"ON p.old_id = CAST({link} AS TEXT) AND p.old_id <> '' ORDER BY s.id"
         )
+    bench.database.execute(
+        "CREATE INDEX temp.verify_children_person ON verify_children (person_id)"
+    )
 
 
 def _offsets(bench: Bench) -> None:
