@@ -165,8 +165,7 @@ def of_links(links: ParentLinks, reader: Reader, settled: Settled) -> tuple[Outc
         reader,
         {},
         {"parent_link_to_view": _map(frame, VIEW)},
-        # Several rows of one id would be one row to the ledger's map.
-        whole=(pl.col("@rows") > 1) | pl.col(ID).is_duplicated(),
+        whole=pl.col("@rows") > 1,
         orphans=links.orphans,
     )
     return outcome, cells

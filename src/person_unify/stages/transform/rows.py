@@ -100,11 +100,7 @@ def _archive(
     """What the target does not hold, so that each row can be put together again."""
     source, bound = table.reader.source, table.bound
     beside = [c for c in identity(bound, source.key) if c not in source.table.primary_key]
-    repeated = None
-    if bound.mapping.source in ID_MAPS and not source.table.primary_key:
-        # A map from an id that stands for several rows does not say which is which.
-        repeated = table.key.is_duplicated()
-    return table.reader.archive(rows, repeated, outs, beside)
+    return table.reader.archive(rows, None, outs, beside)
 
 
 def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFrame]:
