@@ -2,8 +2,9 @@
 
     python -m bench.proving 100000 300000      these sizes, in persons (the default)
 
-Each size is migrated twice, without and with ``--prove``, each run in a process of its own.  Prints
-what it measures and writes it to ``bench/results/proving-<date>-<machine>.json``.
+Each size is migrated once with ``--prove``, in a process of its own, so that all figures of a size
+were taken under the same load.  Prints what it measures and writes it to
+``bench/results/proving-<date>-<machine>.json``.
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ PROOFS = ("archive", "verify", "prove")
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """Wall-clock seconds of one size: the load without archive, and what each proof adds.
+    """Wall-clock seconds of one size, and what each proof adds.
 
-    plain, proved: the whole run without and with ``--prove``.  archive_to_load: seconds of archive
-    writing per second of loading.  shares: seconds of each proof per second of the run without any.
+    seconds: the whole process.  bare: without archive, verification and proof.  load: rows and
+    indexes of the target, and the ledger but for the archive.  archive_to_load: seconds of archive
+    writing per second of loading.  added: seconds of each proof per second of the bare run.
     """
 
     persons: int
     source_rows: int
-    plain_seconds: float
-    proved_seconds: float
+    seconds: float
+    bare: float
     load: float
     archive: float
     verify: float
     prove: float
     archive_to_load: float
-    shares: dict[str, float]
+    added: dict[str, float]
     peak_rss_bytes: int
 
 
@@ -46,42 +48,44 @@ def main() -> int:
     sizes = parser.parse_args().persons or SIZES
     runs = []
     for persons in sizes:
-        runs.append(proved(measure(persons), measure(persons, "--prove")))
+        runs.append(proved(measure(persons, "--prove")))
         show(runs[-1])
     path = keep(runs, "proving-")
     print(f"kept in {path.relative_to(ROOT)}")
     return 0
 
 
-def proved(plain: Measured, full: Measured) -> Proved:
-    """What two runs over the same database say together; phases count as the second took them."""
-    phases = full.phases
-    moving = full.seconds - sum(phases[proof] for proof in PROOFS)
+def proved(run: Measured) -> Proved:
+    """What a run with ``--prove`` says."""
+    phases = run.phases
+    bare = run.seconds - sum(phases[proof] for proof in PROOFS)
     return Proved(
-        persons=full.persons,
-        source_rows=full.source_rows,
-        plain_seconds=plain.seconds,
-        proved_seconds=full.seconds,
+        persons=run.persons,
+        source_rows=run.source_rows,
+        seconds=run.seconds,
+        bare=round(bare, 3),
         load=phases["load"],
         archive=phases["archive"],
         verify=phases["verify"],
         prove=phases["prove"],
         archive_to_load=round(phases["archive"] / phases["load"], 3),
-        shares={proof: round(phases[proof] / moving, 3) for proof in PROOFS},
-        peak_rss_bytes=full.peak_rss_bytes,
+        added={proof: round(phases[proof] / bare, 3) for proof in PROOFS},
+        peak_rss_bytes=run.peak_rss_bytes,
     )
 
 
 def show(run: Proved) -> None:
     """One size as a few lines."""
     print(
-        f"{run.persons:>9,} persons  {run.source_rows:>11,} rows  "
-        f"{run.plain_seconds:>8.1f} s, with --prove {run.proved_seconds:.1f} s"
+        f"{run.persons:>9,} persons  {run.source_rows:>11,} rows  {run.seconds:>8.1f} s, of which "
+        f"archive {run.archive:.1f} s, verify {run.verify:.1f} s, prove {run.prove:.1f} s"
     )
-    part = f"{run.archive_to_load:.0%} of it"
-    print(f"           load {run.load:.1f} s, archive {run.archive:.1f} s = {part}")
-    added = ", ".join(f"{proof} {share:.0%}" for proof, share in run.shares.items())
-    print(f"           on top of moving the rows: {added}")
+    added = ", ".join(f"{proof} +{share:.0%}" for proof, share in run.added.items())
+    print(f"           on top of {run.bare:.1f} s without any of them: {added}")
+    print(
+        f"           load {run.load:.1f} s; the archive costs {run.archive_to_load:.0%} of it",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
