@@ -12,7 +12,8 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint format docs notebooks lock bench bench-full bench-compare bench-linkage clean help
+.PHONY: setup demo test lint format docs notebooks lock bench bench-full bench-compare bench-linkage
+.PHONY: bench-proving clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -80,6 +81,9 @@ bench-compare: setup ## time person-unify against what people would use instead
 
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
 	$(RUN) bench/linkage.py
+
+bench-proving: setup ## time what archive, verification and --prove add at 100,000 and 300,000 persons
+	$(RUN) -m bench.proving 100000 300000
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,7 +22,12 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _typeshed import DataclassInstance
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "build" / "bench"
@@ -67,14 +72,14 @@ def main() -> int:
     return 0
 
 
-def measure(persons: int) -> Measured:
+def measure(persons: int, *options: str) -> Measured:
     """Migrate one sample into a directory that is removed afterwards."""
     source = sample(persons)
     SAMPLES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SAMPLES) as directory:
         target = Path(directory, "new.db")
         command = ("migrate", str(source), str(target), "--quiet", "--backup-dir", directory)
-        seconds, usage = timed(*command)
+        seconds, usage = timed(*command, *options)
         report = json.loads(target.with_name("migration-report.json").read_text("utf-8"))
         ledger = target.with_name("new.ledger.db")
         rows = sum(table["source_rows"] for table in report["tables"])
@@ -137,7 +142,7 @@ def show(run: Measured) -> None:
     print("           " + "  ".join(f"{name} {spent:.1f} s" for name, spent in run.phases.items()))
 
 
-def keep(runs: list[Measured]) -> Path:
+def keep(runs: Sequence[DataclassInstance], prefix: str = "") -> Path:
     """Write the figures with everything that decides them; returns the file."""
     now = datetime.now(UTC)
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
@@ -153,7 +158,7 @@ def keep(runs: list[Measured]) -> Path:
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     machine = re.sub(r"[^a-z0-9]+", "-", system.lower()).strip("-")
-    path = RESULTS / f"{now:%Y-%m-%d}-{machine}.json"
+    path = RESULTS / f"{prefix}{now:%Y-%m-%d}-{machine}.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "bench" / "results"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-PHASES = ("snapshot", "extract", "resolve", "transform", "load", "verify", "publish")
+PHASES = ("snapshot", "extract", "resolve", "transform", "load", "archive", "verify", "publish")
 
 
 def main() -> int:

@@ -18,10 +18,10 @@ ROOT = Path(person_unify.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
-    frozenset({"explore", "pipeline"}),
+    frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"filling", "unfinished"}),
-    frozenset({"diff", "linkage", "memory", "preflight", "recorded", "stream", "trace"}),
+    frozenset({"diff", "linkage", "memory", "preflight", "proving", "recorded", "stream", "trace"}),
     frozenset({"checkpoints", "clock", "lineage", "options", "page", "rundir", "tally"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),

@@ -31,8 +31,10 @@ STORY: tuple[Event, ...] = (
 )
 
 
-def test_story_has_seven_phases() -> None:
-    assert PHASES == ("snapshot", "extract", "resolve", "transform", "load", "verify", "publish")
+def test_story_has_nine_phases() -> None:
+    story = "snapshot extract resolve transform load archive verify prove publish"
+
+    assert " ".join(PHASES) == story
 
 
 def test_json_is_one_object_per_line_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ SECTION_9 = {
     *("consent_to_grant", "parent_link_to_view", "tag_to_tag", "collision_to_id", "lineage"),
     *("discrepancies", "normalisations", "person_notes", "checkpoints", "verification"),
 }
-FURTHER = {"artefacts", "questions", "decisions"}
+FURTHER = {"artefacts", "source_schema", "questions", "decisions"}
 """What rollback and purge need to know besides."""
 
 

@@ -32,12 +32,15 @@ VOLATILE = (
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
     (
         re.compile(
-            r"^ +(snapshot|extract|resolve|transform|load|verify|publish|sample|all) .*$", re.M
+            r"^ +(snapshot|extract|resolve|transform|load|archive|verify|prove|publish|sample|all) "
+            r".*$",
+            re.M,
         ),
         r"  \1 #",
     ),
     (re.compile(r"^  phase .*$", re.M), "  phase #"),
     (re.compile(r"^  -+$", re.M), "  --"),
+    (re.compile(r", in \d+\.\d s$", re.M), ", in # s"),
 )
 """What differs from run to run: fresh ids, hashes, times, sizes, and widths that follow them."""
 

@@ -16,21 +16,27 @@ Mask = pl.Expr | None
 """A boolean expression; None stands for "in no row"."""
 
 
+_NEVER = pl.lit(value=False)
+"""Stands for a mask that is there; the flags decide."""
+
+
 def assemble(
     table: Table,
     lost: Mapping[str, Sequence[Mask]],
     kept: pl.DataFrame,
     whole: Mask,
     others: Sequence[tuple[pl.DataFrame, str]],
+    identity: Sequence[str] = (),
 ) -> Archive | None:
     """One archive of the represented rows and the others; None where nothing is archived.
 
     lost: per source column, one mask per target cell it feeds: the rows where that cell does not
     hold it.  kept: the represented rows, archived cell by cell (all cells where ``whole``).
-    others: rows that are not loaded, each frame with its reason.
+    others: rows that are not loaded, each frame with its reason.  identity: columns that a row with
+    any archived cell archives too, so that it is known again in the target.
     """
     masks = _archived(table, lost, whole)
-    rows_kept = _kept_cells(table, kept, masks)
+    rows_kept = _kept_cells(table, kept, masks, identity)
     wholes = [_whole(table, frame, reason) for frame, reason in others if frame.height]
     parts = [part for part in (rows_kept, *wholes) if part is not None and part.height]
     if not parts:
@@ -62,7 +68,7 @@ def _archived(
 
 
 def _kept_cells(
-    table: Table, kept: pl.DataFrame, masks: dict[str, pl.Expr | None]
+    table: Table, kept: pl.DataFrame, masks: dict[str, pl.Expr | None], identity: Sequence[str]
 ) -> pl.DataFrame | None:
     """The archived cells of represented rows; drops from ``masks`` what no row archives."""
     if not masks or not kept.height:
@@ -76,6 +82,11 @@ def _kept_cells(
     if not masks:
         return None
     flags = flags.select(list(masks))
+    beside = [name for name in identity if masks.get(name, _NEVER) is not None]
+    if beside:
+        any_ = flags.select(pl.any_horizontal(pl.all()).alias("any")).to_series()
+        flags = flags.with_columns(any_.alias(name) for name in beside)
+        masks |= dict.fromkeys(beside, _NEVER)
 
     def cell(name: str) -> pl.Expr:
         if name not in masks:

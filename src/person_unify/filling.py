@@ -63,8 +63,9 @@ class Filling:
             started = perf_counter()
             self.loader.finish(schema.values())
             self._clock.add("load", 0, perf_counter() - started)
+            self.loader.record_source({t.source: t.source_rows for t in self.tally.tables})
             self._keep(last)
-        for phase in ("extract", "resolve", "transform", "load"):
+        for phase in ("extract", "resolve", "transform", "load", "archive"):
             self._clock.done(phase)
         return self._counts
 
@@ -103,6 +104,9 @@ class Filling:
         seconds = perf_counter() - started
         self._clock.add("load", rows, seconds)
         self._clock.progress(TableFinished("load", outcome.source, rows, seconds))
+        started = perf_counter()
+        archived = self.loader.archive(outcome)
+        self._clock.add("archive", archived, perf_counter() - started)
         self.tally.add(outcome)
         self._ended.append(
             Checkpoint(

@@ -82,6 +82,13 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "target_column": "TEXT",
         "rule": "TEXT NOT NULL",
     },
+    "source_schema": {
+        "type": "TEXT NOT NULL",
+        "name": "TEXT NOT NULL",
+        "table_name": "TEXT NOT NULL",
+        "sql": "TEXT NOT NULL",
+        "rows": "INTEGER",
+    },
     "checkpoints": {
         "phase": "TEXT NOT NULL",
         "source_table": "TEXT",

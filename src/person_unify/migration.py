@@ -29,6 +29,7 @@ from person_unify.preflight import (
     require_unique_columns,
 )
 from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
+from person_unify.proving import prove
 from person_unify.recorded import (
     Artefact,
     record_artefacts,
@@ -166,6 +167,10 @@ class Migration:
             with self.clock.phase("verify"):
                 options = self._verify_options()
                 checks = run_checks(loader.database, plan, options, self.clock.progress)
+            if self.options.prove:
+                with self.clock.phase("prove"):
+                    self._scratch.unlink(missing_ok=True)  # an attempt may have died here
+                    checks += prove(loader.database, self._scratch, self.clock.progress)
             report = self._report(loader, plan, counts, checks)
             self._require_publishable_result(report)
             self._save(report)
@@ -209,6 +214,10 @@ class Migration:
     @property
     def _staged_backup(self) -> Path:
         return self.staging / "pre-migration.db"
+
+    @property
+    def _scratch(self) -> Path:
+        return self.staging / "rebuilt.db"
 
     def _artefacts(self, loader: Loader) -> list[Artefact]:
         """Back an existing target up, and say what files this run began with."""

@@ -41,12 +41,12 @@ class MigrateOptions:
     resume: bool = False
     fresh: bool = False
     decisions: Path | None = None
+    prove: bool = False
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""
-        recorded = self.recorded()
-        del recorded["keep_backup"]
-        return recorded
+        aside = ("keep_backup", "prove")
+        return {name: value for name, value in self.recorded().items() if name not in aside}
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""
@@ -56,4 +56,5 @@ class MigrateOptions:
             "strict": self.strict,
             "relax_unique": self.relax_unique,
             "keep_backup": self.keep_backup,
+            **({"prove": True} if self.prove else {}),
         }

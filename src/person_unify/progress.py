@@ -10,7 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-PHASES = ("snapshot", "extract", "resolve", "transform", "load", "verify", "publish")
+PHASES = (
+    "snapshot",
+    "extract",
+    "resolve",
+    "transform",
+    "load",
+    "archive",
+    "verify",
+    "prove",
+    "publish",
+)
+"""The story in order; ``prove`` is told only where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,14 +202,19 @@ class Reader:
         return self.peek(key[0], "TEXT").value
 
     def archive(
-        self, kept: pl.DataFrame, whole: Mask, others: Sequence[tuple[pl.DataFrame, str]]
+        self,
+        kept: pl.DataFrame,
+        whole: Mask,
+        others: Sequence[tuple[pl.DataFrame, str]],
+        identity: Sequence[str] = (),
     ) -> Archive | None:
         """Everything that the target does not hold.
 
         kept: the represented rows, archived cell by cell (all cells where ``whole``).
         others: rows that are not loaded, each frame with its reason.
+        identity: columns that stand beside archived cells where the file's key is not among them.
         """
-        return assemble(self.source.table, self.lost, kept, whole, others)
+        return assemble(self.source.table, self.lost, kept, whole, others, identity)
 
 
 def _canonical(column: pl.Series, type_: Type) -> bool:

@@ -28,9 +28,18 @@ class People:
     clinicians: pl.DataFrame
 
     def lookup(self, first: str) -> pl.DataFrame:
-        """``old_id``, ``person_id``, ``of_child``: how a person reference resolves (section 3)."""
-        patients = self.patients.with_columns(of_child=pl.lit(value=False))
-        children = self.children.with_columns(of_child=pl.lit(value=True))
+        """How a person reference resolves (section 3), and whether the way back is unique.
+
+        Columns: ``old_id``, ``person_id``, ``of_child``, and ``ambiguous`` where the person alone
+        does not say which id stood there: it leads back to its patient from a patient's reference,
+        to its only child from a child's.
+        """
+        patients_first = pl.lit(value=first == "patients")
+        patients = self.patients.with_columns(
+            of_child=pl.lit(value=False), ambiguous=~patients_first
+        )
+        several = patients_first | (pl.len().over("person_id") > 1)
+        children = self.children.with_columns(of_child=pl.lit(value=True), ambiguous=several)
         pair = (patients, children) if first == "patients" else (children, patients)
         return pl.concat([pair[0], pair[1].join(pair[0], on="old_id", how="anti")])
 

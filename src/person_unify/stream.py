@@ -106,13 +106,14 @@ class Stream:
             return self.extractor.read(name, columns)
         source = _keyed(self._read(name), OLD[table])
         _require_keys(source)
-        if table != "parent_children":
-            _require_distinct(source)
+        _require_distinct(source)
         return source
 
     def _transformed(self, bound: BoundMapping) -> Outcome:
         source = _keyed(self._read(bound.name), OLD.get(bound.mapping.source, bound.target))
         _require_keys(source)
+        if bound.mapping.source == "consent_grants":
+            _require_distinct(source)
         started = perf_counter()
         outcome = transform(
             source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
@@ -179,5 +180,6 @@ def _require_distinct(source: SourceFrame) -> None:
     repeated = ids.len() - ids.n_unique()
     if repeated:
         raise SourceError(
-            f"{source.table.name} has {repeated} repeated ids: no id may stand for two humans"
+            f"{source.table.name} has {repeated} repeated ids, and what an id became is kept by "
+            "its id: give those rows ids of their own first"
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from person_unify.schema import UNIFIED, Column
+from person_unify.schema import OLD, UNIFIED, Column
 
 from .desk import Desk
 from .source import Key, Source, SourceRow, SourceTable
@@ -251,6 +251,10 @@ class Record:
             for column, cell in self.row.cells.items()
             if self.whole or column in self._keep or column not in self._carried
         }
+        if kept and self.table.key_columns == ("_rowid",):
+            known = OLD.get(self.table.usual) or UNIFIED[self.table.usual]
+            # The target does not know the rowid that the archive goes by.
+            kept |= {column: self.row.cells[column] for column in known.primary_key}
         if kept:
             self.state.archive.setdefault(self.table.name, {})[self.row.key] = (kept, reason)
 

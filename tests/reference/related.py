@@ -192,6 +192,14 @@ def carry_person(record: Record, column: str) -> None:
     elif through_child:
         record.log("child_id_in_patient_column", field=column, related_id=wanted)
         record.keep(column)
+    elif column == "child_id" and not _is_only_child(record.state, str(wanted)):
+        record.keep(column)
+
+
+def _is_only_child(state: State, old_id: str) -> bool:
+    """Whether the id can be told from the person: it names the only child that became it."""
+    person = state.person_of_child.get(old_id)
+    return person is not None and list(state.person_of_child.values()).count(person) == 1
 
 
 def keep_taken_out(

@@ -129,7 +129,7 @@ def _classify(tables: dict[str, SourceTable]) -> Source:
     for usual, table in known.items():
         _check_keys(usual, table)
         _check_uniques(usual, table)
-    for usual in ("patients", "children"):
+    for usual in ("patients", "children", "parent_children", "consent_grants"):
         ids = [row.text("id") for row in source.rows(usual)]
         if len(set(ids)) != len(ids):
             raise Refused(f"repeated primary key in {usual}")

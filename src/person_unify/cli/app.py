@@ -15,6 +15,7 @@ from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.export import export
 from person_unify.cli.commands.page import report
+from person_unify.cli.commands.rebuilding import rebuild
 from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.commands.safety import purge, rollback
@@ -54,6 +55,7 @@ COMMANDS = (
     check,
     migrate,
     verify,
+    rebuild,
     diff,
     trace,
     lineage,

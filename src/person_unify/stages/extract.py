@@ -8,7 +8,7 @@ storage class and bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -61,6 +61,7 @@ class Extractor:
                 raise SourceError(
                     f"the source's schema is damaged ({error}): restore it from a backup first"
                 ) from error
+            _require_free_names(self.tables)
             self._unordered = {
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
@@ -189,6 +190,17 @@ class Extractor:
             f" WHERE {rowid} BETWEEN {start} AND {min(start + step - 1, last)}"
             for start in range(first, last + 1, step)
         ]
+
+
+def _require_free_names(tables: Mapping[str, Table]) -> None:
+    """Refuse column names that a frame needs for itself."""
+    for table in tables.values():
+        for name in table.column_names:
+            if name.startswith("@"):
+                raise SourceError(
+                    f"the column {name} of {table.name} begins with @, which the run keeps for "
+                    "itself: rename it in a copy of the database first"
+                )
 
 
 def _promised(declared: str) -> Lane:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from person_unify import custody
@@ -138,7 +138,7 @@ class Loader:
             self.database.execute(f"PRAGMA {name}.user_version = {step}")
 
     def load(self, outcome: Outcome) -> int:
-        """Append everything that became of one source table; returns the number of target rows."""
+        """Append what became of one source table, archive aside; returns the target rows."""
         loaded = 0
         for table, rows in outcome.rows.items():
             self.database.ingest(table, rows)
@@ -147,8 +147,6 @@ class Loader:
             self.ledger.append(table, frame)
         for frame in outcome.discrepancies:
             self.ledger.append("discrepancies", frame)
-        if outcome.archive is not None:
-            self.ledger.archive(outcome.archive)
         self.ledger.append_rows(
             "normalisations",
             (
@@ -162,6 +160,33 @@ class Loader:
             ),
         )
         return loaded
+
+    def archive(self, outcome: Outcome) -> int:
+        """Write what the target does not hold of one source table; returns the archive's rows."""
+        if outcome.archive is None:
+            return 0
+        self.ledger.archive(outcome.archive)
+        return outcome.archive.frame.height
+
+    def record_source(self, rows: Mapping[str, int]) -> None:
+        """Keep the old database's DDL and the rows of each table, for ``rebuild``."""
+        found = self.database.rows(
+            "SELECT type, name, tbl_name, sql FROM source.sqlite_master "
+            "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL ORDER BY rowid"
+        )
+        self.ledger.append_rows(
+            "source_schema",
+            (
+                {
+                    "type": type_,
+                    "name": name,
+                    "table_name": table,
+                    "sql": sql,
+                    "rows": rows.get(name) if type_ == "table" else None,
+                }
+                for type_, name, table, sql in found
+            ),
+        )
 
     def drop_unique(self, table: str, column: str) -> None:
         """Drop the target's UNIQUE index on one column; refuse a UNIQUE of the table itself."""

@@ -95,6 +95,10 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Discard an unfinished run and start anew.")
     ] = False,
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Rebuild the old database and compare before publishing."),
+    ] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
@@ -113,6 +117,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             resume=resume,
             fresh=fresh,
             decisions=decisions,
+            prove=prove,
         )
         with (
             stopping_promptly(new_db, as_json),

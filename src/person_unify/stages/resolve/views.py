@@ -34,7 +34,7 @@ class ParentLinks:
 
 def read_links(reader: Reader, registry: Registry) -> ParentLinks:
     """Resolve both ends of every parent link, and find which row of a pair speaks."""
-    people = registry.persons().lookup("patients")
+    people = registry.persons().lookup("patients").drop("ambiguous")
     frame = reader.source.frame.with_columns(
         reader.key_text().alias(ID),
         reader.peek("patient_id", "TEXT").value.alias("@patient_key"),

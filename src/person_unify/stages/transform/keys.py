@@ -10,6 +10,8 @@ from person_unify.spec import NewId
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
 
+_FRESH = "@fresh"
+
 
 def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Rows that fall on one key of ``merge_on``: the earliest stays, the others merge into it."""
@@ -92,18 +94,17 @@ def with_fresh_ids(
     clash = rows.filter(pl.col("@target:id").is_in(taken.implode()))
     ids = table.registry.ids.take(f"collision {table.bound.name}", clash.height)
     collisions = clash.select(pl.col("@target:id").alias("old_id"), ids.alias("new_id"))
-    rows = rows.join(
-        collisions, left_on="@target:id", right_on="old_id", how="left", maintain_order="left"
-    )
+    renamed = collisions.rename({"old_id": "@target:id", "new_id": _FRESH})
+    rows = rows.join(renamed, on="@target:id", how="left", maintain_order="left")
     log = discrepancies(
-        rows.filter(pl.col("new_id").is_not_null()),
+        rows.filter(pl.col(_FRESH).is_not_null()),
         "id_collision",
         source_table=table.bound.name,
         source_id=table.key,
-        related_id=pl.col("new_id"),
+        related_id=pl.col(_FRESH),
         person_id=table.person,
         field="id",
         message=f"{twin} has a row with the same id; this one got a new id",
     )
-    rows = rows.with_columns(pl.coalesce("new_id", "@target:id").alias("@target:id"))
-    return rows.drop("new_id"), log, collisions
+    rows = rows.with_columns(pl.coalesce(_FRESH, "@target:id").alias("@target:id"))
+    return rows.drop(_FRESH), log, collisions

@@ -64,7 +64,8 @@ def _joined(
     word = binding.word
     if isinstance(word, Person):
         people = registry.persons().lookup(word.first)
-        table = people.rename({"old_id": key, "person_id": value, "of_child": f"{value}:child"})
+        about = {"of_child": f"{value}:child", "ambiguous": f"{value}:ambiguous"}
+        table = people.rename({"old_id": key, "person_id": value, **about})
     elif isinstance(word, ClinicianOf):
         people = registry.persons().lookup("patients").select("old_id", "person_id")
         named = people.join(registry.persons().clinicians, on="person_id", how="left")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames import ROW, Outcome, SourceFrame
+from person_unify.frames import ROW, Archive, Outcome, SourceFrame
 from person_unify.mappings.bind import BoundMapping
+from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
 from person_unify.registry import NEW, OLD, Registry
@@ -77,7 +78,7 @@ def transform(
         rows=_target_rows(rows, bound),
         discrepancies=tuple(frame for frame in logged if frame.height),
         normalisations=tuple(counted),
-        archive=table.reader.archive(rows, None, outs),
+        archive=_archive(rows, outs, table),
         maps=_maps(rows, merged, collisions, table),
         not_loaded={reason: out.height for out, reason in outs if out.height},
     )
@@ -91,6 +92,15 @@ def _opened(
     reader.prepare(reads(bound))
     frame, resolved = resolve(reader.source.frame, bound, reader, registry)
     return mark_orphans(frame, bound, resolved), AtHand(bound, reader, resolved, registry)
+
+
+def _archive(
+    rows: pl.DataFrame, outs: list[tuple[pl.DataFrame, str]], table: AtHand
+) -> Archive | None:
+    """What the target does not hold, so that each row can be put together again."""
+    source, bound = table.reader.source, table.bound
+    beside = [c for c in identity(bound, source.key) if c not in source.table.primary_key]
+    return table.reader.archive(rows, None, outs, beside)
 
 
 def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFrame]:

@@ -97,9 +97,8 @@ class Compiler:
         name = binding.target.name
         key, found = pl.col(self.resolved.key[name]), pl.col(self.resolved.found[name])
         lost = key.is_not_null() & found.is_null()
-        of_child = pl.col(f"{self.resolved.found[name]}:child").fill_null(value=False)
-        also = of_child if word.first == "patients" else None
-        self.reader.carry(word.column, "TEXT", lost=lost, also=also)
+        ambiguous = pl.col(f"{self.resolved.found[name]}:ambiguous").fill_null(value=False)
+        self.reader.carry(word.column, "TEXT", lost=lost, also=ambiguous)
         return found
 
     def _computed(self, binding: Binding, word: Computed) -> pl.Expr:

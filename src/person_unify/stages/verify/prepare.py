@@ -168,6 +168,9 @@ def _people(bench: Bench) -> None:
             "LEFT JOIN temp.verify_patients AS p ON p.old_id = coalesce(l.patient_id, "
             "h.patient_id) ORDER BY l.old_id"
         )
+    bench.database.execute(
+        "CREATE INDEX temp.verify_children_person ON verify_children (person_id)"
+    )
 
 
 def _links(bench: Bench, children: str) -> None:

@@ -76,12 +76,16 @@ class Words:
         ok = cells.same(here, f"({relations.person_of(cell, word.first)})")
         if cell == "NULL":
             return Filling(ok)
-        named = "1"
+        key = relations.key_text(cell)
         if word.first == "patients":
             # A child's id in a patient column cannot be told from the person, so it is archived.
+            named = f"EXISTS (SELECT 1 FROM temp.verify_patients AS q WHERE q.old_id = {key})"
+        else:
+            # Nor can a patient's in a child column, or one of several children's.
             named = (
-                "EXISTS (SELECT 1 FROM temp.verify_patients AS q "
-                f"WHERE q.old_id = {relations.key_text(cell)})"
+                f"EXISTS (SELECT 1 FROM temp.verify_children AS q WHERE q.old_id = {key} "
+                "AND NOT EXISTS (SELECT 1 FROM temp.verify_children AS o "
+                "WHERE o.person_id = q.person_id AND o.old_id <> q.old_id))"
             )
         exact = (
             f"(({cell} IS NULL AND {here} IS NULL) OR (typeof({cell}) = 'text' "
