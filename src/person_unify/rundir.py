@@ -7,15 +7,17 @@ that works in it and vanishes with that process, so a stale lock needs no guessi
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
 
@@ -72,6 +74,94 @@ def run_directory(target: Path) -> Path:
     '.new.db.migrating'
     """
     return target.with_name(f".{target.name}.migrating")
+
+
+class RunDirectory:
+    """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Wrap a directory whose lock the caller holds under the descriptor ``lock``."""
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, target: Path) -> Self:
+        """Take the run directory of a target, making it if there is none.
+
+        Raises :class:`TargetError` at once when another process is at work on the target.
+        """
+        path = run_directory(target)
+        while True:
+            try:
+                lock = _opened(path)
+            except FileNotFoundError:
+                continue  # its owner removed it while we looked
+            except OSError as error:
+                raise MigrationError(
+                    f"cannot write into {path.parent}: {error.strerror}"
+                ) from error
+            try:
+                _lock(lock, target)
+                if _is_still(lock, path / LOCK):
+                    os.ftruncate(lock, 0)
+                    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+                    return cls(path, lock)
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+    def facts(self) -> Facts | None:
+        """The run that was stopped here; None if there was none."""
+        try:
+            return Facts.from_json(json.loads((self.path / FACTS).read_text("utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise TargetError(
+                f"{self.path} belongs to an unfinished run that this version cannot read: "
+                "pass --fresh to discard it, or finish it with the version that began it"
+            ) from error
+
+    def write(self, facts: Facts) -> None:
+        """Replace the facts, durably."""
+        write_json(self.path / FACTS, facts.to_json(), durable=True)
+
+    def done(self, facts: Facts, phase: str) -> Facts:
+        """Write the facts once a phase is over."""
+        facts = replace(facts, phases=tuple(dict.fromkeys((*facts.phases, phase))))
+        self.write(facts)
+        return facts
+
+    def leave(self) -> None:
+        """Give the lock back; the directory stays if it holds an unfinished run."""
+        if (self.path / FACTS).exists():
+            os.close(self._lock)
+        else:
+            self.remove()
+
+    def forget(self) -> None:
+        """Empty the directory; the facts go first, so that half a run is never resumed."""
+        (self.path / FACTS).unlink(missing_ok=True)
+        self.clear()
+
+    def remove(self) -> None:
+        """Remove the directory and give the lock back."""
+        self.forget()
+        (self.path / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
+            self.path.rmdir()
+        os.close(self._lock)
+
+    def clear(self) -> None:
+        """Remove everything in the directory but the lock and the facts."""
+        for path in self.path.iterdir():
+            if path.name in (LOCK, FACTS):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
