@@ -92,6 +92,11 @@ def test_the_decision_of_the_second_notebook_is_applied_and_then_stale(
 
     outcomes = [re.findall(r"applied|stale", text) for text in texts if "outcome" in text]
     assert outcomes == [["applied"], ["applied"], ["stale"]]
+    (counts,) = [text for text in texts if "checks_failed" in text]
+    first, second = (re.findall(r"\d+", line) for line in counts.splitlines() if "┆ 0" in line)
+    assert int(second[0]) == int(first[0]) + 1
+    (log,) = [text for text in texts if "message_after" in text]
+    assert "by decision" in " ".join(re.findall(r"\w+", log))
 
 
 @each
