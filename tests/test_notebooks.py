@@ -16,6 +16,8 @@ import pytest
 from nbclient import NotebookClient
 from tests.stripped import NOTEBOOKS, stripped
 
+from person_unify.sample import SampleOptions, write_sample
+
 ROOT = Path(__file__).parent.parent
 BOOKS = sorted(NOTEBOOKS.glob("*.ipynb"))
 SETTINGS = ("PERSON_UNIFY_OLD", "PERSON_UNIFY_NEW")
@@ -45,11 +47,13 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Execu
     return cache(lambda path: _execute(path, tmp_path_factory.mktemp(path.stem)))
 
 
-def _execute(path: Path, directory: Path) -> Execution:
+def _execute(path: Path, directory: Path, **settings: str) -> Execution:
     book = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     with pytest.MonkeyPatch.context() as patch:
         for name in SETTINGS:
             patch.delenv(name, raising=False)
+        for name, value in settings.items():
+            patch.setenv(name, value)
         patch.setenv("PERSON_UNIFY_BENCH", str(ROOT / "bench" / "results"))
         patch.setenv("PYTHONPATH", str(ROOT / "src"))
         patch.setenv("TMPDIR", str(directory))
@@ -92,6 +96,26 @@ def test_the_decision_of_the_second_notebook_is_applied_and_then_stale(
 
     outcomes = [re.findall(r"applied|stale", text) for text in texts if "outcome" in text]
     assert outcomes == [["applied"], ["applied"], ["stale"]]
+    (counts,) = [text for text in texts if "checks_failed" in text]
+    first, second = (re.findall(r"\d+", line) for line in counts.splitlines() if "┆ 0" in line)
+    assert int(second[0]) == int(first[0]) + 1
+    (log,) = [text for text in texts if "message_after" in text]
+    assert "by decision" in " ".join(re.findall(r"\w+", log))
+
+
+@QUIET
+def test_decisions_about_a_real_file_leave_nothing_beside_it(tmp_path: Path) -> None:
+    source, scratch = tmp_path / "clinic" / "old.db", tmp_path / "scratch"
+    source.parent.mkdir()
+    scratch.mkdir()
+    write_sample(source, SampleOptions(persons=40, seed=3, faults=0.01))
+    before = source.read_bytes()
+
+    _execute(NOTEBOOKS / "02_discrepancies.ipynb", scratch, PERSON_UNIFY_OLD=str(source))
+
+    assert list(source.parent.iterdir()) == [source]
+    assert source.read_bytes() == before
+    assert not list(scratch.rglob("*.db"))
 
 
 @each

@@ -329,6 +329,13 @@ def test_the_command_says_what_it_wrote_and_whose_data_it_is(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.csv"]
 
 
+def test_the_command_documents_its_exit_codes() -> None:
+    result = runner.invoke(app, ["export", "--help"])
+
+    assert result.exit_code == 0
+    assert "\n    3 " in result.stdout
+
+
 def test_the_command_refuses_in_one_line(sample: Sample, tmp_path: Path) -> None:
     asked = ["export", str(sample.ledger), str(tmp_path / "out"), "--format", "json"]
 

@@ -138,7 +138,7 @@ def tables(fates: pl.DataFrame, lineage: pl.DataFrame) -> pl.DataFrame:
             pl.sum("rows"),
             pl.col("rows").filter(~lost).sum().alias("loaded"),
             pl.col("rows").filter(lost).sum().alias("archived"),
-            why.str.join(", ").alias("reasons"),
+            why.str.join(", ").replace("", None).alias("reasons"),
         )
         .join(targets, on="source_table", how="left", maintain_order="left")
         .select("source_table", "target_tables", "rows", "loaded", "archived", "reasons")
