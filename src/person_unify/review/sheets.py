@@ -232,6 +232,8 @@ def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
         rows = rows.join(
             known, on=[f"{side}:table", f"{side}:id"], how="left", maintain_order="left"
         )
+    one = {"children": "child", "patients": "patient"}
+    rows = rows.with_columns(pl.col("a:table", "b:table").replace(one))
     return rows.with_columns(
         pl.concat_str(f"{side}:first_name", f"{side}:last_name", separator=" ", ignore_nulls=True)
         .str.strip_chars()
@@ -256,5 +258,6 @@ def _related_table() -> pl.Expr:
 
 
 def _with_family(rows: pl.DataFrame, families: pl.DataFrame) -> pl.DataFrame:
-    known = families.rename({"table": "a:table", "id": "a:id", "parent_id": "related_id"})
-    return rows.join(known, on=["a:table", "a:id", "related_id"], how="left", maintain_order="left")
+    known = families.rename({"table": "source_table", "id": "a:id", "parent_id": "related_id"})
+    key = ["source_table", "a:id", "related_id"]
+    return rows.join(known, on=key, how="left", maintain_order="left")
