@@ -56,7 +56,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     backups = options.backup_dir or source.parent
     size = source.stat().st_size
     require_space(backups, size, "the backup")
-    require_space(target.parent, 2 * size, "the migration")
+    require_space(target.parent, (3 if options.prove else 2) * size, "the migration")
     moment = datetime.now(UTC)
     clock = Clock(progress)
     with _staging(target) as staging:
