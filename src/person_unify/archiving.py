@@ -9,7 +9,7 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive
+from person_unify.frames import ROW, Archive, held
 from person_unify.schema import Table
 
 Mask = pl.Expr | None
@@ -37,7 +37,7 @@ def assemble(
         return None
     columns = [name for name in _beside_key(table) if wholes or name in masks]
     frame = pl.concat(
-        [part.select(*_keys(table), *columns, "@archived", "@reason") for part in parts]
+        [part.select(*_keys(table), *map(held, columns), "@archived", "@reason") for part in parts]
     )
     return Archive(table.name, table.primary_key, tuple(columns), frame)
 
@@ -78,11 +78,12 @@ def _kept_cells(
     flags = flags.select(list(masks))
 
     def cell(name: str) -> pl.Expr:
+        own = held(name)
         if name not in masks:
-            return pl.lit(None).cast(kept.schema[name]).alias(name)
+            return pl.lit(None).cast(kept.schema[own]).alias(own)
         if masks[name] is None:
-            return pl.col(name)
-        return pl.when(flags[name]).then(pl.col(name)).alias(name)
+            return pl.col(own)
+        return pl.when(flags[name]).then(pl.col(own)).alias(own)
 
     cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
     return cells.with_columns(
@@ -94,14 +95,14 @@ def _whole(table: Table, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
     """Every cell of rows that are not loaded."""
     return frame.select(
         *_keys(table),
-        *_beside_key(table),
+        *map(held, _beside_key(table)),
         pl.lit(json.dumps(table.column_names)).alias("@archived"),
         pl.lit(reason).alias("@reason"),
     )
 
 
 def _keys(table: Table) -> tuple[str, ...]:
-    return table.primary_key or (ROW,)
+    return tuple(map(held, table.primary_key)) or (ROW,)
 
 
 def _beside_key(table: Table) -> list[str]:
@@ -110,6 +111,6 @@ def _beside_key(table: Table) -> list[str]:
 
 def _listed(flags: pl.DataFrame) -> pl.Series:
     """Per row, the JSON list of the columns that are flagged."""
-    parts = [pl.when(pl.col(name)).then(pl.lit(json.dumps(name))) for name in flags.columns]
+    parts = [pl.when(flags[name]).then(pl.lit(json.dumps(name))) for name in flags.columns]
     joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return flags.select(("[" + joined + "]").alias("archived")).to_series()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from person_unify.schema import Table, quote
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.bench import Bench, rowid_of
+from person_unify.stages.verify.bench import Bench, in_list, rowid_of
 
 NOT_CARRIED = "not_carried"
 _COLUMNS_PER_QUERY = 150
+_FEW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
     return Archive(f"ledger.{quote(name)}", key, stored, archived, reason, identity)
 
 
+def is_loaded(bench: Bench, source: Table) -> str:
+    """Whether the archive does not say that row ``s`` was kept out."""
+    archive = archive_of(bench, source)
+    if archive is None:
+        return "1"
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
+        f"AND a.{quote(archive.reason)} <> {cells.literal(NOT_CARRIED)})"
+    )
+
+
 def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
     """The ledger's own column: one more underscore for each source column of that name."""
     free = name
@@ -91,7 +104,7 @@ def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
 def read_lists(bench: Bench, archive: Archive) -> list[tuple[frozenset[str] | None, bool, int]]:
     """``verify_lists`` (list, named), and what the lists say: names, whole rows or not, rows.
 
-    Names are None where the cell is not a JSON list of texts.
+    Names are None where the cell is not a JSON list of texts.  ``verify_numbers`` counts the lists.
     """
     column, reason = quote(archive.archived), quote(archive.reason)
     bench.temp(
@@ -101,6 +114,12 @@ def read_lists(bench: Bench, archive: Archive) -> list[tuple[frozenset[str] | No
         "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
         f"(SELECT DISTINCT {column} AS list FROM {archive.table}) AS d, json_each(d.list) AS j "
         "WHERE json_valid(d.list) AND j.value IS NOT NULL",
+    )
+    bench.temp(
+        "verify_numbers",
+        "CREATE TEMP TABLE verify_numbers (n INTEGER PRIMARY KEY, list TEXT UNIQUE)",
+        f"INSERT OR IGNORE INTO temp.verify_numbers (list) SELECT DISTINCT {column} "
+        f"FROM {archive.table} WHERE typeof({column}) = 'text'",
     )
     return [
         (_names(text), whole == 1, int(count))
@@ -122,7 +141,13 @@ def _names(text: str) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset[str]) -> None:
+def check_lists(
+    bench: Bench,
+    source: Table,
+    archive: Archive,
+    always: frozenset[str],
+    reasons: Sequence[str],
+) -> None:
     """Archive rows name existing columns, all that are never carried, all of a whole row."""
     failures = {"no JSON list": 0, "missing columns": 0, "unknown columns": 0}
     total = 0
@@ -142,30 +167,54 @@ def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset
     repeated = total - bench.value(
         f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {archive.table} AS a)"
     )
+    unknown = bench.value(
+        f"SELECT count(*) FROM {archive.table} AS a WHERE a.{quote(archive.reason)} IS NULL "
+        f"OR a.{quote(archive.reason)} NOT IN {in_list(reasons)}"
+    )
     bench.judge(
         "archive_lists",
         source.name,
         total,
-        [*failures.items(), ("rows of no source row", strangers), ("repeated rows", repeated)],
+        [
+            *failures.items(),
+            ("rows of no source row", strangers),
+            ("repeated rows", repeated),
+            ("unknown reasons", unknown),
+        ],
     )
     check_verbatim(bench, source, archive)
 
 
 def check_verbatim(bench: Bench, source: Table, archive: Archive) -> None:
-    """No archived cell says anything but what the source says, whether it was needed or not."""
+    """Every cell that a list names is the source's, verbatim, and no other cell is there."""
     columns = [c for c in source.column_names if c in archive.stored and c not in archive.key]
+    lists = {
+        int(n): _names(text) or frozenset()
+        for n, text in bench.rows("SELECT n, list FROM temp.verify_numbers")
+    }
     rows, failures = 0, []
     for start in range(0, len(columns), _COLUMNS_PER_QUERY):
         group = columns[start : start + _COLUMNS_PER_QUERY]
         listed = ", ".join(
-            f"coalesce(sum(CASE WHEN a.{quote(c)} IS NULL OR {archive.holds(c)} THEN 0 ELSE 1 "
-            "END), 0)"
-            for c in group
+            f"count(CASE WHEN {_as_listed(archive, c, lists)} THEN NULL ELSE 1 END)" for c in group
         )
         row = bench.rows(
             f"SELECT count(*), {listed} FROM {archive.table} AS a "
+            f"LEFT JOIN temp.verify_numbers AS n ON n.list = a.{quote(archive.archived)} "
             f"JOIN source.{quote(source.name)} AS s ON {archive.back}"
         )[0]
         rows = int(row[0])
         failures += [(column, int(n)) for column, n in zip(group, row[1:], strict=True)]
     bench.judge("archive_verbatim", source.name, rows * len(columns), failures)
+
+
+def _as_listed(archive: Archive, column: str, lists: dict[int, frozenset[str]]) -> str:
+    """Whether archive row ``a`` holds the cell of ``s`` where its list (``n``) names the column."""
+    naming = [str(number) for number, names in lists.items() if column in names]
+    empty = f"a.{quote(column)} IS NULL"
+    if not naming:
+        return empty
+    if len(naming) == len(lists):
+        return archive.holds(column)
+    named = archive.names(column) if len(naming) > _FEW else f"n.n IN ({', '.join(naming)})"
+    return f"CASE WHEN {named} THEN {archive.holds(column)} ELSE {empty} END"

@@ -29,6 +29,9 @@ MAPS = (
 """The ledger's maps of the form (old_id, new_id)."""
 
 
+_CACHES = {"main": 131_072, "source": 65_536, "ledger": 65_536, "temp": 131_072}
+
+
 class UnknownRuleError(Exception):
     """A mapping names a rule that the verifier was not taught."""
 
@@ -53,8 +56,9 @@ class Bench:
 
     def look(self) -> None:
         """Look at the schemas of target and ledger, and take memory for their pages."""
-        for catalog in ("main", "source", "ledger"):
-            self.database.execute(f"PRAGMA {catalog}.cache_size = -65536")
+        # The lookups live in temp, whose pages SQLite would otherwise read again and again.
+        for catalog, kibibytes in _CACHES.items():
+            self.database.execute(f"PRAGMA {catalog}.cache_size = -{kibibytes}")
         self.target = inspect(self.database)
         columns: dict[str, list[str]] = {}
         for table, column in self.database.rows(
@@ -149,6 +153,15 @@ class Bench:
         self.checks.append(
             Check(name, table, compared, compared - bad, "failed" if bad else "passed", detail)
         )
+
+
+def differing(bench: Bench, columns: str, left: str, right: str) -> tuple[int, int]:
+    """How many rows (each as often as it occurs) only the left or only the right query has."""
+    one, other = (
+        f"SELECT {columns}, count(*) FROM ({side}) GROUP BY {columns}" for side in (left, right)
+    )
+    only_left = bench.value(f"SELECT count(*) FROM ({one} EXCEPT {other})")
+    return only_left, bench.value(f"SELECT count(*) FROM ({other} EXCEPT {one})")
 
 
 def rowid_of(bench: Bench, table: Table) -> str | None:

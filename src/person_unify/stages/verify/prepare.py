@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import OLD, quote
 from person_unify.spec import Computed, Copy
-from person_unify.stages.verify import cells
+from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.bench import MAPS, Bench
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,12 +85,13 @@ def _invalid(bench: Bench) -> None:
         if not keys:
             continue
         cell = f"s.{quote(field)}"
+        # A CROSS JOIN keeps the order: from the few log rows through the key's index.
         bench.database.execute(
             "INSERT OR IGNORE INTO temp.verify_claims (cell) SELECT CAST("
-            f"{cell} AS BLOB) FROM source.{quote(bound.name)} AS s "
-            f"WHERE typeof({cell}) IN ('text', 'blob') AND +s.{quote(keys[0])} IN "
-            f"(SELECT source_id FROM temp.verify_log WHERE {_CLAIM} "
-            f"AND source_table = {cells.literal(bound.name)})"
+            f"{cell} AS BLOB) FROM (SELECT DISTINCT source_id FROM temp.verify_log WHERE {_CLAIM} "
+            f"AND source_table = {cells.literal(bound.name)}) AS l "
+            f"CROSS JOIN source.{quote(bound.name)} AS s ON s.{quote(keys[0])} = l.source_id "
+            f"WHERE typeof({cell}) IN ('text', 'blob')"
         )
     valid = [
         str(n)
@@ -135,7 +136,10 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _people(bench: Bench) -> None:
-    """``verify_patients``, ``verify_children``: person, the person's patient and its clinician."""
+    """``verify_patients``, ``verify_children``: person, the person's patient and its clinician.
+
+    ``verify_by_patient`` and ``verify_by_child`` hold both kinds, the one that comes first winning.
+    """
     columns = "(old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, clinician_id TEXT)"
     patients, children = bench.source("patients"), bench.source("children")
     bench.temp("verify_patients", f"CREATE TEMP TABLE verify_patients {columns} WITHOUT ROWID")
@@ -154,6 +158,17 @@ def _people(bench: Bench) -> None:
             f"p.clinician_id FROM {children} AS s LEFT JOIN temp.verify_child_to_person AS m "
             "ON m.old_id = +s.id LEFT JOIN temp.verify_patients AS p "
             f"ON p.old_id = CAST({link} AS TEXT) AND p.old_id <> '' ORDER BY s.id"
+        )
+    for name, kinds in relations.BOTH.items():
+        parts = [
+            f"SELECT *, {own} FROM temp.verify_{kind}"
+            for kind, own in zip(kinds, "10", strict=True)
+        ]
+        bench.temp(
+            name,
+            f"CREATE TEMP TABLE {name} (old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, "
+            "clinician_id TEXT, own INTEGER) WITHOUT ROWID",
+            *(f"INSERT OR IGNORE INTO temp.{name} {part}" for part in parts),
         )
 
 
