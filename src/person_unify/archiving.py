@@ -68,14 +68,14 @@ def _kept_cells(
     if not masks or not kept.height:
         return None
     flags = kept.select(
-        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(name)
+        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(held(name))
         for name, mask in masks.items()
     )
-    for name in [n for n in flags.columns if masks[n] is not None and not flags[n].any()]:
-        del masks[name]
+    for name, mask in list(masks.items()):
+        if mask is not None and not flags[held(name)].any():
+            del masks[name]
     if not masks:
         return None
-    flags = flags.select(list(masks))
 
     def cell(name: str) -> pl.Expr:
         own = held(name)
@@ -83,11 +83,11 @@ def _kept_cells(
             return pl.lit(None).cast(kept.schema[own]).alias(own)
         if masks[name] is None:
             return pl.col(own)
-        return pl.when(flags[name]).then(pl.col(own)).alias(own)
+        return pl.when(flags[own]).then(pl.col(own)).alias(own)
 
     cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
     return cells.with_columns(
-        _listed(flags).alias("@archived"), pl.lit("not_carried").alias("@reason")
+        _listed(flags, list(masks)).alias("@archived"), pl.lit("not_carried").alias("@reason")
     ).filter(pl.col("@archived") != "[]")
 
 
@@ -109,8 +109,8 @@ def _beside_key(table: Table) -> list[str]:
     return [name for name in table.column_names if name not in table.primary_key]
 
 
-def _listed(flags: pl.DataFrame) -> pl.Series:
+def _listed(flags: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     """Per row, the JSON list of the columns that are flagged."""
-    parts = [pl.when(flags[name]).then(pl.lit(json.dumps(name))) for name in flags.columns]
+    parts = [pl.when(pl.col(held(name))).then(pl.lit(json.dumps(name))) for name in names]
     joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return flags.select(("[" + joined + "]").alias("archived")).to_series()

@@ -17,13 +17,13 @@ ROW = "@row"
 def held(column: str) -> str:
     """The name under which a frame holds a source column.
 
-    It is the column's own, unless it looks like one of ours (``@…``) or like a pattern, which
-    Polars would expand.
+    It is the column's own, unless it is empty or looks like one of ours (``@…``) or like a
+    pattern, which Polars would expand.
 
     >>> held("first_name"), held("@row"), held("*"), held("^a.*$")
     ('first_name', '@column:@row', '@column:*', '@column:^a.*$')
     """
-    pattern = column == "*" or (column.startswith("^") and column.endswith("$"))
+    pattern = column in ("", "*") or (column.startswith("^") and column.endswith("$"))
     return f"@column:{column}" if pattern or column.startswith("@") else column
 
 

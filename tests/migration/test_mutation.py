@@ -13,10 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from tests.migration.support import SMALL, old_database
-from tests.strategies.strangers import NewTable, Strangers, strangers
+from tests.strategies.strangers import Strangers, strangers
 
 from person_unify.errors import SchemaRefused
 from person_unify.pipeline import MigrateOptions, migrate, verify

@@ -153,11 +153,11 @@ class Strangers:
                 made = f" GENERATED ALWAYS AS ({column.made}) VIRTUAL"
             declared = f"{quote(column.name)} {column.kind}{made}"
             yield f"ALTER TABLE {where} ADD COLUMN {declared}", []
-            for position, cell in enumerate(column.cells, start=1):
+            for position, cell in enumerate(column.cells):
                 mark, values = _bound([cell])
-                set_ = f"UPDATE {where} SET {quote(column.name)} = {mark}"
-                row = f"(SELECT rowid FROM {where} ORDER BY 1 LIMIT 1 OFFSET {position - 1})"
-                yield f"{set_} WHERE rowid = {row}", values
+                update = f"UPDATE {where} SET {quote(column.name)} = {mark}"
+                row = f"(SELECT rowid FROM {where} ORDER BY 1 LIMIT 1 OFFSET {position})"
+                yield f"{update} WHERE rowid = {row}", values
         for statement in self.statements:
             yield statement, []
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from person_unify.database import Database
 from person_unify.errors import DatabaseError
 from person_unify.mappings.bind import Plan
+from person_unify.stages.verify.archive import prepare_lists
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.core import check_core
@@ -51,6 +52,7 @@ def verify(
         with bench.guarded("preparation"):
             bench.look()
             prepare(bench)
+            prepare_lists(bench)
             prepare_people(bench)
             prepare_kin(bench)
             prepare_implied(bench)

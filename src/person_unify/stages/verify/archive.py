@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from person_unify.schema import Table, quote
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.bench import Bench, in_list, rowid_of
+from person_unify.stages.verify.bench import Bench, rowid_of
 
 NOT_CARRIED = "not_carried"
 _COLUMNS_PER_QUERY = 150
@@ -66,7 +66,8 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
         return None
     sources = {column.lower() for column in source.column_names}
     rowid_name = _meta("_rowid", sources, present)
-    keys = source.primary_key
+    # A table with a NULL in its key is known by its rowid, like one that has no key.
+    keys = () if rowid_name in set(present) - sources else source.primary_key
     rowid = rowid_of(bench, source)
     if not keys and rowid is not None:
         key = {rowid_name: rowid}
@@ -101,32 +102,54 @@ def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
     return free
 
 
-def read_lists(bench: Bench, archive: Archive) -> list[tuple[frozenset[str] | None, bool, int]]:
-    """``verify_lists`` (list, named), and what the lists say: names, whole rows or not, rows.
+def prepare_lists(bench: Bench) -> None:
+    """``verify_numbers`` (n, list), every list that some archive row has; ``verify_lists``.
 
-    Names are None where the cell is not a JSON list of texts.  ``verify_numbers`` counts the lists.
+    The latter has the names of each list (list, named).
     """
-    column, reason = quote(archive.archived), quote(archive.reason)
+    bench.temp(
+        "verify_numbers",
+        "CREATE TEMP TABLE verify_numbers (n INTEGER PRIMARY KEY, list TEXT UNIQUE)",
+    )
+    for table in (*(bound.source for bound in bench.plan.bound), *bench.plan.unmapped):
+        archive = archive_of(bench, table)
+        if archive is not None:
+            column = quote(archive.archived)
+            bench.database.execute(
+                f"INSERT OR IGNORE INTO temp.verify_numbers (list) SELECT DISTINCT {column} "
+                f"FROM {archive.table} WHERE typeof({column}) = 'text'"
+            )
     bench.temp(
         "verify_lists",
         "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
         "WITHOUT ROWID",
         "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
-        f"(SELECT DISTINCT {column} AS list FROM {archive.table}) AS d, json_each(d.list) AS j "
+        "temp.verify_numbers AS d, json_each(d.list) AS j "
         "WHERE json_valid(d.list) AND j.value IS NOT NULL",
     )
-    bench.temp(
-        "verify_numbers",
-        "CREATE TEMP TABLE verify_numbers (n INTEGER PRIMARY KEY, list TEXT UNIQUE)",
-        f"INSERT OR IGNORE INTO temp.verify_numbers (list) SELECT DISTINCT {column} "
-        f"FROM {archive.table} WHERE typeof({column}) = 'text'",
-    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Rows of an archive with the same list and reason; ``n`` is the list's number.
+
+    names: what the list names, None where the cell is not a JSON list of texts.
+    """
+
+    n: int | None
+    names: frozenset[str] | None
+    reason: str | None
+    rows: int
+
+
+def _kinds(bench: Bench, archive: Archive) -> list[_Kind]:
+    column, reason = f"a.{quote(archive.archived)}", f"a.{quote(archive.reason)}"
     return [
-        (_names(text), whole == 1, int(count))
-        for text, whole, count in bench.rows(
-            f"SELECT CAST(coalesce({column}, '') AS TEXT), "
-            f"{reason} IS NOT {cells.literal(NOT_CARRIED)}, count(*) "
-            f"FROM {archive.table} GROUP BY 1, 2"
+        _Kind(n, _names(text), said, int(count))
+        for n, text, said, count in bench.rows(
+            f"SELECT n.n, CAST(coalesce({column}, '') AS TEXT), CAST({reason} AS TEXT), count(*) "
+            f"FROM {archive.table} AS a LEFT JOIN temp.verify_numbers AS n ON n.list = {column} "
+            "GROUP BY 1, 2, 3"
         )
     ]
 
@@ -149,16 +172,20 @@ def check_lists(
     reasons: Sequence[str],
 ) -> None:
     """Archive rows name existing columns, all that are never carried, all of a whole row."""
-    failures = {"no JSON list": 0, "missing columns": 0, "unknown columns": 0}
-    total = 0
+    failures = dict.fromkeys(
+        ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
+    )
+    kinds = _kinds(bench, archive)
+    total = sum(kind.rows for kind in kinds)
     every = frozenset(source.column_names) - set(archive.key)
-    for names, whole, count in read_lists(bench, archive):
-        total += count
-        if names is None:
-            failures["no JSON list"] += count
+    for kind in kinds:
+        failures["unknown reasons"] += kind.rows if kind.reason not in reasons else 0
+        if kind.names is None:
+            failures["no JSON list"] += kind.rows
             continue
-        failures["missing columns"] += count if (every if whole else always) - names else 0
-        failures["unknown columns"] += count if names - set(source.column_names) else 0
+        needed = always if kind.reason == NOT_CARRIED else every
+        failures["missing columns"] += kind.rows if needed - kind.names else 0
+        failures["unknown columns"] += kind.rows if kind.names - set(source.column_names) else 0
     strangers = bench.value(
         f"SELECT count(*) FROM {archive.table} AS a WHERE NOT EXISTS "
         f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.back})"
@@ -166,10 +193,6 @@ def check_lists(
     listed = ", ".join(f"a.{quote(column)}" for column in archive.identity)
     repeated = total - bench.value(
         f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {archive.table} AS a)"
-    )
-    unknown = bench.value(
-        f"SELECT count(*) FROM {archive.table} AS a WHERE a.{quote(archive.reason)} IS NULL "
-        f"OR a.{quote(archive.reason)} NOT IN {in_list(reasons)}"
     )
     bench.judge(
         "archive_lists",
@@ -179,19 +202,17 @@ def check_lists(
             *failures.items(),
             ("rows of no source row", strangers),
             ("repeated rows", repeated),
-            ("unknown reasons", unknown),
         ],
     )
-    check_verbatim(bench, source, archive)
+    lists = {kind.n: kind.names or frozenset() for kind in kinds if kind.n is not None}
+    check_verbatim(bench, source, archive, lists)
 
 
-def check_verbatim(bench: Bench, source: Table, archive: Archive) -> None:
+def check_verbatim(
+    bench: Bench, source: Table, archive: Archive, lists: Mapping[int, frozenset[str]]
+) -> None:
     """Every cell that a list names is the source's, verbatim, and no other cell is there."""
     columns = [c for c in source.column_names if c in archive.stored and c not in archive.key]
-    lists = {
-        int(n): _names(text) or frozenset()
-        for n, text in bench.rows("SELECT n, list FROM temp.verify_numbers")
-    }
     rows, failures = 0, []
     for start in range(0, len(columns), _COLUMNS_PER_QUERY):
         group = columns[start : start + _COLUMNS_PER_QUERY]
@@ -208,7 +229,7 @@ def check_verbatim(bench: Bench, source: Table, archive: Archive) -> None:
     bench.judge("archive_verbatim", source.name, rows * len(columns), failures)
 
 
-def _as_listed(archive: Archive, column: str, lists: dict[int, frozenset[str]]) -> str:
+def _as_listed(archive: Archive, column: str, lists: Mapping[int, frozenset[str]]) -> str:
     """Whether archive row ``a`` holds the cell of ``s`` where its list (``n``) names the column."""
     naming = [str(number) for number, names in lists.items() if column in names]
     empty = f"a.{quote(column)} IS NULL"

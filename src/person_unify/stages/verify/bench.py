@@ -41,7 +41,7 @@ class Bench:
     """What the checks share.  ``temps`` are the TEMP tables that exist at the moment.
 
     target: its tables as they stand.  ledger: its tables and their columns.  unordered: tables of
-    the source without a rowid.
+    the source without a rowid.  counted: how many rows tables of the source have.
     """
 
     database: Database
@@ -53,6 +53,7 @@ class Bench:
     target: dict[str, Table] = field(default_factory=dict)
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unordered: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
         """Look at the schemas of target and ledger, and take memory for their pages."""
@@ -93,6 +94,14 @@ class Bench:
         """The one number of a query."""
         return int(self.database.value(query) or 0)
 
+    def count(self, table: Table) -> int:
+        """The number of rows of a source table, counted once."""
+        if table.name not in self.counted:
+            self.counted[table.name] = self.value(
+                f"SELECT count(*) FROM source.{quote(table.name)}"
+            )
+        return self.counted[table.name]
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
         return self.database.rows(query)
@@ -106,8 +115,9 @@ class Bench:
 
     def drop(self, name: str) -> None:
         """Drop a TEMP table if it is there."""
-        self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
-        self.temps = [known for known in self.temps if known != name]
+        if name in self.temps:
+            self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
+            self.temps.remove(name)
 
     def drop_all(self) -> None:
         """Drop every TEMP table of the verification."""

@@ -149,7 +149,7 @@ def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str
     }
     row = bench.rows(f"SELECT {', '.join(sums.values())} {sweep.origin}")[0]
     found = dict(zip(sums, map(int, row), strict=True))
-    rows = bench.value(f"SELECT count(*) FROM source.{quote(bound.name)}")
+    rows = bench.count(bound.source)
     out = found["kept out"]
     bench.compare("rows_accounted", bound.name, rows, found["loaded"] + out)
     if out and sweep.archive is not None:

@@ -121,7 +121,7 @@ def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
         return
     broken = _broken(bounds, readings)
     failures = _logged_but_readable(bench, bounds[0], broken, keys[0])
-    rows = bench.value(f"SELECT count(*) FROM source.{quote(source.name)}")
+    rows = bench.count(source)
     if usual not in CORE_TABLES:
         failures += _not_logged(
             bench, bounds[0], {c: broken[c] for c in broken if readings[c] != {"TEXT"}}, keys[0]

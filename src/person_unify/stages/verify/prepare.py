@@ -80,19 +80,16 @@ def _invalid(bench: Bench) -> None:
         "verify_claims",
         "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)",
     )
-    for bound, field in _claims(bench):
+    for bound, fields in _claims(bench):
         keys = bound.source.primary_key or OLD.get(bound.mapping.source, bound.source).primary_key
         if not keys:
             continue
-        cell = f"s.{quote(field)}"
-        # A CROSS JOIN keeps the order: from the few log rows through the key's index.
-        bench.database.execute(
-            "INSERT OR IGNORE INTO temp.verify_claims (cell) SELECT CAST("
-            f"{cell} AS BLOB) FROM (SELECT DISTINCT source_id FROM temp.verify_log WHERE {_CLAIM} "
-            f"AND source_table = {cells.literal(bound.name)}) AS l "
-            f"CROSS JOIN source.{quote(bound.name)} AS s ON s.{quote(keys[0])} = l.source_id "
-            f"WHERE typeof({cell}) IN ('text', 'blob')"
+        listed = " UNION ALL ".join(
+            f"SELECT CAST(s.{quote(field)} AS BLOB) {_claimed(bound, keys[0])} "
+            f"WHERE typeof(s.{quote(field)}) IN ('text', 'blob')"
+            for field in fields
         )
+        bench.database.execute(f"INSERT OR IGNORE INTO temp.verify_claims (cell) {listed}")
     valid = [
         str(n)
         for n, shown in bench.rows("SELECT n, hex(cell) FROM temp.verify_claims")
@@ -107,8 +104,17 @@ def _invalid(bench: Bench) -> None:
     bench.drop("verify_claims")
 
 
-def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, str]]:
-    """Columns with cells that the log says are unreadable, or that a repeated key may stand in."""
+def _claimed(bound: BoundMapping, key: str) -> str:
+    """FROM, over rows ``s`` with a claim: a CROSS JOIN goes from the log through the key."""
+    return (
+        f"FROM (SELECT DISTINCT source_id FROM temp.verify_log WHERE {_CLAIM} "
+        f"AND source_table = {cells.literal(bound.name)}) AS l "
+        f"CROSS JOIN source.{quote(bound.name)} AS s ON s.{quote(key)} = l.source_id"
+    )
+
+
+def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, list[str]]]:
+    """Per table, columns that the log calls unreadable, or that a repeated key may stand in."""
     logged: dict[str, set[str]] = {}
     for table, field in bench.rows(
         "SELECT DISTINCT coalesce(source_table, ''), coalesce(field, '') FROM temp.verify_log "
@@ -124,7 +130,9 @@ def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, str]]:
                 for binding in bound.columns
                 if binding.target.name in keys and isinstance(binding.word, Copy)
             }
-        yield from ((bound, field) for field in sorted(fields) if bound.source.column(field))
+        present = [field for field in sorted(fields) if bound.source.column(field)]
+        if present:
+            yield bound, present
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -117,7 +117,7 @@ def _check_covered(bench: Bench) -> None:
 
 def _check_lineage(bench: Bench) -> None:
     """Every column of the source, with the target columns that the mapping gives it, or none."""
-    expected = {
+    expected: set[tuple[str | None, ...]] = {
         (bound.name, *place)
         for bound in bench.plan.bound
         for binding in bound.columns

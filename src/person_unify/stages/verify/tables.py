@@ -63,7 +63,7 @@ def _check_table(bench: Bench, bound: BoundMapping) -> int:
         verdicts.append(Verdict("< archive row", present, None, reason))
     sweep.verdicts = verdicts
     counts, found = sweep.run()
-    source_rows = bench.value(f"SELECT count(*) FROM source.{quote(bound.name)}")
+    source_rows = bench.count(bound.source)
     loaded, kept_out = counts["loaded"], counts["kept out"]
     bench.compare("rows_accounted", bound.name, source_rows, loaded + kept_out)
     if kept_out:
