@@ -62,12 +62,11 @@ def _by_table(bench: Bench) -> dict[str, list[BoundMapping]]:
 
 
 def _readings(bounds: list[BoundMapping]) -> dict[str, set[Type]]:
-    """Source column -> the types that some word reads it as."""
+    """Source column, in the file or not, -> the types that some word reads it as."""
     found: dict[str, set[Type]] = {}
     for bound in bounds:
         for column, type_ in _words(bound):
-            if bound.source.column(column) is not None:
-                found.setdefault(column, set()).add(type_)
+            found.setdefault(column, set()).add(type_)
     if any(bound.mapping.source == "parent_children" for bound in bounds):
         # Whose flag it is decides the primary caregiver, though no target column reads it alone.
         found.setdefault("is_primary", set()).add("BOOLEAN")
@@ -144,7 +143,8 @@ def _broken(bounds: list[BoundMapping], readings: dict[str, set[Type]]) -> dict[
     }
     found: dict[str, str] = {}
     for column, types in readings.items():
-        cell = f"s.{quote(column)}"
+        # A column that the file lacks is NULL in every row, and a NULL status is logged.
+        cell = "NULL" if bounds[0].source.column(column) is None else f"s.{quote(column)}"
         ways = [
             f"({cell} IS NOT NULL AND {cells.read(cell, type_)} IS NULL)" for type_ in sorted(types)
         ]
