@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive
+from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
 from person_unify.schema import quote
 from person_unify.values import MIXED
 
@@ -154,7 +154,7 @@ class Ledger:
 
     def archive(self, archive: Archive) -> None:
         """Write one source table's archive, every cell in its storage class (section 9)."""
-        frame, key = archive.frame, archive.key or (ROW,)
+        frame = archive.frame
         names = _column_names(archive)
         table = f"archive_{archive.table}"
         self._database.execute(
@@ -164,10 +164,10 @@ class Ledger:
             self._through_stage(table, frame, names)
         else:
             self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
-        listed = ", ".join(quote(names[name]) for name in key)
-        self._database.execute(
-            f"CREATE INDEX {CATALOG}.{quote(f'{table}_key')} ON {quote(table)} ({listed})"
-        )
+        listed = ", ".join(map(quote, archive.key)) or quote(names[ROW])
+        # No table of the ledger begins like that, so no source table can take the name.
+        index = quote(f"key_of_{table}")
+        self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(table)} ({listed})")
 
     def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
         """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
@@ -211,8 +211,7 @@ def _parts(name: str, type_: pl.DataType, prefix: str) -> tuple[list[pl.Expr], s
 def _column_names(archive: Archive) -> dict[str, str]:
     """Frame column -> archive column: the source's names, and ours with underscores until free."""
     taken = {name.lower() for name in (*archive.key, *archive.columns)}
-    names = {name: name for name in archive.key or (ROW,)}
-    names.update({name: name for name in archive.columns})
+    names = {held(name): name for name in (*archive.key, *archive.columns)}
     for internal in (ROW, "@archived", "@reason"):
         if internal == ROW and archive.key:
             continue

@@ -26,6 +26,7 @@ from person_unify.preflight import (
     require_empty,
     require_key_columns,
     require_lineage,
+    require_room_to_archive,
     require_unique_columns,
 )
 from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
@@ -310,6 +311,7 @@ class Migration:
         plan = bind(extractor.tables, schema, extractor.has_rows)
         self.tally = Tally(plan)
         require_lineage(plan, extractor.tables)
+        require_room_to_archive(plan)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if self.in_place:

@@ -33,6 +33,7 @@ from person_unify.preflight import (
     require_empty,
     require_key_columns,
     require_lineage,
+    require_room_to_archive,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -123,7 +124,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     backups = options.backup_dir or source.parent
     size = source.stat().st_size
     require_space(backups, size, "the backup")
-    require_space(target.parent, 2 * size, "the migration")
+    require_space(target.parent, (3 if options.prove else 2) * size, "the migration")
     moment = datetime.now(UTC)
     return Facts(
         id=str(uuid4()),
@@ -212,6 +213,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
         require_lineage(plan, extractor.tables)
+        require_room_to_archive(plan)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if options.target is not None and options.target.exists():

@@ -410,3 +410,21 @@ def test_tables_without_a_declared_key_are_known_by_the_usual_one(tmp_path: Path
 
     assert done.person("c1") == done.person("p1")
     assert [entry["id"] for entry in done.of_person("journal_entries", "p1")] == ["j1"]
+
+
+def test_a_consent_without_a_column_for_its_status_is_closed(tmp_path: Path) -> None:
+    rows = {**SMALL, "consent_grants": [_consent("g1", "p1")]}
+
+    found = migrated(tmp_path, rows, ["ALTER TABLE consent_grants DROP COLUMN status"])
+
+    assert found.row("SELECT status FROM access_grants") == {"status": "revoked"}
+    assert [row["field"] for row in found.logged("unreadable_value")] == ["status"]
+
+
+def test_children_may_lack_the_column_of_their_link(tmp_path: Path) -> None:
+    rows = {**SMALL, "children": [_child("c1", gender=b"\xff")]}
+
+    found = migrated(tmp_path, rows, ["ALTER TABLE children DROP COLUMN linked_patient_id"])
+
+    assert len(found.rows("SELECT 1 FROM persons")) == 2
+    assert [row["field"] for row in found.logged("unreadable_value")] == ["gender"]

@@ -8,7 +8,7 @@ storage class and bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,7 @@ import polars as pl
 from person_unify.conversions import decode_utf8
 from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
-from person_unify.frames import ROW, SourceFrame
+from person_unify.frames import ROW, SourceFrame, held
 from person_unify.schema import Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
@@ -61,7 +61,6 @@ class Extractor:
                 raise SourceError(
                     f"the source's schema is damaged ({error}): restore it from a backup first"
                 ) from error
-            _require_free_names(self.tables)
             self._unordered = {
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
@@ -192,17 +191,6 @@ class Extractor:
         ]
 
 
-def _require_free_names(tables: Mapping[str, Table]) -> None:
-    """Refuse column names that a frame needs for itself."""
-    for table in tables.values():
-        for name in table.column_names:
-            if name.startswith("@"):
-                raise SourceError(
-                    f"the column {name} of {table.name} begins with @, which the run keeps for "
-                    "itself: rename it in a copy of the database first"
-                )
-
-
 def _promised(declared: str) -> Lane:
     """The lane that a declared type promises, by SQLite's affinity rules."""
     if "INT" in declared:
@@ -238,7 +226,7 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, 
             fields.columns = list(_MIXED_FIELDS)
             stored = fields["bytes"].cast(pl.Binary)
             fields = fields.with_columns(decode_utf8(stored).alias("decoded"))
-            shaped.append(fields.to_struct(column).cast(MIXED))
+            shaped.append(fields.to_struct(held(column)).cast(MIXED))
             position += width
             continue
         position += 1
@@ -246,10 +234,10 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, 
             text = decode_utf8(cells)
             if text.null_count() > cells.null_count():
                 seen[column] = "mixed"
-                shaped.append(_mixed_text(cells, text).alias(column))
+                shaped.append(_mixed_text(cells, text).alias(held(column)))
                 continue
             cells = text
-        shaped.append(cells.cast(_PLAIN[lane]).alias(column))
+        shaped.append(cells.cast(_PLAIN[lane]).alias(held(column)))
     return pl.DataFrame(shaped), seen
 
 

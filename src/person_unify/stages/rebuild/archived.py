@@ -86,9 +86,10 @@ def read_archive(database: Database, places: Places, table: Table) -> Archived |
     ]
     if not columns:
         return None
-    # The ledger's own columns come last; their names give way to those of the source.
+    # The ledger's own names give way to those of the source; list and reason come last.
     listed, reason = map(quote, columns[-2:])
-    rowid = None if table.primary_key else columns[0]
+    known = {column.lower() for column in table.column_names}
+    rowid = next((column for column in columns[:-2] if column.lower() not in known), None)
     archive = f"{catalog}.{quote(name)}"
     counts = database.rows(
         f"SELECT {listed}, {reason} = {_NOT_CARRIED}, count(*) FROM {archive} GROUP BY 1, 2"
