@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.schema import quote
 from person_unify.spec import Computed, Copy, Decided, Person
@@ -130,6 +132,7 @@ def _check_lineage(bench: Bench) -> None:
         for column in columns
         if (table, column) not in placed
     }
+    expected |= set(_fresh_ids(bench))
     rows = bench.rows(
         "SELECT source_table, source_column, disposition, target_table, target_column, "
         "typeof(rule) = 'text' AND rule <> '' FROM ledger.lineage"
@@ -142,6 +145,17 @@ def _check_lineage(bench: Bench) -> None:
         ("without a rule", sum(not row[5] for row in rows)),
     ]
     bench.judge("lineage", None, len(expected), failures)
+
+
+def _fresh_ids(bench: Bench) -> Iterator[tuple[str | None, ...]]:
+    """Ids of rows that get a fresh one: mapped, and archived as the name of their row."""
+    fresh = {(_SOURCES[name], _TARGETS[name]) for name in MAPS}
+    for bound in bench.plan.bound:
+        if bound.target is None or bound.source.column("id") is None:
+            continue
+        if (bound.mapping.source, bound.target.name) in fresh:
+            for key in bound.target.primary_key:
+                yield (bound.name, "id", "mapped_id", bound.target.name, key)
 
 
 def _place(bound: BoundMapping, binding: Binding) -> tuple[str, str, str, str] | None:
