@@ -258,7 +258,11 @@ _RUN = (
     "AND length(source_sha256) = 64 AND json_valid(options) AND id <> '' AND tool_version <> '' "
     "AND source <> '' AND target <> '' AND outcome <> ''"
 )
-_PHASE = "started <= finished AND rows >= 0 AND errors IS NULL"
+_PHASE = (
+    # A table lists its discrepancies by kind; a phase that ended in an error ends no run.
+    "started <= finished AND rows >= 0 "
+    "AND (errors IS NULL OR source_table IS NOT NULL AND json_valid(errors))"
+)
 _PASSED = (
     "CASE outcome WHEN 'passed' THEN passed = 1 AND typeof(expected) <> 'null' "
     "WHEN 'not_applicable' THEN passed IS NULL AND detail <> '' END"
