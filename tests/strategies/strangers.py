@@ -145,8 +145,8 @@ class Strangers:
             yield table.statement, []
             listed = ", ".join(quote(name) for name, _, _ in table.columns)
             for row in table.rows:
-                marks, values = _bound(row)
-                yield f"INSERT INTO {quote(table.name)} ({listed}) VALUES ({marks})", values
+                marks, cells = _bound(row)
+                yield f"INSERT INTO {quote(table.name)} ({listed}) VALUES ({marks})", cells
         for column in self.columns:
             where, made = quote(column.table), ""
             if column.made is not None:
@@ -154,10 +154,10 @@ class Strangers:
             declared = f"{quote(column.name)} {column.kind}{made}"
             yield f"ALTER TABLE {where} ADD COLUMN {declared}", []
             for position, cell in enumerate(column.cells):
-                mark, values = _bound([cell])
+                mark, cells = _bound([cell])
                 update = f"UPDATE {where} SET {quote(column.name)} = {mark}"
                 row = f"(SELECT rowid FROM {where} ORDER BY 1 LIMIT 1 OFFSET {position})"
-                yield f"{update} WHERE rowid = {row}", values
+                yield f"{update} WHERE rowid = {row}", cells
         for statement in self.statements:
             yield statement, []
 
