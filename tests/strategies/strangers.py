@@ -145,8 +145,8 @@ class Strangers:
             yield table.statement, []
             listed = ", ".join(quote(name) for name, _, _ in table.columns)
             for row in table.rows:
-                marks, values = _bound(row)
-                yield f"INSERT INTO {quote(table.name)} ({listed}) VALUES ({marks})", values
+                marks, cells = _bound(row)
+                yield f"INSERT INTO {quote(table.name)} ({listed}) VALUES ({marks})", cells
         for column in self.columns:
             where, made = quote(column.table), ""
             if column.made is not None:

@@ -24,7 +24,7 @@ from person_unify.stages.verify.log import check_log
 from person_unify.stages.verify.notes import check_notes
 from person_unify.stages.verify.people import check_people, prepare_people
 from person_unify.stages.verify.prepare import prepare
-from person_unify.stages.verify.records import check_records
+from person_unify.stages.verify.records import check_records, ledger_is_whole
 from person_unify.stages.verify.structure import (
     check_archived_whole,
     check_person_references,
@@ -50,14 +50,7 @@ def verify(
     bench = Bench(database, plan, options, progress)
     progress("preparation")
     try:
-        with bench.guarded("preparation"):
-            bench.look()
-            prepare(bench)
-            prepare_lists(bench)
-            prepare_people(bench)
-            prepare_kin(bench)
-            prepare_implied(bench)
-        if not bench.checks:
+        if _prepared(bench):
             for check in (
                 check_structure,
                 check_records,
@@ -79,6 +72,21 @@ def verify(
     finally:
         _clean_up(bench)
     return bench.checks
+
+
+def _prepared(bench: Bench) -> bool:
+    """Build what the checks look things up in; False, with a check that says why, if that fails."""
+    ready = False
+    with bench.guarded("preparation"):
+        bench.look()
+        if ledger_is_whole(bench):
+            prepare(bench)
+            prepare_lists(bench)
+            prepare_people(bench)
+            prepare_kin(bench)
+            prepare_implied(bench)
+            ready = True
+    return ready
 
 
 def _clean_up(bench: Bench) -> None:

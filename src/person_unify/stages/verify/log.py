@@ -5,7 +5,7 @@ from __future__ import annotations
 from person_unify.schema import OLD, Table, quote
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.archive import is_loaded
-from person_unify.stages.verify.bench import Bench, differing
+from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.owed import ENTRY, owed_entries
 
 SEVERITIES = {
@@ -45,25 +45,46 @@ def check_log(bench: Bench) -> None:
         )
         bench.judge("discrepancy_kinds", None, total, [("unknown kind or severity", strange)])
     _check_rows(bench)
-    for kind, table, owed in owed_entries(bench):
-        with bench.guarded("discrepancies", table):
-            _check_entries(bench, kind, table, owed)
+    _check_entries(bench)
     with bench.guarded("id_collisions"):
         _check_collisions(bench)
 
 
-def _check_entries(bench: Bench, kind: str, table: str, owed: str) -> None:
+def _check_entries(bench: Bench) -> None:
     """The log holds exactly the entries that SQL finds: row, related id, person and column."""
-    logged = (
-        f"SELECT {ENTRY} FROM temp.verify_log WHERE kind = '{kind}' "
-        f"AND source_table = {cells.literal(table)}"
-    )
-    bench.temp("verify_owed", f"CREATE TEMP TABLE verify_owed AS {owed}")
-    missing, strange = differing(bench, ENTRY, "temp.verify_owed", logged)
-    total = bench.value("SELECT count(*) FROM temp.verify_owed")
-    bench.drop("verify_owed")
-    failures = [(f"{kind} not logged", missing), (f"{kind} without cause", strange)]
-    bench.judge("discrepancies", table, total, failures)
+    entry = f"kind, source_table, {ENTRY}"
+    bench.temp("verify_owed", f"CREATE TEMP TABLE verify_owed ({entry})")
+    asked: list[tuple[str, str]] = []
+    for kind, table, owed in owed_entries(bench):
+        with bench.guarded("discrepancies", table):
+            bench.database.execute(
+                f"INSERT INTO temp.verify_owed SELECT '{kind}', {cells.literal(table)}, {ENTRY} "
+                f"FROM ({owed})"
+            )
+            asked.append((kind, table))
+    with bench.guarded("discrepancies"):
+        owed_, logged = (
+            f"SELECT {entry}, count(*) FROM temp.{name} GROUP BY {entry}"
+            for name in ("verify_owed", "verify_log")
+        )
+        missing = _by_kind(bench, f"{owed_} EXCEPT {logged}")
+        strange = _by_kind(bench, f"{logged} EXCEPT {owed_}")
+        totals = _by_kind(bench, "SELECT kind, source_table FROM temp.verify_owed")
+        for one in asked:
+            failures = [
+                (f"{one[0]} not logged", missing.get(one, 0)),
+                (f"{one[0]} without cause", strange.get(one, 0)),
+            ]
+            bench.judge("discrepancies", one[1], totals.get(one, 0), failures)
+
+
+def _by_kind(bench: Bench, query: str) -> dict[tuple[str, str], int]:
+    return {
+        (str(kind), str(table)): int(count)
+        for kind, table, count in bench.rows(
+            f"SELECT kind, source_table, count(*) FROM ({query}) GROUP BY 1, 2"
+        )
+    }
 
 
 def _check_rows(bench: Bench) -> None:
