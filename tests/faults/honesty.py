@@ -148,9 +148,8 @@ def assert_tidy(site: Site, *, live: bool = False) -> None:
 
 def files_of(site: Site) -> dict[str, bytes | None]:
     """Every file of the site with its content, and every directory."""
-    places = (site.source.parent, site.target.parent, site.backups, site.temporary)
     return {
         str(path.relative_to(site.root)): path.read_bytes() if path.is_file() else None
-        for place in places
+        for place in site.places
         for path in place.rglob("*")
     }

@@ -22,6 +22,9 @@ CALLS = (
 
 # One thread each: less waiting for each other, which is what takes the time under a tracer.
 _PREFIX = ("env", "POLARS_MAX_THREADS=1", "RAYON_NUM_THREADS=1", "strace", "-f", "-qq")
+Call = tuple[str, int]
+"""A system call's name, and its number among those of the name."""
+
 _LINE = re.compile(r"^(\d+) +(\w+)\(")
 
 
@@ -52,8 +55,8 @@ def injecting(call: str, number: int, fault: str, *, again: bool = False) -> lis
     return [*_PREFIX, *quick, "-o", "/dev/null", f"--trace={call}", "-e", rule]
 
 
-def calls_of(site: Site, trace: Path, *arguments: str) -> list[tuple[str, int]]:
-    """Every write-like call of one undisturbed run, as (name, its number among those of the name).
+def calls_of(site: Site, trace: Path, *arguments: str) -> list[Call]:
+    """Every write-like call of one undisturbed run, in order.
 
     Calls are numbered per thread, as strace counts them.
     """
@@ -62,7 +65,7 @@ def calls_of(site: Site, trace: Path, *arguments: str) -> list[tuple[str, int]]:
     done = site.run(*arguments, prefix=prefix)
     assert done.code == 0, done.stderr
     seen: Counter[tuple[str, str]] = Counter()
-    found: dict[tuple[str, int], None] = {}
+    found: dict[Call, None] = {}
     for line in trace.read_text(errors="replace").splitlines():
         if match := _LINE.match(line):
             thread, call = match[1], match[2]

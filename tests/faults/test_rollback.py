@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.faults.honesty import KILLED, assert_said, assert_silent_files, assert_source, finish
 from tests.faults.site import Outcome, Site
-from tests.faults.strace import calls_of, injecting, require_strace
+from tests.faults.strace import Call, calls_of, injecting, require_strace
 from tests.faults.trials import SHARES, Trials
 
 KEPT = ".rolled-back-"
@@ -40,7 +40,7 @@ def test_rollback_on_a_failing_disk(site: Site, trials: Trials, tmp_path: Path, 
             assert_rolled_back(site, outcome, {0, 1, 3})
 
 
-def calls(site: Site, directory: Path) -> list[tuple[str, int]]:
+def calls(site: Site, directory: Path) -> list[Call]:
     migrated(site)
     return calls_of(site, directory / "trace", "rollback", str(site.target))
 
