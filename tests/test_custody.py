@@ -147,7 +147,7 @@ def test_somebody_else_who_has_a_file_open_is_noticed(path: Path) -> None:
     assert not custody.open_elsewhere(path)
 
 
-MAY_OPEN = {"custody", "sample.writer", "cli.streams"}
+MAY_OPEN = {"custody", "sample.writer", "cli.streams", "rundir"}
 
 
 def test_databases_are_opened_and_copied_where_custody_is_kept() -> None:

@@ -16,7 +16,7 @@ from tests.processes import holding, killed, run
 from person_unify.errors import TargetError
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.rollback import rollback
-from person_unify.stages.publish import run_directory
+from person_unify.rundir import run_directory
 
 
 @pytest.fixture(scope="module")
@@ -236,9 +236,8 @@ def test_killed_rollback_is_finished_by_the_next(
     target: Path = request.getfixturevalue(kind)
 
     killed(where, "rollback", target)
-    done = run("rollback", target)
+    rollback(target)
 
-    assert (done.returncode, done.stderr) == (0, "")
     assert {n for n in _names(target) if "ledger" in n} == {"new.ledger.db.rolled-back-*"}
     if kind == "created":
         assert not target.exists()
@@ -253,3 +252,13 @@ def test_report_of_another_target_stays(created: Path) -> None:
     rollback(created)
 
     assert report.exists()
+
+
+def test_command_says_what_it_did_and_why_not(created: Path) -> None:
+    done, again = run("rollback", created, "--json"), run("rollback", created)
+
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["restored"], len(result["kept"])) == (0, False, 3)
+    assert all(Path(path).exists() for path in result["kept"])
+    assert again.returncode == 3
+    assert "no run to roll back" in again.stderr

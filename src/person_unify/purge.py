@@ -18,12 +18,11 @@ from person_unify.copies import SIDE_FILES
 from person_unify.errors import TargetError
 from person_unify.recorded import recorded_artefacts
 from person_unify.rollback import ROLLED_BACK, reports_of
-from person_unify.rundir import RunDirectory
+from person_unify.rundir import RunDirectory, run_directory
 from person_unify.stages.publish import (
     CHECKPOINTS_NAME,
     REPORT_NAME,
     ledger_path,
-    run_directory,
 )
 from person_unify.stages.snapshot import TEMPORARY_PREFIX, UNFINISHED
 from person_unify.unfinished import discard, is_over

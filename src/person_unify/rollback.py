@@ -15,11 +15,11 @@ from person_unify import custody
 from person_unify.copies import HEADER_BYTES, SIDE_FILES, Exclusive
 from person_unify.errors import TargetError
 from person_unify.recorded import Artefact, ArtefactKind, recorded_artefacts
+from person_unify.rundir import run_directory
 from person_unify.stages.publish import (
     CHECKPOINTS_NAME,
     REPORT_NAME,
     ledger_path,
-    run_directory,
     texts,
 )
 from person_unify.stages.snapshot import UNFINISHED, stamp

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
-from person_unify.stages.publish import LOCK, run_directory
 
-FACTS = "run.json"
+LOCK, FACTS = "lock", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,15 @@ class Facts:
         """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
         moment = datetime.fromisoformat(raw["moment"])
         return cls(**{**raw, "moment": moment, "phases": tuple(raw["phases"])})
+
+
+def run_directory(target: Path) -> Path:
+    """Where an unfinished run keeps its files.
+
+    >>> run_directory(Path("a/new.db")).name
+    '.new.db.migrating'
+    """
+    return target.with_name(f".{target.name}.migrating")
 
 
 class RunDirectory:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,6 @@ from pathlib import Path
 import pytest
 from tests.migration.support import SMALL, change, make_target, old_database
 from tests.strategies.handmade import Row
-
-from person_unify.sample import SampleOptions, write_sample
 
 CANARY = "Kanarienvogel"
 
@@ -65,40 +62,6 @@ def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
     assert done.stderr.startswith("person-unify: ")
     assert done.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize("exists", [False, True])
-def test_interrupted_during_the_load(exists: bool, tmp_path: Path) -> None:
-    source, target = tmp_path / "old.db", tmp_path / "new.db"
-    write_sample(source, SampleOptions(persons=1500, seed=1))
-    if exists:
-        make_target(target)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with subprocess.Popen(
-        [sys.executable, "-c", _INTERRUPTIBLE, "migrate", source, target, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            if event.get("phase") == "load" and event.get("table") == "journal_entries":
-                process.send_signal(signal.SIGINT)
-                break
-        output, errors = process.communicate(timeout=300)
-
-    assert (process.returncode, errors) == (130, "person-unify: interrupted\n"), output
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-_INTERRUPTIBLE = """
-import signal
-# Whoever runs the tests may have this ignored, as background jobs do.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from person_unify.cli import main
-main()
-"""
 
 
 def _canaries() -> dict[str, list[Row]]:

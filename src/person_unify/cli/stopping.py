@@ -22,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from person_unify.cli.ending import Terminated, exit_code, said
+from person_unify.rundir import FACTS, run_directory
 
 GRACE = 1.0
 """Seconds that the main thread has to hear of a signal."""
@@ -90,7 +91,9 @@ class _Watcher:
 
     def _end(self, number: int) -> NoReturn:
         """End hard; an in-place target is rolled back first, by the same process made new."""
-        message = f"{said(number)}; what was done is kept: run again with --resume or --fresh"
+        message = said(number)
+        if (run_directory(self.target) / FACTS).exists():
+            message += "; what was done is kept: run again with --resume or --fresh"
         code = exit_code(number)
         with suppress(OSError):
             if self.as_json:

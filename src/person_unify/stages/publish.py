@@ -14,7 +14,6 @@ from person_unify.errors import MigrationError, TargetError
 
 REPORT_NAME = "migration-report.json"
 CHECKPOINTS_NAME = "migration-checkpoints.json"
-LOCK = "lock"
 
 
 def ledger_path(target: Path) -> Path:
@@ -25,15 +24,6 @@ def ledger_path(target: Path) -> Path:
     """
     stem = target.stem if target.suffix else target.name
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
-
-
-def run_directory(target: Path) -> Path:
-    """Where an unfinished run keeps its files.
-
-    >>> run_directory(Path("a/new.db")).name
-    '.new.db.migrating'
-    """
-    return target.with_name(f".{target.name}.migrating")
 
 
 def texts(path: Path) -> set[str]:
