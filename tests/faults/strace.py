@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -72,3 +73,9 @@ def calls_of(site: Site, trace: Path, *arguments: str) -> list[Call]:
             seen[thread, call] += 1
             found[call, seen[thread, call]] = None
     return list(found)
+
+
+def thinned(calls: Sequence[Call], step: int) -> list[Call]:
+    """All calls but page writes, of which there are hundreds: every ``step``-th of those."""
+    pages = [call for call in calls if call[0] == "pwrite64"][::step]
+    return [call for call in calls if call[0] != "pwrite64" or call in pages]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.faults.honesty import KILLED, WAYS, assert_honest
 from tests.faults.site import Outcome, Site
-from tests.faults.strace import calls_of, injecting, require_strace
+from tests.faults.strace import calls_of, injecting, require_strace, thinned
 from tests.faults.trials import FULL, SHARES, Trials
 
 RANDOM_KILLS = 200 if FULL else 4
@@ -22,7 +22,7 @@ RANDOM_SIGNALS = 60 if FULL else 3
 def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """SIGKILL instead of a write-like system call."""
     require_strace()
-    calls = calls_of(site, tmp_path / "trace")
+    calls = thinned(calls_of(site, tmp_path / "trace"), 2 if site.in_place else 1)
     for position, (call, number) in enumerate(trials.sample(calls, quick=8, share=share)):
         site.reset()
         with trials.trial(f"{call} {number}"):
