@@ -18,9 +18,7 @@ from person_unify.stages.verify.differences import Comparison, differences
 
 from .damage import CELLS, REFERENCES, ROWS, Damage
 from .damage_people import GRANTS, LEDGER, PEOPLE, VIEWS
-from .test_damage import Migrated, migrated
-
-__all__ = ["migrated"]
+from .support import Migrated
 
 Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 """Table -> key -> column -> cell."""
