@@ -157,9 +157,8 @@ def read_decisions(path: Path) -> Decisions:
 
 def refused(path: Path, problems: list[str]) -> DecisionsRefused:
     """All problems of a file as one error."""
-    listed = "".join(f"\n  {problem}" for problem in problems)
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return DecisionsRefused(f"{path} has {count}, nothing was written:{listed}")
+    return DecisionsRefused(f"{path} has {count}, nothing was written:", problems)
 
 
 def repeated(decisions: list[Decision]) -> list[str]:

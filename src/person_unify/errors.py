@@ -17,6 +17,8 @@ the ledger, never an exception.  Messages name files, tables, columns, counts an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MigrationError(Exception):
     """The run failed and changed nothing; ``exit_code`` is what the command line ends with."""
@@ -45,9 +47,17 @@ class TargetError(SchemaRefused):
 
 
 class DecisionsRefused(MigrationError):
-    """Decisions are malformed, unknown or contradict each other; nothing was written."""
+    """Decisions are malformed, unknown or contradict each other; nothing was written.
+
+    ``problems`` are sentences of their own, one per line after the message.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__("\n  ".join([message, *problems]))
+        self.message = message
+        self.problems = tuple(problems)
 
 
 class VerificationFailed(MigrationError):

@@ -46,7 +46,7 @@ class ReferenceResult:
     key_columns: dict[str, tuple[str, ...]]
     old_ids: frozenset[str]
     questions: list[dict[str, str | None]]
-    decided: dict[QuestionKey, str]
+    decided: dict[QuestionKey, dict[str, Any]]
 
 
 def migrate_reference(

@@ -199,8 +199,9 @@ def _questions(reference: ReferenceResult, produced: Produced) -> Iterator[str]:
         for rows in (reference.questions, produced.questions)
     ]
     yield from _counted("question", *asked)
-    if reference.decided != produced.decisions:
-        yield f"decisions: expected {reference.decided}, found {produced.decisions}"
+    outcomes = {key: decision["outcome"] for key, decision in reference.decided.items()}
+    if outcomes != produced.decisions:
+        yield f"decisions: expected {outcomes}, found {produced.decisions}"
 
 
 def _counted(what: str, expected: Counter[Any], actual: Counter[Any]) -> Iterator[str]:

@@ -46,11 +46,12 @@ class Desk:
         answer = self.ask(key, options, *parts)
         return None if answer is None else str(answer["decision"])
 
-    def outcomes(self) -> dict[Key, str]:
-        """What became of every decision."""
+    def outcomes(self) -> dict[Key, dict[str, Any]]:
+        """Every decision with its ``outcome``."""
         found = {}
         for key, answer in self.given.items():
             asked = self.asked.get(key)
             holds = asked is not None and asked["evidence"] == answer["evidence"]
-            found[key] = "not_needed" if asked is None else "applied" if holds else "stale"
+            outcome = "not_needed" if asked is None else "applied" if holds else "stale"
+            found[key] = answer | {"outcome": outcome}
         return found

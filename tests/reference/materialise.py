@@ -73,8 +73,9 @@ def _write_books(
     asked = (*NAMES, "options", "evidence")
     questions = [tuple(row[name] for name in asked) for row in result.questions]
     _table(connection, "questions", asked, questions)
-    decided = [(*key, outcome) for key, outcome in result.decided.items()]
-    _table(connection, "decisions", (*NAMES, "outcome"), decided)
+    said = (*NAMES, "decision", "link_to", "evidence", "outcome")
+    decided = [tuple(row[name] for name in said) for row in result.decided.values()]
+    _table(connection, "decisions", said, decided)
     notes = [(stored(person), note) for person, note in result.person_notes.items()]
     _table(connection, "person_notes", ("person_id", "note"), notes)
 

@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 import typer
 
 from person_unify.cli.streams import printable, write_event, write_line
-from person_unify.errors import MigrationError
+from person_unify.errors import DecisionsRefused, MigrationError
 
 EXIT_CODES = """\
 \b
@@ -47,9 +47,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def honest_exit(as_json: bool = False) -> Iterator[None]:
-    """Run a command's body; whatever it raises becomes one line and an exit code."""
+    """Run a command's body; whatever it raises becomes one line and an exit code.
+
+    Decisions that are refused have a line per problem after it.
+    """
+    problems: tuple[str, ...] = ()
     try:
         yield
+    except DecisionsRefused as error:
+        code, message, problems = error.exit_code, error.message, error.problems
     except MigrationError as error:
         code, message = error.exit_code, str(error)
     except Terminated as error:
@@ -67,8 +73,11 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     else:
         return
     if as_json:
-        write_event({"event": "error", "exit_code": code, "message": message})
+        event = {"event": "error", "exit_code": code, "message": message}
+        write_event(event | ({"problems": list(problems)} if problems else {}))
     write_line(f"person-unify: {printable(message)}", sys.stderr)
+    for problem in problems:
+        write_line(f"  {printable(problem)}", sys.stderr)
     raise typer.Exit(code)
 
 

@@ -211,7 +211,7 @@ def _decisions(report: Report, console: Console) -> Iterator[Table | Text]:
         for row in shown:
             yield Text(f"{entry.outcome}: {entry.kind} of {printable(row)}", style=DIM)
         if more > 0:
-            yield Text(f"… and {more:,} more: table decisions of the ledger", style=DIM)
+            yield Text(f"and {more:,} more: table decisions of the ledger", style=DIM)
 
 
 def _drift(report: Report) -> Iterator[Padding]:

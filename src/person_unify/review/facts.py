@@ -150,12 +150,19 @@ class Books:
         )
         rows = self.database.rows(f"SELECT {listed} {rest}")
         raw = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-        text = pl.all().str.decode("hex", strict=False).cast(pl.String, strict=False)
-        return raw.select(pl.when(pl.all() != "-").then(text.fill_null(UNREADABLE)))
+        # Polars cannot cast bytes that may be no UTF-8; a review is read by people, so it is small.
+        return pl.DataFrame(
+            {name: [_decoded(text) for text in raw[name]] for name in columns},
+            schema=dict.fromkeys(columns, pl.String),
+        )
 
 
 _NAMED = "SELECT source_id FROM ledger.questions UNION SELECT related_id FROM ledger.questions"
-UNREADABLE = "(not readable)"
+
+
+def _decoded(shown: str) -> str | None:
+    """The text of a cell as :meth:`Books.frame` fetches it; bytes that are no text as a mark."""
+    return None if shown == "-" else bytes.fromhex(shown).decode("utf-8", errors="replace")
 
 
 def day(cell: str) -> str:

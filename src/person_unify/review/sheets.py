@@ -46,13 +46,18 @@ SHOWN = 1000
 class Column:
     """A column with evidence: its heading, the frame's column, its width in characters.
 
-    differs: the column that it is marked for differing from.
+    differs: the column that it is marked for differing from.  Columns with ids come last.
     """
 
     title: str
     name: str
     width: int = 16
     differs: str | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it holds ids, which people do not compare."""
+        return self.title.endswith(": id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +71,36 @@ class Sheet:
     rows: pl.DataFrame
 
 
-def _person(label: str, side: str, other: str | None = None) -> tuple[Column, ...]:
+def _person(
+    label: str, side: str, other: str | None = None, known_to: str = "known to"
+) -> tuple[Column, ...]:
     fields = (
-        ("first name", "first_name", 16),
-        ("last name", "last_name", 16),
-        ("born", "date_of_birth", 21),
-        ("gender", "gender", 10),
-        ("known to", "known_to", 28),
-        ("id", "id", 38),
+        ("name", "name", 22),
+        ("born", "date_of_birth", 13),
+        ("gender", "gender", 9),
+        (known_to, "known_to", 27),
     )
-    compared = ("first_name", "last_name", "date_of_birth", "gender")
     return tuple(
         Column(
             f"{label}: {title}",
             f"{side}:{name}",
             width,
-            f"{other}:{name}" if other and name in compared else None,
+            f"{other}:{name}" if other and name != "known_to" else None,
         )
         for title, name, width in fields
     )
 
 
-_PAIR = (*_person("Child", "a", "b"), *_person("Patient", "b", "a"))
+_PAIR = (*_person("Child", "a", "b", "parent"), *_person("Patient", "b", "a", "clinician"))
+_PAIR_IDS = (Column("Child: id", "a:id", 38), Column("Patient: id", "b:id", 38))
 _FAMILY = (
-    *_person("Person", "a")[:4],
-    Column("Parent: e-mail", "email", 30),
+    *_person("Person", "a")[:3],
+    Column("Parent: e-mail", "email", 27),
     Column("Parent: phone", "phone", 18),
     Column("Relationship", "relationship", 14),
-    Column("Flagged as primary", "flagged", 12),
-    Column("Primary now", "primary", 12),
-    Column("Parent since", "added_at", 21),
-    Column("Person: record", "a:table", 10),
+    Column("Flagged as primary", "flagged", 11),
+    Column("Primary now", "primary", 11),
+    Column("Parent since", "added_at", 13),
     Column("Person: id", "a:id", 38),
     Column("Parent: id", "related_id", 38),
 )
@@ -106,24 +110,29 @@ _ASKED: Mapping[str, tuple[str, str, tuple[Column, ...]]] = {
         "A linked child and its patient differ in one field. Which value is right? If they are two "
         "humans, unlink the child: it then becomes a person of its own.",
         (
-            Column("Field", "field", 14),
-            Column("Child's value", "child_value", 24, "patient_value"),
-            Column("Patient's value", "patient_value", 24, "child_value"),
-            Column("What happened", "message", 44),
+            Column("Field", "field", 13),
+            Column("Child's value", "child_value", 20, "patient_value"),
+            Column("Patient's value", "patient_value", 20, "child_value"),
+            Column("Hint", "hint", 20),
             *_PAIR,
+            *_PAIR_IDS,
         ),
     ),
     "shared_linked_patient": (
         "One patient, many children",
         "Several children are linked to one patient and became one person. Is this child that "
         "patient?",
-        _PAIR,
+        (*_PAIR, *_PAIR_IDS),
     ),
     "missing_linked_patient": (
         "Patient not found",
         "The child is linked to a patient that does not exist. If you know the patient, choose to "
         "link and give its id in the old database.",
-        (*_person("Child", "a"), Column("Missing patient id", "related_id", 38)),
+        (
+            *_person("Child", "a", known_to="parent"),
+            Column("Missing patient: id", "related_id", 38),
+            Column("Child: id", "a:id", 38),
+        ),
     ),
     "suspected_duplicate": (
         "Same name and birthday",
@@ -134,6 +143,8 @@ _ASKED: Mapping[str, tuple[str, str, tuple[Column, ...]]] = {
             *_person("Record", "a", "b"),
             Column("Other", "b:table", 10),
             *_person("Other", "b", "a"),
+            Column("Record: id", "a:id", 38),
+            Column("Other: id", "b:id", 38),
         ),
     ),
     "multiple_primary_caregivers": (
@@ -155,13 +166,15 @@ _ASKED: Mapping[str, tuple[str, str, tuple[Column, ...]]] = {
             Column("UDID number", "a:udid_number", 22),
             *_person("This record", "a", "b"),
             *_person("Earlier record", "b", "a"),
+            Column("This record: id", "a:id", 38),
+            Column("Earlier record: id", "b:id", 38),
         ),
     ),
     "implied_grant": (
         "Access without consent",
         "A child is linked to a patient and no consent of the parent is known. May the clinician "
         "see what the parent shares?",
-        _PAIR,
+        (*_PAIR, *_PAIR_IDS),
     ),
 }
 assert set(_ASKED) == set(OPTIONS)
@@ -177,7 +190,7 @@ def sheets(books: Books) -> Iterator[Sheet]:
         own = asked.filter(pl.col("kind") == kind)
         if not own.height:
             continue
-        rows = _with_keys(_with_records(own, records), run, first, total)
+        rows = _with_records(_with_keys(own, run, first, total), records)
         if columns is _FAMILY:
             rows = _with_family(rows, families)
         shown = [pl.col(column.name).str.slice(0, SHOWN).alias(column.name) for column in columns]
@@ -202,6 +215,10 @@ def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
         pl.col("source_id").alias("a:id"),
         _related_table().alias("b:table"),
         pl.col("related_id").alias("b:id"),
+        pl.col("field").str.replace_all("_", " "),
+        pl.when(pl.col("message").str.contains("time zone"))
+        .then(pl.lit("less than a day apart: perhaps a time zone"))
+        .alias("hint"),
         *(
             pl.col(name)
             .str.replace("T00:00:00.000Z", "", literal=True)
@@ -215,7 +232,14 @@ def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
         rows = rows.join(
             known, on=[f"{side}:table", f"{side}:id"], how="left", maintain_order="left"
         )
-    return rows
+    one = {"children": "child", "patients": "patient"}
+    rows = rows.with_columns(pl.col("a:table", "b:table").replace(one))
+    return rows.with_columns(
+        pl.concat_str(f"{side}:first_name", f"{side}:last_name", separator=" ", ignore_nulls=True)
+        .str.strip_chars()
+        .alias(f"{side}:name")
+        for side in ("a", "b")
+    )
 
 
 def _related_table() -> pl.Expr:
@@ -234,5 +258,6 @@ def _related_table() -> pl.Expr:
 
 
 def _with_family(rows: pl.DataFrame, families: pl.DataFrame) -> pl.DataFrame:
-    known = families.rename({"table": "a:table", "id": "a:id", "parent_id": "related_id"})
-    return rows.join(known, on=["a:table", "a:id", "related_id"], how="left", maintain_order="left")
+    known = families.rename({"table": "source_table", "id": "a:id", "parent_id": "related_id"})
+    key = ["source_table", "a:id", "related_id"]
+    return rows.join(known, on=key, how="left", maintain_order="left")

@@ -18,11 +18,14 @@ from xlsxwriter.utility import xl_col_to_name  # type: ignore[import-untyped]
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS, Sheet
+from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS, Column, Sheet
 
 COVER, YOUR_NAME = "Read me first", "Your name:"
 HEAD = 3
 """Row (from 0) of the headings; the questions follow."""
+
+_LINE, _MOST_LINES = 15, 6
+"""Height of a line in points, and how many lines a row has at most."""
 
 _OPTIONS = {
     "in_memory": True,  # no copy with names in the temporary directory
@@ -50,7 +53,7 @@ _TEXT = (
         "2. On each sheet choose a decision from the list in the yellow column, and add a note if "
         "it helps whoever reads it next year.\n"
         "3. Leave empty what you cannot judge: nothing changes there, and it can be asked again.\n"
-        "4. Save the file under the same format and give it back the way you got it.",
+        "4. Save the file as it is (.xlsx) and give it back the way you got it.",
     ),
     (
         "What happens then",
@@ -124,7 +127,7 @@ def _cover(page: Worksheet, styles: _Styles, sheets: Sequence[Sheet]) -> None:
     for label, text in _TEXT:
         page.write_string(row, 0, label, styles.label)
         page.write_string(row, 1, text, styles.lead)
-        page.set_row(row, 15 * (2 + text.count("\n") + len(text) // 95))
+        page.set_row(row, 14 * (2 + max(text.count("\n"), len(text) // 95)))
         row += 1
     page.write_string(row, 0, YOUR_NAME, styles.label)
     page.write_string(row, 1, "", styles.open)
@@ -146,16 +149,18 @@ def _cover(page: Worksheet, styles: _Styles, sheets: Sequence[Sheet]) -> None:
         page.write_string(row, 0, "", style)
         page.write_string(row, 1, meaning, styles.lead)
         row += 1
+    page.set_landscape()
+    page.fit_to_pages(1, 0)
     page.protect("", _ALLOWED)
 
 
 def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
     """Decision first and always in view, then what is known, then the hidden key."""
-    answers = [(DECISION, "decision", 32), (NOTE, "note", 28), (REVIEWER, "reviewer", 18)]
+    answers = [(DECISION, "decision", 29), (NOTE, "note", 24), (REVIEWER, "reviewer", 15)]
     if sheet.kind == "missing_linked_patient":
         answers.insert(1, (LINK_TO, "link_to", 38))
     page.write_string(0, 0, sheet.title, styles.title)
-    page.merge_range(1, 0, 1, 8, sheet.asks, styles.lead)
+    page.merge_range(1, 0, 1, 7, sheet.asks, styles.lead)
     page.set_row(1, 32)
     _column(page, styles.head, 0, "No.", 6)
     for position, (title, _, width) in enumerate(answers, start=1):
@@ -166,6 +171,7 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
     last = first + len(sheet.columns)
     page.write_string(HEAD, last, KEY, styles.head)
     page.set_column(last, last, 12, None, {"hidden": True})
+    page.set_paper(9)
     said = sheet.rows.with_columns(pl.col("decision").replace(WORDS))
     for number, row in enumerate(said.iter_rows(named=True), start=1):
         place = HEAD + number
@@ -174,12 +180,20 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
             page.write_string(place, position, row[name] or "", styles.open)
         for position, column in enumerate(sheet.columns, start=first):
             differs = column.differs is not None and row[column.name] != row[column.differs]
-            quiet = column.name.endswith(":id") or column.name == "related_id"
-            style = styles.quiet if quiet else styles.differing if differs else styles.evidence
+            style = (
+                styles.quiet if column.quiet else styles.differing if differs else styles.evidence
+            )
             page.write_string(place, position, row[column.name] or "", style)
         page.write_string(place, last, row["key"], styles.quiet)
+        page.set_row(place, _LINE * _lines(sheet.columns, row))
     _validate(page, sheet.rows["options"])
-    _arrange(page, sheet.rows.height, last)
+    _arrange(page, sheet.rows.height, last, last - sum(c.quiet for c in sheet.columns))
+
+
+def _lines(columns: Sequence[Column], row: dict[str, str | None]) -> int:
+    """How many lines the row needs, within reason; spreadsheets do not find out by themselves."""
+    needed = (1 + len(row[column.name] or "") // column.width for column in columns)
+    return min(_MOST_LINES, max(needed))
 
 
 def _column(page: Worksheet, style: Format, position: int, title: str, width: int) -> None:
@@ -212,12 +226,14 @@ def _validate(page: Worksheet, options: pl.Series) -> None:
         start += length
 
 
-def _arrange(page: Worksheet, rows: int, last: int) -> None:
+def _arrange(page: Worksheet, rows: int, last: int, printed: int) -> None:
+    """Headings and decisions stay in view; ids are not printed."""
+    page.set_row(HEAD, 30)
     page.freeze_panes(HEAD + 1, 2)
     page.autofilter(HEAD, 0, HEAD + rows, last - 1)
     page.set_landscape()
     page.fit_to_pages(1, 0)
     page.repeat_rows(HEAD)
-    page.print_area(0, 0, HEAD + rows, last - 1)
+    page.print_area(0, 0, HEAD + rows, printed - 1)
     page.ignore_errors({"number_stored_as_text": f"A1:{xl_col_to_name(last)}{HEAD + rows + 1}"})
     page.protect("", _ALLOWED)

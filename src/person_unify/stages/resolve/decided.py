@@ -50,7 +50,8 @@ def refuse(problems: list[str]) -> None:
         listed = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         raise DecisionsRefused(
             "the decisions cannot be carried out together, nothing was written; change these "
-            "answers:\n  " + "\n  ".join(listed)
+            "answers:",
+            listed,
         )
 
 

@@ -8,6 +8,7 @@ from person_unify.frames import discrepancies
 from person_unify.ids import fresh_ids
 from person_unify.reading import Reader
 from person_unify.registry import Registry
+from person_unify.stages.resolve.decided import applied
 from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
 from person_unify.stages.resolve.questions import questions
 from person_unify.stages.resolve.views import PAIR, PARENT
@@ -64,9 +65,11 @@ def implied_questions(needed: pl.DataFrame, table: str) -> pl.DataFrame:
     )
 
 
-def with_mode(needed: pl.DataFrame, chosen: pl.DataFrame, mode: str) -> pl.DataFrame:
+def with_mode(
+    needed: pl.DataFrame, decisions: pl.DataFrame, asked: pl.DataFrame, mode: str
+) -> pl.DataFrame:
     """Add ``@mode``, what becomes of each grant, and ``@decided``, whether a decision said so."""
-    said = chosen.select(
+    said = applied(decisions, asked).select(
         pl.col("source_id").alias(ID),
         pl.col("related_id").alias(PATIENT),
         pl.col("decision").alias("@said"),

@@ -13,7 +13,7 @@ from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
-from person_unify.stages.resolve import decided, demographics, grants, outcomes, views
+from person_unify.stages.resolve import caregivers, decided, demographics, grants, outcomes, views
 from person_unify.stages.resolve.humans import Humans, settle_humans
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -26,8 +26,7 @@ from person_unify.stages.resolve.links import (
     link_log,
 )
 from person_unify.stages.resolve.suspects import suspect_log
-from person_unify.stages.resolve.udids import holders, udid_log, udid_questions
-from person_unify.stages.resolve.udids import udids as settle_udids
+from person_unify.stages.resolve.udids import Udids, settle_udids, udid_log
 from person_unify.values import Type
 
 
@@ -92,21 +91,20 @@ def resolve(
     linked, differing = humans.linked, humans.differing
     registry.people = linked.people
     notes = demographics.notes(differing)
-    linked, settled_log, udids_asked = _settle(humans, patients, children, notes, decisions)
+    udids = settle_udids(linked, patients, children, decisions)
+    linked, settled_log = _settle(humans, udids, patients, children, notes)
     clinical = _with_clinician(linked.patients, patients, registry)
     stated = views.read_links(links, registry)
     paired = views.children_with_parent(linked, children, registry)
     made = views.make_views(paired, stated, children, run_time)
     tables = (core.children.table.name, core.parent_children.table.name)
     origins = _origins(linked, (core.patients.table.name, tables[0]))
-    families = views.caregiver_questions(made, origins)
-    made = _with_caregivers(made, origins, decisions, families)
-    needed = grants.implied(paired, clinical, consents, registry)
-    implied_asked = grants.implied_questions(needed, tables[0])
-    needed = grants.with_mode(
-        needed, decided.applied(decisions, implied_asked), choices.implied_grants
-    )
-    asked = pl.concat([humans.asked, udids_asked, families, implied_asked])
+    families = caregivers.caregiver_questions(made, origins)
+    made = caregivers.with_decided(made, origins, decisions, families)
+    implied = grants.implied(paired, clinical, consents, registry)
+    granting = grants.implied_questions(implied, tables[0])
+    needed = grants.with_mode(implied, decisions, granting, choices.implied_grants)
+    asked = pl.concat([humans.asked, udids.asked, families, granting])
     answers = decided.answered(decisions, asked)
     decided.refuse(decided.strange(answers.filter(pl.col("outcome") == "applied")))
     said = (
@@ -116,7 +114,7 @@ def resolve(
         demographics.mismatch_log(differing, tables[0]),
         suspect_log(humans.suspects),
         *views.view_log(paired, stated, tables),
-        *views.caregiver_log(made, origins),
+        *caregivers.caregiver_log(made, origins),
         grants.implied_log(needed, tables[0]),
     )
     settled = outcomes.Settled(bound, made)
@@ -165,27 +163,14 @@ _DECIDING: tuple[tuple[str, tuple[str, Type]], ...] = (
 
 
 def _settle(
-    humans: Humans,
-    patients: Reader,
-    children: Reader,
-    notes: pl.DataFrame,
-    decisions: pl.DataFrame,
-) -> tuple[Linked, list[pl.DataFrame], pl.DataFrame]:
+    humans: Humans, udids: Udids, patients: Reader, children: Reader, notes: pl.DataFrame
+) -> tuple[Linked, list[pl.DataFrame]]:
     """Add ``@gender``, ``@udid``, ``@note`` and the decided values to both frames.
 
-    Also returns the log of what was missing or taken, and the questions about shared numbers.
+    Also returns the log of what was missing or taken.
     """
     linked = humans.linked
     genders = demographics.genders(linked, patients, children)
-    held = holders(linked, patients, children)
-    asked = udid_questions(held, linked, patients, children)
-    taking = decided.applied(decisions, asked, "this")
-    decided.refuse(
-        decided.several(
-            taking, "this", "related_id", "several records are to keep the number that it has"
-        )
-    )
-    udids = settle_udids(linked, held, taking)
     noted = notes.rename({"person_id": PERSON, "note": "@note"})
     frames = [
         frame.with_columns(gender.alias("@gender"), udid.alias("@udid")).join(
@@ -214,18 +199,7 @@ def _settle(
         )
     ]
     log.append(udid_log(udids.losers))
-    return Linked(frames[0], frames[1], linked.people), log, asked
-
-
-def _with_caregivers(
-    made: pl.DataFrame, origins: pl.DataFrame, decisions: pl.DataFrame, asked: pl.DataFrame
-) -> pl.DataFrame:
-    chosen = decided.applied(decisions, asked, "primary")
-    if not chosen.height:
-        return made
-    what = "several parents are to be its primary caregiver"
-    decided.refuse(decided.several(chosen, "primary", "source_id", what))
-    return views.with_decided(made, origins, chosen)
+    return Linked(frames[0], frames[1], linked.people), log
 
 
 def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import polars as pl
 
 from person_unify.frames import discrepancies
 from person_unify.reading import Reader
+from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.links import ALONE, CREATED, ID, PERSON, Linked
 from person_unify.stages.resolve.questions import facts, questions, with_facts
 
@@ -19,12 +20,13 @@ class Udids:
     """Who keeps which ``udid_number``: a column per frame, and the losers.
 
     losers: ``@table``, ``@id``, ``@person``, ``@keeper``, ``@decided`` (a decision chose the
-    keeper).
+    keeper).  asked: the questions.
     """
 
     of_patients: pl.Series
     of_children: pl.Series
     losers: pl.DataFrame
+    asked: pl.DataFrame
 
 
 def holders(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
@@ -88,11 +90,15 @@ def udid_questions(
     )
 
 
-def udids(linked: Linked, held: pl.DataFrame, taken: pl.DataFrame) -> Udids:
-    """Give each number to its first holder, or to the one that a decision names.
-
-    held: of :func:`holders`.  taken: ``source_table``, ``source_id`` of the decided keepers.
-    """
+def settle_udids(
+    linked: Linked, patients: Reader, children: Reader, decisions: pl.DataFrame
+) -> Udids:
+    """Give each number to its first holder, or to the one that a decision names."""
+    held = holders(linked, patients, children)
+    asked = udid_questions(held, linked, patients, children)
+    taken = decided.applied(decisions, asked, "this")
+    what = "several records are to keep the number that it has"
+    decided.refuse(decided.several(taken, "this", "related_id", what))
     chosen = taken.select(
         pl.col("source_table").alias("@table"),
         pl.col("source_id").alias(ID),
@@ -111,7 +117,7 @@ def udids(linked: Linked, held: pl.DataFrame, taken: pl.DataFrame) -> Udids:
         )["@kept"]
         for rank, frame in enumerate((linked.patients, linked.children))
     ]
-    return Udids(columns[0], columns[1], placed.filter(pl.col("@place") > 0))
+    return Udids(columns[0], columns[1], placed.filter(pl.col("@place") > 0), asked)
 
 
 def udid_log(losers: pl.DataFrame) -> pl.DataFrame:

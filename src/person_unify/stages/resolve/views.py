@@ -11,13 +11,11 @@ from person_unify.ids import fresh_ids
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve.links import CREATED, ID, PERSON, Linked
-from person_unify.stages.resolve.questions import canonical, questions
 
 PARENT, VIEW = "@parent", "@view"
 ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
 ORPHAN_FIELD, ORPHAN_ID, OF_CHILD = "@orphan_field", "@orphan_id", "@of_child"
 PAIR = (PERSON, PARENT)
-_SEVERAL, _NONE = "multiple_primary_caregivers", "no_primary_caregiver"
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 
 
@@ -175,58 +173,6 @@ def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
     ).sort(VIEW)
 
 
-def caregiver_questions(views: pl.DataFrame, origins: pl.DataFrame) -> pl.DataFrame:
-    """Who is the primary caregiver: a question per parent of each person where nobody can tell.
-
-    The evidence is the whole family: its parents and who of them is flagged.
-    """
-    unsure = (pl.col("@flags") > 1) | ((pl.col("@flags") == 0) & (pl.col("@views") > 1))
-    open_ = (
-        views.filter(unsure)
-        .sort(PARENT)
-        .join(origins, on=PERSON, how="left", maintain_order="left")
-    )
-    flag = pl.when(FLAGGED).then(pl.lit("1")).otherwise(pl.lit("0"))
-    open_ = open_.with_columns(
-        canonical(pl.col(PARENT), flag).str.join(",").over(PERSON).alias("@family")
-    )
-    several = pl.col("@flags") > 1
-    kind = pl.when(several).then(pl.lit(_SEVERAL)).otherwise(pl.lit(_NONE))
-    return questions(
-        open_,
-        kind,
-        "primary",
-        [pl.col("@family")],
-        source_table=pl.col("@table"),
-        source_id=pl.col(ID),
-        related_id=pl.col(PARENT),
-        field="is_primary",
-    )
-
-
-def with_decided(views: pl.DataFrame, origins: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-    """The views with the primary caregivers that ``chosen`` decisions name."""
-    named = origins.join(
-        chosen.select(
-            pl.col("source_table").alias("@table"),
-            pl.col("source_id").alias(ID),
-            pl.col("related_id").alias("@named"),
-        ),
-        on=["@table", ID],
-        how="inner",
-    ).select(PERSON, "@named")
-    joined = views.join(named, on=PERSON, how="left", maintain_order="left")
-    decided = pl.col("@named").is_not_null()
-    return joined.with_columns(
-        pl.when(decided)
-        .then((pl.col(PARENT) == pl.col("@named")).cast(pl.Int64))
-        .otherwise("is_primary_caregiver")
-        .alias("is_primary_caregiver"),
-        pl.coalesce("@named", "@chosen").alias("@chosen"),
-        decided.alias("@decided"),
-    ).drop("@named")
-
-
 def view_log(
     children: pl.DataFrame, links: ParentLinks, tables: tuple[str, str]
 ) -> list[pl.DataFrame]:
@@ -272,43 +218,3 @@ def view_log(
             **about,
         ),
     ]
-
-
-def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame) -> list[pl.DataFrame]:
-    """Persons with several flagged parents, or with several views and none flagged.
-
-    origins: ``@person``, ``@table``, ``@id``: the record each person comes from.
-    """
-    chosen = views.filter(pl.col("is_primary_caregiver") == 1).join(
-        origins, on=PERSON, how="left", maintain_order="left"
-    )
-    about: dict[str, str | pl.Expr | None] = {
-        "source_table": pl.col("@table"),
-        "source_id": pl.col(ID),
-        "related_id": pl.col("@chosen"),
-        "person_id": pl.col(PERSON),
-        "field": "is_primary",
-    }
-    return [
-        discrepancies(
-            chosen.filter(pl.col("@flags") > 1),
-            _SEVERAL,
-            message=_said("several parents are flagged as primary; the earliest was chosen"),
-            **about,
-        ),
-        discrepancies(
-            chosen.filter((pl.col("@flags") == 0) & (pl.col("@views") > 1)),
-            _NONE,
-            message=_said("no parent is flagged as primary; one was chosen"),
-            **about,
-        ),
-    ]
-
-
-def _said(otherwise: str) -> pl.Expr:
-    beginning = otherwise.partition(";")[0]
-    return (
-        pl.when(pl.col("@decided"))
-        .then(pl.lit(f"{beginning}; the parent was chosen by decision"))
-        .otherwise(pl.lit(otherwise))
-    )

@@ -1,0 +1,151 @@
+"""The workbook as the reviewer opens it: nothing can run, and only what is theirs is open."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+from openpyxl.utils import get_column_letter
+from tests.strategies.handmade import write
+
+from person_unify.errors import DecisionsRefused, TargetError, UsageError
+from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.review import export_review
+from person_unify.review.sheets import DECISION, KEY, NOTE
+from person_unify.review.workbook import COVER, HEAD
+
+from .clinic import TABLES, old_database
+
+EVIL = '=HYPERLINK("http://x","Asha")'
+FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1")
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ledger")
+    children = [
+        {**row, "first_name": evil} if row["id"] == "c1" else row
+        for row in TABLES["children"]
+        for evil in [EVIL]
+    ]
+    old_database(folder / "old.db", children=children)
+    migrate(MigrateOptions(folder / "old.db", folder / "new.db", keep_backup=False))
+    return folder / "new.ledger.db"
+
+
+def test_no_cell_is_a_formula(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "review.xlsx")
+
+    cells = [cell for page in book for row in page.iter_rows() for cell in row]
+
+    assert any(cell.value == EVIL for cell in cells)
+    assert {cell.data_type for cell in cells if cell.value is not None} == {"s"}
+    with zipfile.ZipFile(tmp_path / "review.xlsx") as parts:
+        pages = [parts.read(n) for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
+    assert not any(b"<f>" in page for page in pages)
+
+
+def test_no_cell_of_the_csv_begins_like_a_formula(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.csv")
+
+    text = (tmp_path / "review.csv").read_text(encoding="utf-8-sig")
+
+    assert EVIL.replace('"', '""') in text
+    assert not any(f"{lead}{formula}" in text for formula in FORMULAS for lead in (",", '"', "\n"))
+
+
+def test_decisions_are_open_and_evidence_is_not(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "review.xlsx")
+
+    for page in book.worksheets[1:]:
+        headings = [str(cell.value) for cell in page[HEAD + 1]]
+        locked = {h: page.cell(HEAD + 2, n).protection.locked for n, h in enumerate(headings, 1)}
+        assert page.protection.sheet
+        assert [h for h in (DECISION, NOTE) if locked[h]] == []
+        assert all(locked[h] for h in headings if ":" in h or h in ("No.", KEY))
+        assert page.freeze_panes == f"C{HEAD + 2}"
+        assert page.column_dimensions[get_column_letter(len(headings))].hidden
+
+
+def test_every_row_has_its_list_of_decisions(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "review.xlsx")
+
+    for page in book.worksheets[1:]:
+        rules = page.data_validations.dataValidation
+        covered = {cell for rule in rules for area in rule.sqref.ranges for cell in area.cells}
+        assert covered == {(row, 2) for row in range(HEAD + 2, page.max_row + 1)}
+        assert {rule.type for rule in rules} == {"list"}
+    pairs = book["Same name and birthday"]
+    lists = {rule.formula1 for rule in pairs.data_validations.dataValidation}
+    assert lists == {
+        '"two humans: keep apart,one human: link to the patient"',
+        '"two humans: keep apart,one human: merge"',
+        '"two humans: keep apart"',
+    }
+
+
+def test_the_cover_says_what_to_do_and_that_it_is_confidential(
+    ledger: Path, tmp_path: Path
+) -> None:
+    written = export_review(ledger, tmp_path / "review.xlsx")
+    cover = openpyxl.load_workbook(tmp_path / "review.xlsx")[COVER]
+    said = "\n".join(str(cell.value) for row in cover.iter_rows() for cell in row if cell.value)
+
+    assert "names and birth dates" in said
+    assert "choose a decision" in said
+    assert all(str(count) in said for count in written.questions.values())
+
+
+def test_dates_are_readable(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    page = openpyxl.load_workbook(tmp_path / "review.xlsx")["Child or patient"]
+    values = {cell.value for row in page.iter_rows(min_row=HEAD + 2) for cell in row}
+
+    assert "2014-05-13 16:53 UTC" in values
+
+
+def test_a_run_without_questions_gives_a_file_that_says_so(tmp_path: Path) -> None:
+    migrate(MigrateOptions(write(tmp_path / "old.db"), tmp_path / "new.db"))
+
+    written = export_review(tmp_path / "new.ledger.db", tmp_path / "review.xlsx")
+
+    assert written.questions == {}
+    assert openpyxl.load_workbook(tmp_path / "review.xlsx").sheetnames == [COVER]
+
+
+def test_an_existing_file_is_not_replaced(ledger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "review.xlsx"
+    path.write_bytes(b"answers")
+
+    with pytest.raises(DecisionsRefused, match="exists already"):
+        export_review(ledger, path)
+    assert path.read_bytes() == b"answers"
+
+
+def test_other_files_are_refused(ledger: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.xlsx or \.csv"):
+        export_review(ledger, tmp_path / "review.ods")
+    with pytest.raises(TargetError, match="does not exist"):
+        export_review(tmp_path / "none.db", tmp_path / "review.xlsx")
+    with pytest.raises(TargetError, match="not the ledger"):
+        export_review(ledger.with_name("new.db"), tmp_path / "review.xlsx")
+    lonely = tmp_path / "lonely.ledger.db"
+    lonely.write_bytes(ledger.read_bytes())
+    with pytest.raises(TargetError, match="beside its ledger"):
+        export_review(lonely, tmp_path / "review.xlsx")
+
+
+def test_names_that_are_no_text_do_not_stop_the_export(tmp_path: Path) -> None:
+    children = [{**row, "last_name": b"R\xff"} for row in TABLES["children"]]
+    old_database(tmp_path / "old.db", children=children)
+    migrate(MigrateOptions(tmp_path / "old.db", tmp_path / "new.db", keep_backup=False))
+
+    export_review(tmp_path / "new.ledger.db", tmp_path / "review.xlsx")
+
+    page = openpyxl.load_workbook(tmp_path / "review.xlsx")["Child or patient"]
+    assert any("R\ufffd" in str(c.value) for row in page.iter_rows() for c in row)
