@@ -265,7 +265,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert result.stderr
 
 
-@pytest.mark.parametrize("command", ["sample", "check", "migrate", "verify", "schema"])
+@pytest.mark.parametrize(
+    "command",
+    ["sample", "check", "migrate", "verify", "diff", "lineage", "trace", "schema"],
+)
 def test_help_of_every_command_documents_the_exit_codes(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
 

@@ -66,9 +66,10 @@ def archives(database: Database) -> dict[str, ArchiveTable]:
         columns = database.rows(
             f"SELECT name FROM pragma_table_info({text}, '{CATALOG}') ORDER BY cid"
         )
-        index = "'" + f"{name}_key".replace("'", "''") + "'"
+        # An archive has one index, on what names its rows.
         key = database.rows(
-            f"SELECT name FROM pragma_index_info({index}, '{CATALOG}') ORDER BY seqno"
+            f"SELECT c.name FROM pragma_index_list({text}, '{CATALOG}') AS i, "
+            f"pragma_index_info(i.name, '{CATALOG}') AS c ORDER BY c.seqno"
         )
         source = name.removeprefix("archive_")
         found[source] = ArchiveTable(source, tuple(k for (k,) in key), tuple(c for (c,) in columns))

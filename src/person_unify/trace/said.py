@@ -16,7 +16,7 @@ PEOPLE = {"patients": "patient_id", "children": "child_id"}
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """Columns of an old record that the ledger holds, and why; ``whole`` where it is all of them."""
+    """Columns of an old record that the ledger holds, and why; ``whole``: all that it has."""
 
     record: Record
     why: str

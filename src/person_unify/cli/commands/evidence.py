@@ -105,10 +105,10 @@ def diff(
         if as_json:
             write_event({"event": "result", "exit_code": code, **shown.as_data(found)})
         else:
-            for line in shown.as_text(found, {str(kind): said for kind, said in KINDS.items()}):
+            for line in shown.as_text(found, KINDS, column):
                 write_line(line, sys.stdout)
         if found.total:
-            raise VerificationFailed(f"{shown.closing(found)} in {table}")
+            raise VerificationFailed(f"{shown.closing(found, column)} of {table}")
 
 
 def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from person_unify.cli.streams import printable
 
 if TYPE_CHECKING:
-    from person_unify.stages.verify.differences import Comparison, Difference, Found
+    from person_unify.stages.verify.differences import Comparison, Difference, Found, Kind
 
 
-def as_text(found: Comparison, kinds: dict[str, str]) -> Iterator[str]:
+def as_text(
+    found: Comparison, kinds: Mapping[Kind, str], column: str | None = None
+) -> Iterator[str]:
     """What was compared, then the differences, kind by kind, each with its keys."""
     yield f"compared {', '.join(map(printable, found.keys))}"
     counts = ", ".join(f"{count:,} {what}" for what, count in found.compared.items() if count)
@@ -29,21 +31,22 @@ def as_text(found: Comparison, kinds: dict[str, str]) -> Iterator[str]:
         for check in found.unopened:
             yield f"  {check.name} of {printable(check.table or '')}: {printable(check.detail)}"
     yield ""
-    yield closing(found)
+    yield closing(found, column)
 
 
-def closing(found: Comparison) -> str:
+def closing(found: Comparison, column: str | None = None) -> str:
     """The result in one line; nothing compared is not called equal."""
+    place = "" if column is None else f" in column {printable(column)}"
     if found.total:
-        return f"{found.total:,} difference{'' if found.total == 1 else 's'}"
-    return "no difference" if any(found.compared.values()) else "nothing to compare"
+        return f"{found.total:,} difference{'' if found.total == 1 else 's'}{place}"
+    return f"no difference{place}" if any(found.compared.values()) else "nothing to compare"
 
 
 def _entry(entry: Found, keys: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    places = [entry.source, *([entry.target] if entry.target else [])]
-    into = " -> ".join(map(printable, places))
-    column = "" if entry.column is None else f"  column {printable(entry.column)}"
-    yield f"  {into}{column}  ({entry.count:,})  {printable(entry.detail)}"
+    places = dict.fromkeys([entry.source, *([entry.target] if entry.target else [])])
+    name = " -> ".join(places) + ("" if entry.column is None else f".{entry.column}")
+    detail = f"  {entry.detail}" if entry.detail else ""
+    yield f"  {printable(name)}  ({entry.count:,}){printable(detail)}"
     for row in entry.rows:
         yield f"    {_row(row, keys.get(entry.source, ()))}"
     if entry.count > len(entry.rows):

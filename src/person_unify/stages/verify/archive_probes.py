@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 
 from person_unify.schema import Table, quote
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of, read_lists
+from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.probes import Probe, key_of
 
@@ -34,18 +35,54 @@ def archive_probes(bench: Bench, table: Table, usual: str, mapped: bool) -> Iter
     yield Probe(
         *("archive", table.name, None, None, "a repeated archive row", again, "1", identity)
     )
-    for detail, where in _lists(bench, table, archive, mapped):
+    lists = _read(bench, archive)
+    for detail, where in _lists(bench, table, archive, mapped, lists):
         yield of_archive(detail, where)
     yield from _cells(bench, table, usual, archive, mapped)
 
 
-def _lists(bench: Bench, table: Table, archive: Archive, mapped: bool) -> Iterator[tuple[str, str]]:
+def _read(bench: Bench, archive: Archive) -> list[tuple[str, bool]]:
+    """The lists of archived columns that occur, with whether they are of whole rows.
+
+    ``verify_named`` (list, named) has what they name.
+    """
+    listed = f"a.{quote(archive.archived)}"
+    text = f"CAST(coalesce({listed}, '') AS TEXT)"
+    bench.temp(
+        "verify_named",
+        "CREATE TEMP TABLE verify_named (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
+        "WITHOUT ROWID",
+        f"INSERT OR IGNORE INTO temp.verify_named SELECT d.list, j.value FROM (SELECT DISTINCT "
+        f"{text} AS list FROM {archive.table} AS a) AS d, json_each(d.list) AS j "
+        "WHERE json_valid(d.list) AND j.value IS NOT NULL",
+    )
+    rows = bench.rows(f"SELECT DISTINCT {text}, {_is_whole(archive)} FROM {archive.table} AS a")
+    return [(str(found), whole == 1) for found, whole in rows]
+
+
+def _is_whole(archive: Archive) -> str:
+    return f"a.{quote(archive.reason)} IS NOT {cells.literal(NOT_CARRIED)}"
+
+
+def _names(text: str) -> frozenset[str] | None:
+    """What a list names; None where it is no JSON list of texts."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    texts = isinstance(found, list) and all(isinstance(name, str) for name in found)
+    return frozenset(found) if texts else None
+
+
+def _lists(
+    bench: Bench, table: Table, archive: Archive, mapped: bool, lists: Sequence[tuple[str, bool]]
+) -> Iterator[tuple[str, str]]:
     """Lists of archived columns that are wrong, and the rows that have them."""
     every = frozenset(table.column_names) - set(archive.key)
     always = _never_carried(bench, table) if mapped else every
-    listed, reason = f"a.{quote(archive.archived)}", f"a.{quote(archive.reason)}"
-    whole = f"{reason} IS NOT {cells.literal(NOT_CARRIED)}"
-    for names, is_whole, _ in read_lists(bench, archive):
+    whole, listed = _is_whole(archive), f"a.{quote(archive.archived)}"
+    for text, is_whole in lists:
+        names = _names(text)
         required = every if is_whole else always - set(archive.key)
         if names is None:
             said = "its list of columns cannot be read"
@@ -55,20 +92,8 @@ def _lists(bench: Bench, table: Table, archive: Archive, mapped: bool) -> Iterat
             said = f"its list names {len(unknown)} columns that do not exist"
         else:
             continue
-        # The texts of the lists differ by their names alone, so those stand for the text.
-        yield said, f"{whole if is_whole else f'NOT ({whole})'} AND {_has(listed, names)}"
-
-
-def _has(listed: str, names: frozenset[str] | None) -> str:
-    """Whether the list of an archive row holds exactly these names, or none that can be read."""
-    if names is None:
-        return f"NOT coalesce(json_valid({listed}), 0)"
-    wanted = ", ".join(cells.literal(name) for name in sorted(names))
-    return (
-        f"json_valid({listed}) AND (SELECT count(*) FROM json_each({listed}) AS j "
-        f"WHERE j.value IN ({wanted})) = {len(names)} "
-        f"AND json_array_length({listed}) = {len(names)}"
-    )
+        same = f"CAST(coalesce({listed}, '') AS TEXT) = {cells.literal(text)}"
+        yield said, f"{same} AND {whole if is_whole else f'NOT ({whole})'}"
 
 
 def _never_carried(bench: Bench, table: Table) -> frozenset[str]:
@@ -85,19 +110,21 @@ def _never_carried(bench: Bench, table: Table) -> frozenset[str]:
 def _cells(
     bench: Bench, table: Table, usual: str, archive: Archive, mapped: bool
 ) -> Iterator[Probe]:
-    """Archived cells that are not the source's: any that is there, all of a whole row."""
-    whole = "1"
-    if mapped:
-        whole = f"a.{quote(archive.reason)} IS NOT {cells.literal(NOT_CARRIED)}"
-        if usual == "children" and "id" in archive.key:
-            whole += (
-                " OR EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = a.id "
-                "AND c.patient_id IS NOT NULL)"
-            )
+    """Archived cells that are not the source's: a list names them or the row is whole.
+
+    What neither names has no business in the archive, even where it is right.
+    """
+    whole = _is_whole(archive) if mapped else "1"
+    if usual == "children" and "id" in archive.key:
+        whole += (
+            " OR EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = a.id "
+            "AND c.patient_id IS NOT NULL)"
+        )
     origin = f"{archive.table} AS a JOIN source.{quote(table.name)} AS s ON {archive.back}"
     key = key_of(bench, table, usual)[1]
     wrong = {
-        column: f"NOT ({archive.holds(column)}) AND (({whole}) OR {_there(archive, column)})"
+        column: f"CASE WHEN {whole} OR {_named(archive, column)} "
+        f"THEN NOT ({archive.holds(column)}) ELSE {_there(archive, column)} END"
         for column in table.column_names
         if column not in archive.key
     }
@@ -111,6 +138,13 @@ def _cells(
                 yield Probe(
                     *("archive", table.name, None, column, detail, origin, wrong[column], key)
                 )
+
+
+def _named(archive: Archive, column: str) -> str:
+    return (
+        "EXISTS (SELECT 1 FROM temp.verify_named AS n WHERE "
+        f"n.list = a.{quote(archive.archived)} AND n.named = {cells.literal(column)})"
+    )
 
 
 def _there(archive: Archive, column: str) -> str:

@@ -46,7 +46,7 @@ class Probe:
     """One kind of wrong row as SQL, and expressions for the keys of what it finds.
 
     column: of the target for ``changed``, else of the source; None where the row itself is wrong.
-    also: the source column that a changed cell comes from.
+    detail: what the kind alone does not say.  also: the source column of a changed cell.
     """
 
     kind: Kind
@@ -83,12 +83,12 @@ def cell_probes(bench: Bench, usual: str) -> Iterator[Probe]:
             target, _, name = place.strip().partition(".")
             if wrong:
                 yield Probe(
-                    *("changed", table.name, target, name, "not what the mapping makes of it"),
+                    *("changed", table.name, target, name, ""),
                     *(_from(sweep), _wrong(verdict), key, homes[target], column or None),
                 )
             if lost:
                 row = column == "archive row"
-                detail = "no archive row" if row else "neither carried nor archived"
+                detail = "no archive row" if row else ""
                 yield Probe(
                     *("lost", table.name, None, None if row else column, detail),
                     *(_from(sweep), _lost(verdict), key, next(iter(homes.values()))),
@@ -307,7 +307,7 @@ def view_probes(bench: Bench, usual: str, *, of_children: bool) -> Iterator[Prob
     primary = "w.is_primary_caregiver IS (p.parent_id = f.parent_id)"
     for column, right in {**right_columns(bench), "is_primary_caregiver": primary}.items():
         yield Probe(
-            *("changed", usual, "parent_child_views", column, "not what its pair makes of it"),
+            *("changed", usual, "parent_child_views", column, ""),
             f"{VIEWS} LEFT JOIN temp.verify_primary AS p ON p.person_id = f.person_id",
             f"{speaker} IS NOT NULL{others} AND NOT ({right})",
             (speaker,),
