@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -202,6 +203,16 @@ def test_another_file_is_refused(name: str, content: bytes, said: str, tmp_path:
     path.write_bytes(content)
 
     with pytest.raises(DecisionsRefused, match=said):
+        import_review(path)
+
+
+def test_a_damaged_workbook_is_refused(exported: Path, tmp_path: Path) -> None:
+    path = tmp_path / "review.xlsx"
+    with zipfile.ZipFile(exported / "review.xlsx") as whole, zipfile.ZipFile(path, "w") as cut:
+        for name in whole.namelist():
+            cut.writestr(name, whole.read(name)[:-20])
+
+    with pytest.raises(DecisionsRefused, match="not a workbook"):
         import_review(path)
 
 

@@ -19,7 +19,7 @@ Exit codes:
   0    done and verified
   1    failed, nothing changed
   2    wrong usage
-  3    source or target refused
+  3    source, target or decisions refused
   4    verification failed, nothing published
   5    --strict and there are discrepancies of severity error, nothing published
   6    migrated and published, but the source changed since its snapshot

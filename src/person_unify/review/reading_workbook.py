@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile
@@ -22,9 +23,12 @@ def read_workbook(path: Path) -> tuple[Iterator[Row], str | None]:
     Raises :class:`DecisionsRefused` for a file that is no workbook of ours.
     """
     try:
-        # Formulas stay formulas: a decision must be typed or chosen, not computed.
-        book = openpyxl.load_workbook(path, data_only=False)
-    except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
+        with warnings.catch_warnings():
+            # Spreadsheets add features of their own when they save; we read texts only.
+            warnings.simplefilter("ignore")
+            # Formulas stay formulas: a decision must be typed or chosen, not computed.
+            book = openpyxl.load_workbook(path, data_only=False)
+    except (BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
         raise DecisionsRefused(
             f"{path} is not a workbook: give the .xlsx file that review export wrote"
         ) from error
