@@ -23,7 +23,7 @@ INSTANTS = {
 
 
 def differences(left: Path, right: Path) -> list[str]:
-    """Tables, columns and rows that one file has and the other has not, as sentences.
+    """Tables and rows that one file has and the other has not, as sentences; no virtual tables.
 
     In columns named as instants are, one counts by its value where it says that to the millisecond.
     """
@@ -48,7 +48,8 @@ def _open(path: Path) -> sqlite3.Connection:
 def _tables(path: Path) -> dict[str, str]:
     with closing(_open(path)) as connection:
         rows = connection.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' "
+            "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%'"
         )
         return {name.decode(): sql.decode() for name, sql in rows}
 
