@@ -12,7 +12,7 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint format docs lock bench bench-full clean help
+.PHONY: setup demo test lint format docs lock bench bench-full bench-compare bench-linkage clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -69,6 +69,12 @@ bench: setup ## time the migration of 10,000 and 100,000 persons
 bench-full: setup ## the same, and 300,000 persons
 	$(RUN) bench/migrate.py 10000 100000 300000
 	$(RUN) bench/table.py
+
+bench-compare: setup ## time person-unify against what people would use instead
+	$(RUN) -m bench.compare
+
+bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
+	$(RUN) bench/linkage.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

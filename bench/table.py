@@ -16,7 +16,7 @@ PHASES = ("snapshot", "extract", "resolve", "transform", "load", "verify", "publ
 
 def main() -> int:
     """Replace what stands between the two marks."""
-    files = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    files = sorted(RESULTS.glob("[0-9]*.json"), key=lambda path: path.stat().st_mtime)
     if not files:
         raise SystemExit("there are no figures yet: run make bench first")
     record = json.loads(files[-1].read_text(encoding="utf-8"))

@@ -20,13 +20,13 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"pipeline"}),
     frozenset({"migration"}),
-    frozenset({"preflight", "recorded", "stream"}),
-    frozenset({"clock", "lineage", "options", "tally"}),
+    frozenset({"preflight", "recorded", "stream", "linkage"}),
+    frozenset({"clock", "lineage", "options", "page", "tally"}),
     frozenset({"report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
-    frozenset({"spec", "values", "conversions", "names", "ids"}),
-    frozenset({"schema", "database", "progress"}),
+    frozenset({"spec", "values", "conversions", "names", "ids", "guidance"}),
+    frozenset({"schema", "database", "progress", "files"}),
     frozenset({"errors", "__init__"}),
 )
 
@@ -34,6 +34,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 OWNERS: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
+    "rapidfuzz": frozenset({"linkage"}),
+    "jinja2": frozenset({"page"}),
     "sqlite3": frozenset({"database"}),
     "connectorx": frozenset({"database"}),
     "adbc_driver_manager": frozenset({"database", "sample"}),

@@ -14,6 +14,7 @@ from tests.tour import PAGES, README, ROOT, blocks, masked, play, shorten
 from person_unify import errors
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.frames import SEVERITY
+from person_unify.guidance import GUIDANCE
 from person_unify.ledger import TABLES
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.document import RULES, render
@@ -55,6 +56,12 @@ def test_readme_explains_every_kind_with_its_severity() -> None:
     stated = {kind: severity for kind, severity, *_ in table("### Discrepancies")}
 
     assert stated == SEVERITY
+
+
+def test_readme_and_report_advise_the_same() -> None:
+    stated = {kind: (says, advice) for kind, _, says, advice in table("### Discrepancies")}
+
+    assert stated == {kind: (g.says, g.advice) for kind, g in GUIDANCE.items()}
 
 
 def test_readme_states_every_exit_code() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping, Plan
+from person_unify.report import LineageLine
 from person_unify.spec import ClinicianOf, Computed, Copy, Decided, Fold, NewId, Owner, Person, Via
 
 COLUMNS = (
@@ -37,6 +38,11 @@ def lineage(plan: Plan) -> pl.DataFrame:
                 rule = f"feeds {feeds[column]}" if column in feeds else "no home in the target"
                 rows.append((name, column, "archived", None, None, rule))
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+
+
+def lines(plan: Plan) -> tuple[LineageLine, ...]:
+    """The same as the report holds it."""
+    return tuple(LineageLine(*row) for row in lineage(plan).select(COLUMNS).iter_rows())
 
 
 def _carried(bound: BoundMapping, binding: Binding) -> tuple[str | None, ...] | None:

@@ -14,9 +14,10 @@ from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions
 from person_unify.errors import StrictStop, VerificationFailed
 from person_unify.frames import Outcome
-from person_unify.lineage import lineage
+from person_unify.lineage import lineage, lines
 from person_unify.mappings.bind import Plan, bind
 from person_unify.options import MigrateOptions
+from person_unify.page import render_page
 from person_unify.preflight import (
     must_relax_unique,
     require_empty,
@@ -39,6 +40,7 @@ from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 
 REPORT_NAME = "migration-report.json"
+PAGE_NAME = "migration-report.html"
 
 
 @dataclass(slots=True)
@@ -218,6 +220,7 @@ class Migration:
             normalisations=tuple(self.tally.normalisations),
             drift=plan.notes,
             verification=tuple(checks),
+            lineage=lines(plan),
         )
 
     def _published(self, report: Report) -> Report:
@@ -227,6 +230,7 @@ class Migration:
             "target": str(target),
             "ledger": str(self.ledger),
             "report": str(target.with_name(REPORT_NAME)),
+            "page": str(target.with_name(PAGE_NAME)),
         }
         if self.options.keep_backup:
             files["backup"] = str(self.snapshot.path)
@@ -238,13 +242,16 @@ class Migration:
             files=files,
             outcome="published",
         )
-        text = json.dumps(final.to_json(), indent=2)
-        path = target.with_name(REPORT_NAME)
-        staged = self.staging / REPORT_NAME
-        staged.touch(mode=0o600)
-        staged.write_text(text + "\n", encoding="utf-8")
-        staged.replace(path)
+        self._write(REPORT_NAME, json.dumps(final.to_json(), indent=2) + "\n")
+        self._write(PAGE_NAME, render_page(final))
         return final
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file beside the target, for its owner only, in place of an earlier run's."""
+        staged = self.staging / name
+        staged.touch(mode=0o600)
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(self.options.target.with_name(name))
 
 
 def run_checks(

@@ -18,6 +18,7 @@ from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import MigrationError, TargetError
+from person_unify.lineage import lines
 from person_unify.mappings.bind import bind
 from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
@@ -131,6 +132,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         decisions=count_decisions(resolution.decisions),
         normalisations=tuple(tally.normalisations),
         drift=plan.notes,
+        lineage=lines(plan),
     )
 
 

@@ -118,6 +118,18 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LineageLine:
+    """Where the cells of one source column went and by which rule (contract section 9)."""
+
+    source_table: str
+    source_column: str
+    disposition: str
+    target_table: str | None
+    target_column: str | None
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that one command found, in the order a reader asks for it."""
 
@@ -138,6 +150,7 @@ class Report:
     normalisations: tuple[Normalisation, ...] = ()
     drift: tuple[str, ...] = ()
     verification: tuple[CheckResult, ...] = ()
+    lineage: tuple[LineageLine, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -12,8 +12,10 @@ import typer
 
 from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
+from person_unify.cli.commands.page import report
 from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
+from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.cli.streams import write_line
 
@@ -45,5 +47,5 @@ def _options(
 
 
 app.add_typer(review)
-for command in (sample, check, migrate, verify, schema):
+for command in (sample, check, migrate, verify, report, suspects, schema):
     app.command(epilog=EXIT_CODES)(command)

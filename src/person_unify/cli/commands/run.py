@@ -17,6 +17,7 @@ from person_unify.cli.arguments import (
     Quiet,
     TimeZone,
 )
+from person_unify.cli.commands.page import write_page
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from person_unify.report import Report
 
 
-def check(
+def check(  # noqa: PLR0913  an option is a parameter
     old_db: OldDb,
     target: Annotated[
         Path | None, typer.Option(metavar="NEW_DB", help="Also check that this target is ready.")
@@ -35,6 +36,9 @@ def check(
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
     decisions: DecisionsFile = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -48,7 +52,10 @@ def check(
             implied_grants=implied_grants,
             decisions=decisions,
         )
-        _show(pipeline.check(options), as_json)
+        report = pipeline.check(options)
+        if html is not None:
+            write_page(report, html)
+        _show(report, as_json)
 
 
 def migrate(  # noqa: PLR0913  an option is a parameter

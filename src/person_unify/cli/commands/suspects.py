@@ -1,0 +1,75 @@
+"""``suspects``: pairs of records that may be one human, for a person to judge."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from person_unify.cli.ending import honest_exit
+from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.files import create_private
+
+if TYPE_CHECKING:
+    from person_unify.linkage import Suspects
+
+
+def suspects(
+    database: Annotated[
+        Path, typer.Argument(metavar="DB", help="An old or a unified database; never changed.")
+    ],
+    least: Annotated[
+        float, typer.Option("--least", min=0.0, max=1.0, help="The lowest score to report.")
+    ] = 0.5,
+    limit: Annotated[int, typer.Option(min=0, help="How many pairs to print.")] = 20,
+    output: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Write all pairs to this new file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="All pairs as one JSON event, no text.")
+    ] = False,
+) -> None:
+    """Name pairs of records that may be one human, with score and reasons; merges nothing."""
+    with honest_exit(as_json):
+        from person_unify.linkage import find_suspects, read_people
+
+        found = find_suspects(read_people(database), least)
+        if output is not None:
+            create_private(output, found.pairs.write_csv().encode())
+        if as_json:
+            pairs = found.pairs.to_dicts()
+            write_event({"event": "result", "exit_code": 0, "pairs": pairs, **_facts(found)})
+            return
+        _print(found, limit, output)
+
+
+def _facts(found: Suspects) -> dict[str, int]:
+    return {"people": found.people, "compared": found.compared, "crowded": found.crowded}
+
+
+def _print(found: Suspects, limit: int, output: Path | None) -> None:
+    write_line(
+        f"{found.people:,} people, {found.compared:,} pairs compared, "
+        f"{found.pairs.height:,} suspected",
+        sys.stdout,
+    )
+    if found.crowded:
+        write_line(
+            f"{found.crowded:,} keys were left out because too many people share them "
+            "(a placeholder date, perhaps)",
+            sys.stdout,
+        )
+    shown = found.pairs.head(limit)
+    for score, *records, reasons in shown.iter_rows():
+        left, right = records[:2], records[2:]
+        write_line(f"\n{score:.3f}  {reasons}", sys.stdout)
+        for table, id_ in (left, right):
+            write_line(f"       {printable(table)} {printable(id_)}", sys.stdout)
+    if shown.height:
+        write_line("", sys.stdout)
+    if shown.height < found.pairs.height and output is None:
+        write_line(f"{found.pairs.height - shown.height:,} more with --output", sys.stdout)
+    if output is not None:
+        write_line(f"wrote {printable(str(output))}", sys.stdout)
