@@ -9,7 +9,7 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive
+from person_unify.frames import ROW, Archive, held
 from person_unify.schema import Table
 
 Mask = pl.Expr | None
@@ -37,7 +37,7 @@ def assemble(
         return None
     columns = [name for name in _beside_key(table) if wholes or name in masks]
     frame = pl.concat(
-        [part.select(*_keys(table), *columns, "@archived", "@reason") for part in parts]
+        [part.select(*_keys(table), *map(held, columns), "@archived", "@reason") for part in parts]
     )
     return Archive(table.name, table.primary_key, tuple(columns), frame)
 
@@ -68,25 +68,26 @@ def _kept_cells(
     if not masks or not kept.height:
         return None
     flags = kept.select(
-        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(name)
+        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(held(name))
         for name, mask in masks.items()
     )
-    for name in [n for n in flags.columns if masks[n] is not None and not flags[n].any()]:
-        del masks[name]
+    for name, mask in list(masks.items()):
+        if mask is not None and not flags[held(name)].any():
+            del masks[name]
     if not masks:
         return None
-    flags = flags.select(list(masks))
 
     def cell(name: str) -> pl.Expr:
+        own = held(name)
         if name not in masks:
-            return pl.lit(None).cast(kept.schema[name]).alias(name)
+            return pl.lit(None).cast(kept.schema[own]).alias(own)
         if masks[name] is None:
-            return pl.col(name)
-        return pl.when(flags[name]).then(pl.col(name)).alias(name)
+            return pl.col(own)
+        return pl.when(flags[own]).then(pl.col(own)).alias(own)
 
     cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
     return cells.with_columns(
-        _listed(flags).alias("@archived"), pl.lit("not_carried").alias("@reason")
+        _listed(flags, list(masks)).alias("@archived"), pl.lit("not_carried").alias("@reason")
     ).filter(pl.col("@archived") != "[]")
 
 
@@ -94,22 +95,22 @@ def _whole(table: Table, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
     """Every cell of rows that are not loaded."""
     return frame.select(
         *_keys(table),
-        *_beside_key(table),
+        *map(held, _beside_key(table)),
         pl.lit(json.dumps(table.column_names)).alias("@archived"),
         pl.lit(reason).alias("@reason"),
     )
 
 
 def _keys(table: Table) -> tuple[str, ...]:
-    return table.primary_key or (ROW,)
+    return tuple(map(held, table.primary_key)) or (ROW,)
 
 
 def _beside_key(table: Table) -> list[str]:
     return [name for name in table.column_names if name not in table.primary_key]
 
 
-def _listed(flags: pl.DataFrame) -> pl.Series:
+def _listed(flags: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     """Per row, the JSON list of the columns that are flagged."""
-    parts = [pl.when(pl.col(name)).then(pl.lit(json.dumps(name))) for name in flags.columns]
+    parts = [pl.when(pl.col(held(name))).then(pl.lit(json.dumps(name))) for name in names]
     joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return flags.select(("[" + joined + "]").alias("archived")).to_series()

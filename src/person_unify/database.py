@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -183,41 +183,44 @@ def inspect(database: Database, catalog: str = "main") -> dict[str, Table]:
     Views, ``sqlite_%`` and virtual tables are left out; UNIQUE indexes that are partial or over
     expressions are not listed.
     """
-    names = database.rows(
-        f"SELECT name FROM {quote(catalog)}.sqlite_master WHERE type = 'table' "
-        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL TABLE%' "
-        "ORDER BY rowid"
-    )
-    return {name: _inspect_table(database, name, catalog) for (name,) in names}
-
-
-def _inspect_table(database: Database, name: str, catalog: str) -> Table:
-    text = "'" + name.replace("'", "''") + "'"
     schema = "'" + catalog.replace("'", "''") + "'"
-    columns = tuple(
-        Column(column, type_.upper(), bool(not_null), default, position)
-        for column, type_, not_null, default, position in database.rows(
-            "SELECT name, coalesce(type, ''), \"notnull\", dflt_value, pk "
-            f"FROM pragma_table_xinfo({text}, {schema}) WHERE hidden <> 1 ORDER BY cid"
-        )
+    tables = (
+        f"(SELECT rowid AS n, name FROM {quote(catalog)}.sqlite_master WHERE type = 'table' "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL TABLE%') AS m"
     )
-    keys = tuple(
-        ForeignKey(column, table, referenced or "id", on_delete)
-        for column, table, referenced, on_delete in database.rows(
-            'SELECT "from", "table", "to", on_delete '
-            f"FROM pragma_foreign_key_list({text}, {schema}) ORDER BY id"
-        )
-    )
-    indexes: dict[str, list[str | None]] = {}
-    for index, column in database.rows(
-        f"SELECT i.name, c.name FROM pragma_index_list({text}, {schema}) AS i, "
-        f"pragma_index_info(i.name, {schema}) AS c "
-        "WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk' ORDER BY i.seq DESC, c.seqno"
+    columns: dict[str, list[Column]] = {}
+    for name, column, type_, not_null, default, position in database.rows(
+        "SELECT m.name, c.name, coalesce(c.type, ''), c.\"notnull\", c.dflt_value, c.pk "
+        f"FROM {tables}, pragma_table_xinfo(m.name, {schema}) AS c "
+        "WHERE c.hidden <> 1 ORDER BY m.n, c.cid"
     ):
-        indexes.setdefault(index, []).append(column)
-    uniques = tuple(
-        tuple(column for column in group if column is not None)
-        for group in indexes.values()
-        if None not in group
+        found = Column(column, type_.upper(), bool(not_null), default, position)
+        columns.setdefault(name, []).append(found)
+    keys: dict[str, list[ForeignKey]] = {}
+    for name, column, table, referenced, on_delete in database.rows(
+        'SELECT m.name, k."from", k."table", k."to", k.on_delete '
+        f"FROM {tables}, pragma_foreign_key_list(m.name, {schema}) AS k ORDER BY m.n, k.id"
+    ):
+        keys.setdefault(name, []).append(ForeignKey(column, table, referenced or "id", on_delete))
+    indexes: dict[str, dict[str, list[str | None]]] = {}
+    for name, index, column in database.rows(
+        f"SELECT m.name, i.name, c.name FROM {tables}, "
+        f"pragma_index_list(m.name, {schema}) AS i, pragma_index_info(i.name, {schema}) AS c "
+        "WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk' "
+        "ORDER BY m.n, i.seq DESC, c.seqno"
+    ):
+        indexes.setdefault(name, {}).setdefault(index, []).append(column)
+    return {
+        name: Table(name, tuple(listed), tuple(keys.get(name, ())), _uniques(indexes.get(name, {})))
+        for name, listed in columns.items()
+    }
+
+
+def _uniques(indexes: Mapping[str, Sequence[str | None]]) -> tuple[tuple[str, ...], ...]:
+    """The column lists of UNIQUE indexes, but for those over expressions."""
+    groups = (tuple(c for c in columns if c is not None) for columns in indexes.values())
+    return tuple(
+        group
+        for group, columns in zip(groups, indexes.values(), strict=True)
+        if None not in columns
     )
-    return Table(name, columns, keys, uniques)

@@ -13,6 +13,20 @@ from person_unify.values import Lane
 ROW = "@row"
 """Position of a row in source order: its rowid, or its rank by primary key."""
 
+
+def held(column: str) -> str:
+    """The name under which a frame holds a source column.
+
+    It is the column's own, unless it is empty or looks like one of ours (``@…``) or like a
+    pattern, which Polars would expand.
+
+    >>> held("first_name"), held("@row"), held("*"), held("^a.*$")
+    ('first_name', '@column:@row', '@column:*', '@column:^a.*$')
+    """
+    pattern = column in ("", "*") or (column.startswith("^") and column.endswith("$"))
+    return f"@column:{column}" if pattern or column.startswith("@") else column
+
+
 DISCREPANCY = {
     "kind": pl.String,
     "severity": pl.String,
@@ -90,7 +104,7 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One source table: ``@row`` and its columns, each in the lane that ``lanes`` names.
+    """One source table: ``@row`` and its columns (by :func:`held`), in the lane ``lanes`` names.
 
     ``usual_key`` names the rows of a known table whose file declares no primary key.
     """
@@ -119,8 +133,8 @@ class SourceFrame:
 class Archive:
     """Cells of one source table to keep verbatim (contract section 9).
 
-    frame: the key columns, then the archived columns in their lanes, then ``archived`` (the JSON
-    list of the columns that the row archives) and ``reason``.
+    frame: the key columns, then the archived columns in their lanes (both by :func:`held`), then
+    ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
     """
 
     table: str

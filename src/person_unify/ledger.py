@@ -6,12 +6,12 @@ cell in the class it came with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive
+from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
 from person_unify.schema import quote
 from person_unify.values import MIXED
 
@@ -97,6 +97,9 @@ _INDEXES = {
     "discrepancies": ("source_table", "source_id"),
 }
 
+_STAGED = 400
+"""Columns per staging table: four parts each, and a table of SQLite has 2,000 at the most."""
+
 
 class Ledger:
     """Writes the ledger through the target's connection, where it is attached as ``ledger``."""
@@ -137,7 +140,7 @@ class Ledger:
 
     def archive(self, archive: Archive) -> None:
         """Write one source table's archive, every cell in its storage class (section 9)."""
-        frame, key = archive.frame, archive.key or (ROW,)
+        frame = archive.frame
         names = _column_names(archive)
         table = f"archive_{archive.table}"
         self._database.execute(
@@ -148,44 +151,64 @@ class Ledger:
             self._through_stage(table, frame, names)
         else:
             self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
-        listed = ", ".join(quote(names[name]) for name in key)
-        self._database.execute(
-            f"CREATE INDEX {CATALOG}.{quote(f'{table}_key')} ON {quote(table)} ({listed})"
-        )
+        listed = ", ".join(map(quote, archive.key)) or quote(names[ROW])
+        # No table of the ledger begins like that, so no source table can take the name.
+        index = quote(f"key_of_{table}")
+        self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(table)} ({listed})")
 
     def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
-        """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
-        columns: list[pl.Expr] = []
-        expressions = []
-        for position, name in enumerate(names):
-            if frame.schema[name] != MIXED:
-                columns.append(pl.col(name).alias(f"c{position}"))
-                expressions.append(f"c{position}")
-                continue
-            parts = [f"c{position}_{field}" for field in ("class", "integer", "real", "bytes")]
-            columns += [
-                pl.col(name).struct.field(part.rpartition("_")[2]).alias(part) for part in parts
-            ]
-            kind, integer, real, stored = parts
-            expressions.append(
-                f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
-                f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
-            )
-        staged = frame.select(columns)
-        self._database.execute(f"CREATE TEMP TABLE archive_stage ({', '.join(staged.columns)})")
-        self._database.ingest("archive_stage", staged, catalog="temp")
+        """An Arrow column has one type: mixed cells travel in parts and are put together by SQL.
+
+        The parts of many columns are more than a table can have, so they go in several tables.
+        """
+        listed = list(names)
+        groups = [listed[n : n + _STAGED] for n in range(0, len(listed), _STAGED)]
+        expressions: list[str] = []
+        for number, group in enumerate(groups):
+            columns, made = _parts(frame, group, f"s{number}")
+            expressions += made
+            staged, stage = frame.select(columns), f"archive_stage_{number}"
+            self._database.execute(f"CREATE TEMP TABLE {stage} ({', '.join(staged.columns)})")
+            self._database.ingest(stage, staged, catalog="temp")
+        joined = " ".join(
+            f"JOIN temp.archive_stage_{number} AS s{number} ON s{number}.rowid = s0.rowid"
+            for number in range(1, len(groups))
+        )
         self._database.execute(
             f"INSERT INTO {CATALOG}.{quote(table)} SELECT {', '.join(expressions)} "
-            "FROM temp.archive_stage ORDER BY rowid"
+            f"FROM temp.archive_stage_0 AS s0 {joined} ORDER BY s0.rowid"
         )
-        self._database.execute("DROP TABLE temp.archive_stage")
+        for number in range(len(groups)):
+            self._database.execute(f"DROP TABLE temp.archive_stage_{number}")
+
+
+def _parts(
+    frame: pl.DataFrame, names: Sequence[str], stage: str
+) -> tuple[list[pl.Expr], list[str]]:
+    """The columns that carry some of a frame's columns, and the SQL that puts them together."""
+    columns: list[pl.Expr] = []
+    expressions = []
+    for position, name in enumerate(names):
+        if frame.schema[name] != MIXED:
+            columns.append(pl.col(name).alias(f"c{position}"))
+            expressions.append(f"{stage}.c{position}")
+            continue
+        parts = [f"c{position}_{field}" for field in ("class", "integer", "real", "bytes")]
+        columns += [
+            pl.col(name).struct.field(part.rpartition("_")[2]).alias(part) for part in parts
+        ]
+        kind, integer, real, stored = (f"{stage}.{part}" for part in parts)
+        expressions.append(
+            f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
+            f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
+        )
+    return columns, expressions
 
 
 def _column_names(archive: Archive) -> dict[str, str]:
     """Frame column -> archive column: the source's names, and ours with underscores until free."""
     taken = {name.lower() for name in (*archive.key, *archive.columns)}
-    names = {name: name for name in archive.key or (ROW,)}
-    names.update({name: name for name in archive.columns})
+    names = {held(name): name for name in (*archive.key, *archive.columns)}
     for internal in (ROW, "@archived", "@reason"):
         if internal == ROW and archive.key:
             continue

@@ -50,6 +50,8 @@ def _carried(bound: BoundMapping, binding: Binding) -> tuple[str | None, ...] | 
     assert bound.target is not None
     place = (bound.target.name, binding.target.name)
     if isinstance(word, Person):
+        if word.column not in bound.source.column_names:
+            return None
         return (bound.name, word.column, "mapped_id", *place, "person")
     if isinstance(word, Copy):
         if word.column not in bound.source.column_names:

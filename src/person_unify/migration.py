@@ -22,6 +22,7 @@ from person_unify.preflight import (
     must_relax_unique,
     require_empty,
     require_key_columns,
+    require_room_to_archive,
     require_unique_columns,
 )
 from person_unify.progress import PhaseStarted, Progress, TableFinished, TableStarted
@@ -114,6 +115,7 @@ class Migration:
         schema = inspect(loader.database) if self.in_place else UNIFIED
         plan = bind(extractor.tables, schema, extractor.has_rows)
         self.tally = Tally(plan)
+        require_room_to_archive(plan)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if self.in_place:

@@ -26,6 +26,7 @@ from person_unify.preflight import (
     must_relax_unique,
     require_empty,
     require_key_columns,
+    require_room_to_archive,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -93,6 +94,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = bind(extractor.tables, schema, extractor.has_rows)
+        require_room_to_archive(plan)
         require_key_columns(plan, extractor)
         require_unique_columns(plan, extractor)
         if options.target is not None and options.target.exists():

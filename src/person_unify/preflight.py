@@ -39,6 +39,10 @@ def schema_of(target: Path | None) -> Schema:
         return inspect(database)
 
 
+_MOST_COLUMNS = 1_997
+"""What SQLite allows, less the archive's own ``_rowid``, ``_archived`` and ``_reason``."""
+
+
 def require_key_columns(plan: Plan, extractor: Extractor) -> None:
     """Refuse a known table that has rows and lacks a column of its primary key."""
     for usual, name in plan.source_names.items():
@@ -74,6 +78,17 @@ def _missing_unique_column(bound: BoundMapping) -> str | None:
                 if bound.source.column(column) is None:
                     return str(column)
     return None
+
+
+def require_room_to_archive(plan: Plan) -> None:
+    """Refuse a table that fills SQLite's limit of columns, since the archive adds its own."""
+    for table in (*(bound.source for bound in plan.bound), *plan.unmapped):
+        if len(table.columns) > _MOST_COLUMNS:
+            raise SourceError(
+                f"{table.name} has {len(table.columns):,} columns and the ledger can archive "
+                f"{_MOST_COLUMNS:,}, since a table of SQLite has 2,000 at the most: move some of "
+                "its columns into a table of their own first"
+            )
 
 
 def require_empty(database: Database, plan: Plan) -> None:

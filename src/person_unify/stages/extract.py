@@ -16,7 +16,7 @@ import polars as pl
 from person_unify.conversions import decode_utf8
 from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
-from person_unify.frames import ROW, SourceFrame
+from person_unify.frames import ROW, SourceFrame, held
 from person_unify.schema import Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
@@ -209,7 +209,7 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, 
             fields.columns = list(_MIXED_FIELDS)
             stored = fields["bytes"].cast(pl.Binary)
             fields = fields.with_columns(decode_utf8(stored).alias("decoded"))
-            shaped.append(fields.to_struct(column).cast(MIXED))
+            shaped.append(fields.to_struct(held(column)).cast(MIXED))
             position += width
             continue
         position += 1
@@ -217,10 +217,10 @@ def _shaped(frame: pl.DataFrame, lanes: dict[str, Lane]) -> tuple[pl.DataFrame, 
             text = decode_utf8(cells)
             if text.null_count() > cells.null_count():
                 seen[column] = "mixed"
-                shaped.append(_mixed_text(cells, text).alias(column))
+                shaped.append(_mixed_text(cells, text).alias(held(column)))
                 continue
             cells = text
-        shaped.append(cells.cast(_PLAIN[lane]).alias(column))
+        shaped.append(cells.cast(_PLAIN[lane]).alias(held(column)))
     return pl.DataFrame(shaped), seen
 
 

@@ -14,7 +14,7 @@ PEOPLE = (
         "a person lost",
         (lose("main.persons", "id IN (SELECT new_id FROM ledger.patient_to_person)"),),
         ("persons_count", "persons"),
-        ("patient_map", "child_map", "foreign_keys", "person_references"),
+        ("id_maps", "patient_map", "child_map", "foreign_keys", "person_references"),
     ),
     Damage(
         "a patient without a person",
@@ -58,6 +58,7 @@ PEOPLE = (
         ),
         ("old_ids_gone", "persons"),
         (
+            "id_maps",
             *("new_ids", "child_map", "children_equation", "foreign_keys", "person_references"),
             *("cells_match", "archived_cells", "parent_views_count", "view_maps", "implied_grants"),
             *("grants_not_wider", "grants_count", "discrepancies", "persons_seen", "parent_views"),
@@ -69,7 +70,7 @@ PEOPLE = (
         "an id in capitals",
         (change("main.tags", f"id = upper({FRESH})", "1"),),
         ("new_ids", "tags"),
-        ("rows_accounted", "target_rows"),
+        ("id_maps", "rows_accounted", "target_rows"),
     ),
     Damage(
         "another gender",
@@ -109,7 +110,14 @@ VIEWS = (
         "a parent's view lost",
         (lose("main.parent_child_views", "is_primary_caregiver = 0"),),
         ("parent_views_count", "parent_child_views"),
-        ("view_maps", "archived_cells", "linked_children", "persons_seen", "rows_accounted"),
+        (
+            "id_maps",
+            "view_maps",
+            "archived_cells",
+            "linked_children",
+            "persons_seen",
+            "rows_accounted",
+        ),
     ),
     Damage(
         "a view too many",
@@ -169,7 +177,7 @@ VIEWS = (
         "a clinician's view lost",
         (lose("main.clinician_patient_views"),),
         ("clinician_views_count", "clinician_patient_views"),
-        ("view_maps", "archived_cells", "linked_children", "persons_seen"),
+        ("id_maps", "view_maps", "archived_cells", "linked_children", "persons_seen"),
     ),
     Damage(
         "two clinicians' views swapped",
@@ -243,6 +251,7 @@ GRANTS = (
         "a lost grant of a consent",
         (lose("main.access_grants", "id IN (SELECT new_id FROM ledger.consent_to_grant)"),),
         ("rows_accounted", "consent_grants"),
+        ("id_maps",),
     ),
 )
 
@@ -315,7 +324,10 @@ LEDGER = (
         "an archive row that names nothing",
         (change("ledger.archive_reports", "_archived = '[]'", "_reason = 'not_carried'"),),
         ("archive_lists", "reports"),
-        ("archived_cells",),
+        (
+            "archive_verbatim",
+            "archived_cells",
+        ),
     ),
     Damage(
         "an archive row with broken JSON",
@@ -325,7 +337,10 @@ LEDGER = (
             ),
         ),
         ("archive_lists", "reports"),
-        ("archived_cells",),
+        (
+            "archive_verbatim",
+            "archived_cells",
+        ),
     ),
     Damage(
         "a linked child that is not archived whole",
@@ -335,7 +350,10 @@ LEDGER = (
             "(SELECT new_id FROM ledger.patient_to_person) LIMIT 1)",
         ),
         ("archived_rows", "children"),
-        ("archived_cells",),
+        (
+            "archive_verbatim",
+            "archived_cells",
+        ),
     ),
     Damage(
         "a discrepancy lost",
@@ -458,6 +476,6 @@ LEDGER = (
     Damage(
         "a ledger table missing",
         ("DROP TABLE ledger.collision_to_id",),
-        ("preparation", None),
+        ("ledger_tables", None),
     ),
 )

@@ -4,101 +4,24 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from person_unify import pipeline
-from person_unify.database import Database, inspect
-from person_unify.mappings.bind import Plan, bind
-from person_unify.sample import SampleOptions, write_sample
-from person_unify.stages.extract import Extractor
+from person_unify.database import Database
 from person_unify.stages.load import attach_for_verification
-from person_unify.stages.verify import NAMES, Check, VerifyOptions, verify
+from person_unify.stages.verify import NAMES, VerifyOptions, verify
 
 from .damage import CELLS, REFERENCES, ROWS, Damage
+from .damage_ledger import ARCHIVE, DROPPED, LOG, RECORDS
 from .damage_people import GRANTS, LEDGER, PEOPLE, VIEWS
+from .support import BAD, Migrated, bad, checks_of
 
-DAMAGES = (*ROWS, *CELLS, *REFERENCES, *PEOPLE, *VIEWS, *GRANTS, *LEDGER)
-BAD = ("failed", "error")
-
-
-@dataclass(frozen=True)
-class Migrated:
-    """A finished migration, its plan and how it was made."""
-
-    source: Path
-    target: Path
-    ledger: Path
-    plan: Plan
-    options: VerifyOptions
-    faults: float
-    started: int
-
-
-DATABASES = [
-    pytest.param(0.0, id="clean", marks=pytest.mark.slow),
-    pytest.param(0.05, id="usual"),
-    pytest.param(1.0, id="broken", marks=pytest.mark.slow),
-]
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Migrated:
-    folder = tmp_path_factory.mktemp("migrated")
-    source = folder / "old.db"
-    write_sample(source, SampleOptions(persons=120, seed=5, faults=request.param))
-    season(source)
-    target = folder / "new.db"
-    pipeline.migrate(pipeline.MigrateOptions(source, target, keep_backup=False))
-    ledger = folder / "new.ledger.db"
-    extractor = Extractor(source)
-    with Database(target, read_only=True) as database:
-        attach_for_verification(database, ledger, source)
-        plan = bind(extractor.tables, inspect(database), extractor.has_rows)
-        started = int(database.value("SELECT started FROM ledger.run"))
-    options = VerifyOptions("Asia/Kolkata", "active", started)
-    return Migrated(source, target, ledger, plan, options, request.param, started)
-
-
-def season(source: Path) -> None:
-    """Cells that some kinds of damage need, whatever the sample drew."""
-    connection = sqlite3.connect(source)
-    healthy = "patient_id IN (SELECT id FROM patients)"
-    connection.execute(
-        "UPDATE patient_contacts SET occupation = '' WHERE rowid = "
-        f"(SELECT min(rowid) FROM patient_contacts WHERE {healthy})"
-    )
-    for text in (" aunt ", "an\0unt"):
-        connection.execute(
-            "UPDATE patient_contacts SET relationship = ? WHERE rowid = (SELECT min(rowid) FROM "
-            f"patient_contacts WHERE {healthy} AND coalesce(relationship, '') <> ' aunt ')",
-            (text,),
-        )
-    connection.commit()
-    connection.close()
-
-
-def checks_of(migrated: Migrated, target: Path, ledger: Path, *statements: str) -> list[Check]:
-    """Verify inside a transaction that is rolled back, after some statements."""
-    with Database(target) as database:
-        uri = f"file:{ledger}?mode=rw".replace("'", "''")
-        database.execute(f"ATTACH '{uri}' AS ledger")
-        database.execute(f"ATTACH 'file:{migrated.source}?mode=ro' AS source")
-        database.execute("BEGIN IMMEDIATE")
-        before = database.value("SELECT total_changes()")
-        for statement in statements:
-            database.execute(statement)
-        changed = database.value("SELECT total_changes()") - before
-        assert changed or not statements or statements[0].startswith("DROP"), "nothing damaged"
-        found = verify(database, migrated.plan, migrated.options, lambda _: None)
-        database.execute("ROLLBACK")
-    return found
-
-
-def bad(checks: list[Check]) -> set[tuple[str, str | None]]:
-    return {(check.name, check.table) for check in checks if check.outcome in BAD}
+DAMAGES = (
+    *(*ROWS, *CELLS, *REFERENCES, *PEOPLE, *VIEWS, *GRANTS),
+    *(*LEDGER, *ARCHIVE, *LOG, *RECORDS, *DROPPED),
+)
 
 
 def test_an_untouched_migration_passes(migrated: Migrated) -> None:

@@ -7,11 +7,11 @@ the rows that remain logged, counted and archived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from person_unify.frames import ROW, Outcome, SourceFrame
+from person_unify.frames import ROW, Outcome, SourceFrame, held
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
@@ -23,6 +23,7 @@ from person_unify.stages.transform.logs import orphan_log, reference_log, soft_l
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.uniques import KEEPER
 from person_unify.stages.transform.words import Compiler
+from person_unify.values import NULL
 
 ID_MAPS = {"consent_grants": "consent_to_grant"}
 """Source tables whose rows get a new id, and the ledger map that keeps it."""
@@ -101,6 +102,7 @@ def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFr
 
 def archive_whole(source: SourceFrame, reason: str = "unmapped_table") -> Outcome:
     """Archive every row of a table that the unified schema has no home for."""
+    source = _known_by_row(source)
     reader = Reader(source, run_time=0)
     return Outcome(
         source=source.table.name,
@@ -108,6 +110,22 @@ def archive_whole(source: SourceFrame, reason: str = "unmapped_table") -> Outcom
         archive=reader.archive(source.frame.clear(), None, [(source.frame, reason)]),
         not_loaded={reason: source.height} if source.height else {},
     )
+
+
+def _known_by_row(source: SourceFrame) -> SourceFrame:
+    """Without its primary key where a row has a NULL in it: SQLite lets such rows repeat."""
+    stated = [_stated(source, column) for column in source.table.primary_key]
+    if not stated or source.frame.select(pl.all_horizontal(stated).all()).item():
+        return source
+    columns = tuple(replace(column, key_position=0) for column in source.table.columns)
+    return replace(source, table=replace(source.table, columns=columns))
+
+
+def _stated(source: SourceFrame, column: str) -> pl.Expr:
+    cell = pl.col(held(column))
+    if source.lane(column) == "mixed":
+        return cell.struct.field("class") != NULL
+    return cell.is_not_null()
 
 
 def _with_targets(

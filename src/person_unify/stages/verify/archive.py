@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from person_unify.schema import Table, quote
@@ -11,6 +12,7 @@ from person_unify.stages.verify.bench import Bench, rowid_of
 
 NOT_CARRIED = "not_carried"
 _COLUMNS_PER_QUERY = 150
+_FEW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
         return None
     sources = {column.lower() for column in source.column_names}
     rowid_name = _meta("_rowid", sources, present)
-    keys = source.primary_key
+    # A table with a NULL in its key is known by its rowid, like one that has no key.
+    keys = () if rowid_name in set(present) - sources else source.primary_key
     rowid = rowid_of(bench, source)
     if not keys and rowid is not None:
         key = {rowid_name: rowid}
@@ -78,6 +81,17 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
     return Archive(f"ledger.{quote(name)}", key, stored, archived, reason, identity)
 
 
+def is_loaded(bench: Bench, source: Table) -> str:
+    """Whether the archive does not say that row ``s`` was kept out."""
+    archive = archive_of(bench, source)
+    if archive is None:
+        return "1"
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
+        f"AND a.{quote(archive.reason)} <> {cells.literal(NOT_CARRIED)})"
+    )
+
+
 def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
     """The ledger's own column: one more underscore for each source column of that name."""
     free = name
@@ -88,26 +102,54 @@ def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
     return free
 
 
-def read_lists(bench: Bench, archive: Archive) -> list[tuple[frozenset[str] | None, bool, int]]:
-    """``verify_lists`` (list, named), and what the lists say: names, whole rows or not, rows.
+def prepare_lists(bench: Bench) -> None:
+    """``verify_numbers`` (n, list), every list that some archive row has; ``verify_lists``.
 
-    Names are None where the cell is not a JSON list of texts.
+    The latter has the names of each list (list, named).
     """
-    column, reason = quote(archive.archived), quote(archive.reason)
+    bench.temp(
+        "verify_numbers",
+        "CREATE TEMP TABLE verify_numbers (n INTEGER PRIMARY KEY, list TEXT UNIQUE)",
+    )
+    for table in (*(bound.source for bound in bench.plan.bound), *bench.plan.unmapped):
+        archive = archive_of(bench, table)
+        if archive is not None:
+            column = quote(archive.archived)
+            bench.database.execute(
+                f"INSERT OR IGNORE INTO temp.verify_numbers (list) SELECT DISTINCT {column} "
+                f"FROM {archive.table} WHERE typeof({column}) = 'text'"
+            )
     bench.temp(
         "verify_lists",
         "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
         "WITHOUT ROWID",
         "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
-        f"(SELECT DISTINCT {column} AS list FROM {archive.table}) AS d, json_each(d.list) AS j "
+        "temp.verify_numbers AS d, json_each(d.list) AS j "
         "WHERE json_valid(d.list) AND j.value IS NOT NULL",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Rows of an archive with the same list and reason; ``n`` is the list's number.
+
+    names: what the list names, None where the cell is not a JSON list of texts.
+    """
+
+    n: int | None
+    names: frozenset[str] | None
+    reason: str | None
+    rows: int
+
+
+def _kinds(bench: Bench, archive: Archive) -> list[_Kind]:
+    column, reason = f"a.{quote(archive.archived)}", f"a.{quote(archive.reason)}"
     return [
-        (_names(text), whole == 1, int(count))
-        for text, whole, count in bench.rows(
-            f"SELECT CAST(coalesce({column}, '') AS TEXT), "
-            f"{reason} IS NOT {cells.literal(NOT_CARRIED)}, count(*) "
-            f"FROM {archive.table} GROUP BY 1, 2"
+        _Kind(n, _names(text), said, int(count))
+        for n, text, said, count in bench.rows(
+            f"SELECT n.n, CAST(coalesce({column}, '') AS TEXT), CAST({reason} AS TEXT), count(*) "
+            f"FROM {archive.table} AS a LEFT JOIN temp.verify_numbers AS n ON n.list = {column} "
+            "GROUP BY 1, 2, 3"
         )
     ]
 
@@ -122,18 +164,28 @@ def _names(text: str) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset[str]) -> None:
+def check_lists(
+    bench: Bench,
+    source: Table,
+    archive: Archive,
+    always: frozenset[str],
+    reasons: Sequence[str],
+) -> None:
     """Archive rows name existing columns, all that are never carried, all of a whole row."""
-    failures = {"no JSON list": 0, "missing columns": 0, "unknown columns": 0}
-    total = 0
+    failures = dict.fromkeys(
+        ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
+    )
+    kinds = _kinds(bench, archive)
+    total = sum(kind.rows for kind in kinds)
     every = frozenset(source.column_names) - set(archive.key)
-    for names, whole, count in read_lists(bench, archive):
-        total += count
-        if names is None:
-            failures["no JSON list"] += count
+    for kind in kinds:
+        failures["unknown reasons"] += kind.rows if kind.reason not in reasons else 0
+        if kind.names is None:
+            failures["no JSON list"] += kind.rows
             continue
-        failures["missing columns"] += count if (every if whole else always) - names else 0
-        failures["unknown columns"] += count if names - set(source.column_names) else 0
+        needed = always if kind.reason == NOT_CARRIED else every
+        failures["missing columns"] += kind.rows if needed - kind.names else 0
+        failures["unknown columns"] += kind.rows if kind.names - set(source.column_names) else 0
     strangers = bench.value(
         f"SELECT count(*) FROM {archive.table} AS a WHERE NOT EXISTS "
         f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.back})"
@@ -146,26 +198,44 @@ def check_lists(bench: Bench, source: Table, archive: Archive, always: frozenset
         "archive_lists",
         source.name,
         total,
-        [*failures.items(), ("rows of no source row", strangers), ("repeated rows", repeated)],
+        [
+            *failures.items(),
+            ("rows of no source row", strangers),
+            ("repeated rows", repeated),
+        ],
     )
-    check_verbatim(bench, source, archive)
+    lists = {kind.n: kind.names or frozenset() for kind in kinds if kind.n is not None}
+    check_verbatim(bench, source, archive, lists)
 
 
-def check_verbatim(bench: Bench, source: Table, archive: Archive) -> None:
-    """No archived cell says anything but what the source says, whether it was needed or not."""
+def check_verbatim(
+    bench: Bench, source: Table, archive: Archive, lists: Mapping[int, frozenset[str]]
+) -> None:
+    """Every cell that a list names is the source's, verbatim, and no other cell is there."""
     columns = [c for c in source.column_names if c in archive.stored and c not in archive.key]
     rows, failures = 0, []
     for start in range(0, len(columns), _COLUMNS_PER_QUERY):
         group = columns[start : start + _COLUMNS_PER_QUERY]
         listed = ", ".join(
-            f"coalesce(sum(CASE WHEN a.{quote(c)} IS NULL OR {archive.holds(c)} THEN 0 ELSE 1 "
-            "END), 0)"
-            for c in group
+            f"count(CASE WHEN {_as_listed(archive, c, lists)} THEN NULL ELSE 1 END)" for c in group
         )
         row = bench.rows(
             f"SELECT count(*), {listed} FROM {archive.table} AS a "
+            f"LEFT JOIN temp.verify_numbers AS n ON n.list = a.{quote(archive.archived)} "
             f"JOIN source.{quote(source.name)} AS s ON {archive.back}"
         )[0]
         rows = int(row[0])
         failures += [(column, int(n)) for column, n in zip(group, row[1:], strict=True)]
     bench.judge("archive_verbatim", source.name, rows * len(columns), failures)
+
+
+def _as_listed(archive: Archive, column: str, lists: Mapping[int, frozenset[str]]) -> str:
+    """Whether archive row ``a`` holds the cell of ``s`` where its list (``n``) names the column."""
+    naming = [str(number) for number, names in lists.items() if column in names]
+    empty = f"a.{quote(column)} IS NULL"
+    if not naming:
+        return empty
+    if len(naming) == len(lists):
+        return archive.holds(column)
+    named = archive.names(column) if len(naming) > _FEW else f"n.n IN ({', '.join(naming)})"
+    return f"CASE WHEN {named} THEN {archive.holds(column)} ELSE {empty} END"

@@ -29,6 +29,9 @@ MAPS = (
 """The ledger's maps of the form (old_id, new_id)."""
 
 
+_CACHES = {"main": 131_072, "source": 65_536, "ledger": 65_536, "temp": 131_072}
+
+
 class UnknownRuleError(Exception):
     """A mapping names a rule that the verifier was not taught."""
 
@@ -38,7 +41,7 @@ class Bench:
     """What the checks share.  ``temps`` are the TEMP tables that exist at the moment.
 
     target: its tables as they stand.  ledger: its tables and their columns.  unordered: tables of
-    the source without a rowid.
+    the source without a rowid.  counted: how many rows tables of the source have.
     """
 
     database: Database
@@ -50,11 +53,13 @@ class Bench:
     target: dict[str, Table] = field(default_factory=dict)
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unordered: set[str] = field(default_factory=set)
+    counted: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
         """Look at the schemas of target and ledger, and take memory for their pages."""
-        for catalog in ("main", "source", "ledger"):
-            self.database.execute(f"PRAGMA {catalog}.cache_size = -65536")
+        # The lookups live in temp, whose pages SQLite would otherwise read again and again.
+        for catalog, kibibytes in _CACHES.items():
+            self.database.execute(f"PRAGMA {catalog}.cache_size = -{kibibytes}")
         self.target = inspect(self.database)
         columns: dict[str, list[str]] = {}
         for table, column in self.database.rows(
@@ -89,6 +94,14 @@ class Bench:
         """The one number of a query."""
         return int(self.database.value(query) or 0)
 
+    def count(self, table: Table) -> int:
+        """The number of rows of a source table, counted once."""
+        if table.name not in self.counted:
+            self.counted[table.name] = self.value(
+                f"SELECT count(*) FROM source.{quote(table.name)}"
+            )
+        return self.counted[table.name]
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
         return self.database.rows(query)
@@ -102,8 +115,9 @@ class Bench:
 
     def drop(self, name: str) -> None:
         """Drop a TEMP table if it is there."""
-        self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
-        self.temps = [known for known in self.temps if known != name]
+        if name in self.temps:
+            self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
+            self.temps.remove(name)
 
     def drop_all(self) -> None:
         """Drop every TEMP table of the verification."""
@@ -149,6 +163,15 @@ class Bench:
         self.checks.append(
             Check(name, table, compared, compared - bad, "failed" if bad else "passed", detail)
         )
+
+
+def differing(bench: Bench, columns: str, left: str, right: str) -> tuple[int, int]:
+    """How many rows (each as often as it occurs) only the left or only the right query has."""
+    one, other = (
+        f"SELECT {columns}, count(*) FROM ({side}) GROUP BY {columns}" for side in (left, right)
+    )
+    only_left = bench.value(f"SELECT count(*) FROM ({one} EXCEPT {other})")
+    return only_left, bench.value(f"SELECT count(*) FROM ({other} EXCEPT {one})")
 
 
 def rowid_of(bench: Bench, table: Table) -> str | None:

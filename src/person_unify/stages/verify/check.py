@@ -14,6 +14,13 @@ NAMES: dict[str, str] = {
     "foreign_keys": "PRAGMA foreign_key_check of the target",
     "storage_classes": "every target cell has its column's storage class and range",
     "unfilled_tables": "tables that no source table fills are empty",
+    "source_covered": "every table and column of the source is in the plan",
+    # the ledger about itself
+    "ledger_integrity": "PRAGMA integrity_check of the ledger",
+    "ledger_tables": "the ledger has its tables, and archives of source tables only",
+    "lineage": "lineage names every source column, with the places that the mapping gives it",
+    "id_maps": "maps name each old record once, and rows that exist",
+    "run_recorded": "the recorded run, its phases and its checks ended well",
     # persons
     "persons_count": "persons = patients + children - linked children",
     "children_equation": "children = linked + standalone, by the person map",
@@ -55,6 +62,7 @@ NAMES: dict[str, str] = {
     "soft_references": "old ids in undeclared references are logged, column by column",
     "demographic_mismatches": "fields in which linked child and patient differ are logged",
     "suspected_duplicates": "persons of the same names and day of birth are logged",
+    "normalisations": "normalised cells are as many as SQL counts",
     "unreadable_values": "what is logged as unreadable is unreadable",
 }
 """Every check by its stable name, and what it proves."""

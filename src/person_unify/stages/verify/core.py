@@ -6,7 +6,7 @@ from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import quote
 from person_unify.spec import Copy, Decided, Person
 from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.archive import check_lists
+from person_unify.stages.verify.archive import NOT_CARRIED, check_lists
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.decided import taken
 from person_unify.stages.verify.kept_out import check_whole
@@ -15,6 +15,7 @@ from person_unify.stages.verify.people import person_filling
 from person_unify.stages.verify.tables import report_cells
 from person_unify.stages.verify.words import Filling, Words
 
+_LINK_REASONS = (NOT_CARRIED, "orphaned_record")
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 
 
@@ -124,7 +125,7 @@ def _links(bench: Bench) -> None:
             fillings.append((name, speaks, filled))
         else:
             fillings.append((name, speaks, Filling("1", column, words.exact(binding, column))))
-    _judge(bench, sweep, fillings, f"NOT {sweep.kept_out} AND w.id IS NOT NULL", "0")
+    _judge(bench, sweep, fillings, f"NOT {sweep.kept_out} AND w.id IS NOT NULL", "0", _LINK_REASONS)
     _links_kept_out(bench, bound, sweep, person)
 
 
@@ -149,7 +150,7 @@ def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str
     }
     row = bench.rows(f"SELECT {', '.join(sums.values())} {sweep.origin}")[0]
     found = dict(zip(sums, map(int, row), strict=True))
-    rows = bench.value(f"SELECT count(*) FROM source.{quote(bound.name)}")
+    rows = bench.count(bound.source)
     out = found["kept out"]
     bench.compare("rows_accounted", bound.name, rows, found["loaded"] + out)
     if out and sweep.archive is not None:
@@ -210,6 +211,7 @@ def _judge(
     fillings: list[tuple[str, str, Filling]],
     asked: str,
     whole: str,
+    reasons: tuple[str, ...] = (NOT_CARRIED,),
 ) -> None:
     """Run the sweep; ``whole`` are rows of which nothing counts as carried."""
     held: dict[str, list[str]] = {}
@@ -227,7 +229,8 @@ def _judge(
         carried = None if exact is None else f"(NOT ({whole}) AND ({' OR '.join(exact)}))"
         sweep.verdicts.append(Verdict(f"< {column}", asked, None, archived, carried))
     if sweep.archive is not None:
-        check_lists(bench, sweep.source, sweep.archive, frozenset(never) - set(sweep.archive.key))
+        always = frozenset(never) - set(sweep.archive.key)
+        check_lists(bench, sweep.source, sweep.archive, always, reasons)
     sweep.counts = {"rows": f"coalesce(sum({asked}), 0)"}
     counts, found = sweep.run()
     report_cells(bench, sweep.source.name, counts["rows"], sweep.verdicts, found)

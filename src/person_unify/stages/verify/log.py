@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.schema import OLD, Table, quote
-from person_unify.spec import Copy, Decided, Person
 from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.archive import archive_of
+from person_unify.stages.verify.archive import is_loaded
 from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.owed import ENTRY, owed_entries
 
 SEVERITIES = {
     "demographic_mismatch": "warning",
@@ -48,15 +45,46 @@ def check_log(bench: Bench) -> None:
         )
         bench.judge("discrepancy_kinds", None, total, [("unknown kind or severity", strange)])
     _check_rows(bench)
-    for name, table, kind, expected in _counts(bench):
-        with bench.guarded("discrepancies", table):
-            where = f"kind = '{kind}'"
-            if table is not None:
-                where += f" AND source_table = {cells.literal(table)}"
-            logged = bench.value(f"SELECT count(*) FROM temp.verify_log WHERE {where}")
-            bench.compare("discrepancies", table, bench.value(expected), logged, name)
+    _check_entries(bench)
     with bench.guarded("id_collisions"):
         _check_collisions(bench)
+
+
+def _check_entries(bench: Bench) -> None:
+    """The log holds exactly the entries that SQL finds: row, related id, person and column."""
+    entry = f"kind, source_table, {ENTRY}"
+    bench.temp("verify_owed", f"CREATE TEMP TABLE verify_owed ({entry})")
+    asked: list[tuple[str, str]] = []
+    for kind, table, owed in owed_entries(bench):
+        with bench.guarded("discrepancies", table):
+            bench.database.execute(
+                f"INSERT INTO temp.verify_owed SELECT '{kind}', {cells.literal(table)}, {ENTRY} "
+                f"FROM ({owed})"
+            )
+            asked.append((kind, table))
+    with bench.guarded("discrepancies"):
+        owed_, logged = (
+            f"SELECT {entry}, count(*) FROM temp.{name} GROUP BY {entry}"
+            for name in ("verify_owed", "verify_log")
+        )
+        missing = _by_kind(bench, f"{owed_} EXCEPT {logged}")
+        strange = _by_kind(bench, f"{logged} EXCEPT {owed_}")
+        totals = _by_kind(bench, "SELECT kind, source_table FROM temp.verify_owed")
+        for one in asked:
+            failures = [
+                (f"{one[0]} not logged", missing.get(one, 0)),
+                (f"{one[0]} without cause", strange.get(one, 0)),
+            ]
+            bench.judge("discrepancies", one[1], totals.get(one, 0), failures)
+
+
+def _by_kind(bench: Bench, query: str) -> dict[tuple[str, str], int]:
+    return {
+        (str(kind), str(table)): int(count)
+        for kind, table, count in bench.rows(
+            f"SELECT kind, source_table, count(*) FROM ({query}) GROUP BY 1, 2"
+        )
+    }
 
 
 def _check_rows(bench: Bench) -> None:
@@ -91,133 +119,6 @@ def _first_key(bench: Bench, table: Table) -> str | None:
     return keys[0] if keys and table.column(keys[0]) else None
 
 
-def _counts(bench: Bench) -> list[tuple[str, str | None, str, str]]:
-    """``(what, table, kind, SQL of the number)`` of the kinds that SQL can count."""
-    children = bench.plan.source_names.get("children")
-    patients = bench.plan.source_names.get("patients")
-    found: list[tuple[str, str | None, str, str]] = []
-    if children is not None:
-        link = cells.text(bench.column("children", "linked_patient_id"))
-        missing = (
-            f"SELECT count(*) FROM source.{quote(children)} AS s JOIN temp.verify_children AS c "
-            f"ON c.old_id = +s.id WHERE c.named IS NULL AND ({link}) <> ''"
-        )
-        found.append(("missing_linked_patient", children, "missing_linked_patient", missing))
-        found += [(kind, children, kind, query) for kind, query in _OF_CHILDREN.items()]
-        found.append(("children without a parent", children, "orphaned_record", _NO_PARENT))
-    if patients is not None:
-        found.append(("patients without a clinician", patients, "orphaned_record", _NO_CLINICIAN))
-    found += [(kind, None, kind, query) for kind, query in _OF_PERSONS.items()]
-    genderless = f"SELECT count(*) FROM ({_without_gender(bench)})"
-    found.append(("missing_gender", None, "missing_gender", genderless))
-    for bound in bench.plan.bound:
-        if bound.target is not None and bound.mapping.source not in ("patients", "children"):
-            found += _references(bench, bound)
-    return found
-
-
-_OF_CHILDREN = {
-    "shared_linked_patient": (
-        "SELECT count(beside) - count(DISTINCT beside) FROM "
-        "(SELECT coalesce(named, patient_id) AS beside FROM temp.verify_children)"
-    ),
-    "merged_child_rows": "SELECT sum(children - 1) FROM temp.verify_pairs WHERE children > 0",
-    "implied_grant": "SELECT count(*) FROM temp.verify_implied WHERE state = 'owed'",
-}
-_OF_PERSONS = {
-    "duplicate_udid": "SELECT count(*) FROM temp.verify_udid",
-    "multiple_primary_caregivers": "SELECT count(*) FROM temp.verify_primary WHERE flags > 1",
-    "no_primary_caregiver": (
-        "SELECT count(*) FROM temp.verify_primary WHERE flags = 0 AND pairs > 1"
-    ),
-}
-_NO_PARENT = (
-    "SELECT (SELECT count(*) FROM temp.verify_children) - "
-    "(SELECT count(*) FROM temp.verify_family WHERE link = 0)"
-)
-_NO_CLINICIAN = (
-    "SELECT count(*) FROM temp.verify_patients AS p WHERE NOT EXISTS "
-    "(SELECT 1 FROM main.users AS u WHERE u.id = p.clinician_id)"
-)
-
-
-def _without_gender(bench: Bench) -> str:
-    parts = []
-    for usual, condition in (
-        (
-            "patients",
-            "NOT EXISTS (SELECT 1 FROM temp.verify_linked AS g "
-            "WHERE g.patient_id = +s.id AND g.gender <> '')",
-        ),
-        (
-            "children",
-            "EXISTS (SELECT 1 FROM temp.verify_children AS c WHERE c.old_id = +s.id "
-            "AND c.alone) AND NOT EXISTS (SELECT 1 FROM temp.verify_joined AS g "
-            "WHERE g.head = +s.id AND g.gender <> '')",
-        ),
-    ):
-        table = bench.source(usual)
-        if table is not None:
-            own = cells.text(bench.column(usual, "gender"))
-            parts.append(
-                f"SELECT 1 FROM {table} AS s WHERE coalesce({own}, '') = '' AND {condition}"
-            )
-    return " UNION ALL ".join(parts)
-
-
-def _references(bench: Bench, bound: BoundMapping) -> list[tuple[str, str | None, str, str]]:
-    """Dangling references of a table, and children's ids in its patient column."""
-    asked: dict[str, list[str]] = {"dangling_reference": [], "child_id_in_patient_column": []}
-    for binding in bound.columns:
-        for kind, condition in _broken(bench, bound, binding):
-            asked[kind].append(condition)
-    found: list[tuple[str, str | None, str, str]] = []
-    for kind, conditions in asked.items():
-        if conditions:
-            total = " + ".join(f"coalesce(sum({c}), 0)" for c in conditions)
-            found.append((kind, bound.name, kind, f"SELECT {total} {_loaded(bench, bound)}"))
-    return found
-
-
-def _broken(bench: Bench, bound: BoundMapping, binding: Binding) -> Iterator[tuple[str, str]]:
-    """``(kind, condition on row s)`` of what a reference of a loaded row may be logged for."""
-    word = binding.word
-    column = getattr(word, "column", None)
-    if column is None or bound.source.column(column) is None:
-        return
-    cell = f"s.{quote(column)}"
-    if isinstance(word, Person) or (isinstance(word, Decided) and word.rule == "person"):
-        first = word.first if isinstance(word, Person) else "patients"
-        person = relations.person_of(cell, first)
-        if binding.strength == "optional":
-            condition = f"({cells.text(cell)}) IS NOT NULL AND ({person}) IS NULL"
-            yield "dangling_reference", condition
-        if first == "patients":
-            yield (
-                "child_id_in_patient_column",
-                f"({person}) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.verify_patients"
-                f" AS q WHERE q.old_id = {relations.key_text(cell)})",
-            )
-    elif isinstance(word, Copy) and binding.names and binding.strength in ("optional", "loose"):
-        named = cells.text(cell)
-        if bound.mapping.source == "consent_grants":
-            named = f"nullif({named}, '')"
-        target = relations.referenced(bench, binding.names, cell)
-        yield "dangling_reference", f"({named}) IS NOT NULL AND {target} IS NULL"
-
-
-def _loaded(bench: Bench, bound: BoundMapping) -> str:
-    """FROM and WHERE over the rows ``s`` of a table that were not kept out."""
-    archive = archive_of(bench, bound.source)
-    origin = f"FROM source.{quote(bound.name)} AS s"
-    if archive is None:
-        return origin
-    return (
-        f"{origin} WHERE NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
-        f"AND a.{quote(archive.reason)} <> 'not_carried')"
-    )
-
-
 def _check_collisions(bench: Bench) -> None:
     """Every loaded PEP row whose id the IEP side has too got a fresh id, and no other row."""
     expected = 0
@@ -225,11 +126,9 @@ def _check_collisions(bench: Bench) -> None:
         winner = relations.twin(bench, bound)
         if winner is None:
             continue
-        loaded = _loaded(bench, bound)
-        glue = "AND" if "WHERE" in loaded else "WHERE"
         expected += bench.value(
-            f"SELECT count(*) {loaded} {glue} EXISTS (SELECT 1 FROM {winner} AS w WHERE w.id = "
-            "+s.id)"
+            f"SELECT count(*) FROM source.{quote(bound.name)} AS s WHERE EXISTS "
+            f"(SELECT 1 FROM {winner} AS w WHERE w.id = +s.id) AND {is_loaded(bench, bound.source)}"
         )
     made = bench.value("SELECT count(*) FROM ledger.collision_to_id")
     logged = bench.value("SELECT count(*) FROM temp.verify_log WHERE kind = 'id_collision'")

@@ -9,7 +9,7 @@ from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import OLD, quote
 from person_unify.spec import Computed, Copy, Decided, Fold, Type, Word
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import archive_of
+from person_unify.stages.verify.archive import is_loaded
 from person_unify.stages.verify.bench import Bench, in_list
 
 _COLUMNS_PER_QUERY = 40
@@ -121,7 +121,7 @@ def _check_unreadable(bench: Bench, bounds: list[BoundMapping]) -> None:
         return
     broken = _broken(bounds, readings)
     failures = _logged_but_readable(bench, bounds[0], broken, keys[0])
-    rows = bench.value(f"SELECT count(*) FROM source.{quote(source.name)}")
+    rows = bench.count(source)
     if usual not in CORE_TABLES:
         failures += _not_logged(
             bench, bounds[0], {c: broken[c] for c in broken if readings[c] != {"TEXT"}}, keys[0]
@@ -188,19 +188,9 @@ def _not_logged(
             f"coalesce(sum(CASE WHEN ({way}) AND NOT EXISTS (SELECT 1 FROM temp.verify_log AS l "
             f"WHERE l.kind = 'unreadable_value' AND l.source_table = {cells.literal(bound.name)} "
             f"AND l.source_id = +s.{quote(key)} AND l.field = {cells.literal(column)}) "
-            f"AND {_is_loaded(bench, bound)} THEN 1 ELSE 0 END), 0)"
+            f"AND {is_loaded(bench, bound.source)} THEN 1 ELSE 0 END), 0)"
             for column, way in group
         )
         row = bench.rows(f"SELECT {sums} FROM source.{quote(bound.name)} AS s")[0]
         found += [(f"{c} not logged", int(n)) for (c, _), n in zip(group, row, strict=True)]
     return found
-
-
-def _is_loaded(bench: Bench, bound: BoundMapping) -> str:
-    archive = archive_of(bench, bound.source)
-    if archive is None:
-        return "1"
-    return (
-        f"NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
-        f"AND a.{quote(archive.reason)} <> 'not_carried')"
-    )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import OLD, quote
 from person_unify.spec import Computed, Copy
-from person_unify.stages.verify import cells
+from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.bench import MAPS, Bench
 from person_unify.stages.verify.decided import prepare_decided, prepare_taken
 
@@ -83,18 +83,16 @@ def _invalid(bench: Bench) -> None:
         "verify_claims",
         "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)",
     )
-    for bound, field in _claims(bench):
+    for bound, fields in _claims(bench):
         keys = bound.source.primary_key or OLD.get(bound.mapping.source, bound.source).primary_key
         if not keys:
             continue
-        cell = f"s.{quote(field)}"
-        bench.database.execute(
-            "INSERT OR IGNORE INTO temp.verify_claims (cell) SELECT CAST("
-            f"{cell} AS BLOB) FROM source.{quote(bound.name)} AS s "
-            f"WHERE typeof({cell}) IN ('text', 'blob') AND +s.{quote(keys[0])} IN "
-            f"(SELECT source_id FROM temp.verify_log WHERE {_CLAIM} "
-            f"AND source_table = {cells.literal(bound.name)})"
+        listed = " UNION ALL ".join(
+            f"SELECT CAST(s.{quote(field)} AS BLOB) {_claimed(bound, keys[0])} "
+            f"WHERE typeof(s.{quote(field)}) IN ('text', 'blob')"
+            for field in fields
         )
+        bench.database.execute(f"INSERT OR IGNORE INTO temp.verify_claims (cell) {listed}")
     valid = [
         str(n)
         for n, shown in bench.rows("SELECT n, hex(cell) FROM temp.verify_claims")
@@ -109,8 +107,17 @@ def _invalid(bench: Bench) -> None:
     bench.drop("verify_claims")
 
 
-def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, str]]:
-    """Columns with cells that the log says are unreadable, or that a repeated key may stand in."""
+def _claimed(bound: BoundMapping, key: str) -> str:
+    """FROM, over rows ``s`` with a claim: a CROSS JOIN goes from the log through the key."""
+    return (
+        f"FROM (SELECT DISTINCT source_id FROM temp.verify_log WHERE {_CLAIM} "
+        f"AND source_table = {cells.literal(bound.name)}) AS l "
+        f"CROSS JOIN source.{quote(bound.name)} AS s ON s.{quote(key)} = l.source_id"
+    )
+
+
+def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, list[str]]]:
+    """Per table, columns that the log calls unreadable, or that a repeated key may stand in."""
     logged: dict[str, set[str]] = {}
     for table, field in bench.rows(
         "SELECT DISTINCT coalesce(source_table, ''), coalesce(field, '') FROM temp.verify_log "
@@ -126,7 +133,9 @@ def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, str]]:
                 for binding in bound.columns
                 if binding.target.name in keys and isinstance(binding.word, Copy)
             }
-        yield from ((bound, field) for field in sorted(fields) if bound.source.column(field))
+        present = [field for field in sorted(fields) if bound.source.column(field)]
+        if present:
+            yield bound, present
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -142,6 +151,7 @@ def _people(bench: Bench) -> None:
 
     Of a child also ``named`` (the patient that the source links it to), ``head`` (the child that it
     is one with by decision) and ``alone`` (it is the origin of its person).
+    ``verify_by_patient`` and ``verify_by_child`` hold both kinds, the one that comes first winning.
     """
     columns = "(old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, clinician_id TEXT)"
     patients, children = bench.source("patients"), bench.source("children")
@@ -167,6 +177,17 @@ def _people(bench: Bench) -> None:
             "ON m.old_id = l.old_id LEFT JOIN temp.verify_links AS h ON h.old_id = l.head "
             "LEFT JOIN temp.verify_patients AS p ON p.old_id = coalesce(l.patient_id, "
             "h.patient_id) ORDER BY l.old_id"
+        )
+    for name, kinds in relations.BOTH.items():
+        parts = [
+            f"SELECT old_id, person_id, patient_id, clinician_id, {own} FROM temp.verify_{kind}"
+            for kind, own in zip(kinds, "10", strict=True)
+        ]
+        bench.temp(
+            name,
+            f"CREATE TEMP TABLE {name} (old_id TEXT PRIMARY KEY, person_id TEXT, patient_id TEXT, "
+            "clinician_id TEXT, own INTEGER) WITHOUT ROWID",
+            *(f"INSERT OR IGNORE INTO temp.{name} {part}" for part in parts),
         )
 
 

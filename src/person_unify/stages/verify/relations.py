@@ -13,6 +13,11 @@ from person_unify.stages.verify import cells
 from person_unify.stages.verify.bench import Bench
 
 PEOPLE = {"patients": "temp.verify_patients", "children": "temp.verify_children"}
+BOTH = {
+    "verify_by_patient": ("patients", "children"),
+    "verify_by_child": ("children", "patients"),
+}
+"""Lookups over both kinds of people, by the kind whose ids come first."""
 MAPPED_IDS = {"consent_grants": "temp.verify_consent_to_grant"}
 
 
@@ -23,14 +28,8 @@ def key_text(cell: str) -> str:
 
 def person_of(cell: str, first: str, attribute: str = "person_id") -> str:
     """What ``cell`` names as a person: an attribute of the first kind of people, else the other."""
-    order = ("patients", "children") if first == "patients" else ("children", "patients")
-    one, two = (PEOPLE[kind] for kind in order)
-    key = key_text(cell)
-    return (
-        f"CASE WHEN EXISTS (SELECT 1 FROM {one} AS q WHERE q.old_id = {key}) "
-        f"THEN (SELECT q.{attribute} FROM {one} AS q WHERE q.old_id = {key}) "
-        f"ELSE (SELECT q.{attribute} FROM {two} AS q WHERE q.old_id = {key}) END"
-    )
+    both = "verify_by_patient" if first == "patients" else "verify_by_child"
+    return f"(SELECT q.{attribute} FROM temp.{both} AS q WHERE q.old_id = {key_text(cell)})"
 
 
 def twin(bench: Bench, bound: BoundMapping) -> str | None:

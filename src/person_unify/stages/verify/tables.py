@@ -7,7 +7,7 @@ from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import UNIFIED, quote
 from person_unify.spec import ClinicianOf, Copy, Via
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import check_lists
+from person_unify.stages.verify.archive import NOT_CARRIED, check_lists
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.kept_out import MERGED, check_kept_out
 from person_unify.stages.verify.passes import Sweep, Verdict, column_verdicts, target_key
@@ -55,13 +55,15 @@ def _check_table(bench: Bench, bound: BoundMapping) -> int:
     }
     verdicts, never = column_verdicts(sweep, [(Words(bench, bound), present)], present)
     if sweep.archive is not None:
-        check_lists(bench, bound.source, sweep.archive, never - set(sweep.archive.key))
+        reasons = (NOT_CARRIED, bound.mapping.orphan_kind, "duplicate_key", MERGED)
+        always = never - set(sweep.archive.key)
+        check_lists(bench, bound.source, sweep.archive, always, reasons)
     if never - set(bound.source.primary_key):
         reason = "0" if sweep.archive is None else f"a.{quote(sweep.archive.reason)} IS NOT NULL"
         verdicts.append(Verdict("< archive row", present, None, reason))
     sweep.verdicts = verdicts
     counts, found = sweep.run()
-    source_rows = bench.value(f"SELECT count(*) FROM source.{quote(bound.name)}")
+    source_rows = bench.count(bound.source)
     loaded, kept_out = counts["loaded"], counts["kept out"]
     bench.compare("rows_accounted", bound.name, source_rows, loaded + kept_out)
     if kept_out:

@@ -1,0 +1,163 @@
+"""The counts of normalised cells, counted again from the source (contract section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from person_unify.mappings import CORE_TABLES
+from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.schema import quote
+from person_unify.spec import Computed, Copy, Person, Type
+from person_unify.stages.verify import cells
+from person_unify.stages.verify.archive import is_loaded
+from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.words import Words
+
+DEFAULT = "required_default"
+RULES = (
+    *("blob_to_text", "integer_to_text", "real_to_text", "text_to_integer", "real_to_integer"),
+    *("text_to_real", "integer_to_real", DEFAULT),
+)
+_COLUMNS_PER_QUERY = 150
+
+
+@dataclass(slots=True)
+class _Column:
+    """A source column whose cells are carried directly: what they become, and in which rows."""
+
+    type: Type
+    held: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def check_counts(bench: Bench) -> None:
+    """Every count of the log is the number of cells that SQL finds."""
+    rows = bench.rows(
+        "SELECT source_table, source_column, rule, sum(cells) FROM ledger.normalisations "
+        "GROUP BY 1, 2, 3"
+    )
+    logged = {(str(t), str(c), str(r)): int(n or 0) for t, c, r, n in rows}
+    with bench.guarded("normalisations"):
+        _check_names(bench, logged)
+    for bound in bench.plan.bound:
+        if bound.target is None or bound.mapping.source in CORE_TABLES:
+            continue
+        with bench.guarded("normalisations", bound.name):
+            counted = dict(_counted(bench, bound))
+            said = {(c, r): n for (t, c, r), n in logged.items() if t == bound.name}
+            wrong = [
+                (
+                    f"{column} {rule}",
+                    abs(counted.get((column, rule), 0) - said.get((column, rule), 0)),
+                )
+                for column, rule in sorted({*counted, *said})
+            ]
+            cells_ = max(sum(counted.values()), sum(said.values()))
+            bench.judge("normalisations", bound.name, cells_, wrong)
+
+
+def _check_names(bench: Bench, logged: dict[tuple[str, str, str], int]) -> None:
+    """Counts name columns that the source has or the mapping misses there, and known rules."""
+    known = {
+        (bound.name, column)
+        for bound in bench.plan.bound
+        for column in (
+            *bound.source.column_names,
+            *(str(getattr(binding.word, "column", "")) for binding in bound.columns),
+            *(str(getattr(binding.word, "carries", "")) for binding in bound.columns),
+        )
+    }
+    strange = sum((table, column) not in known for table, column, _ in logged)
+    rules = sum(rule not in RULES for _, _, rule in logged)
+    empty = sum(count <= 0 for count in logged.values())
+    failures = [("unknown columns", strange), ("unknown rules", rules), ("no cells", empty)]
+    bench.judge("normalisations", None, len(logged), failures)
+
+
+def _columns(bench: Bench, bound: BoundMapping) -> dict[str, _Column]:
+    found: dict[str, _Column] = {}
+    words = Words(bench, bound)
+    for binding in bound.columns:
+        word = binding.word
+        if isinstance(word, Copy | Person):
+            column, type_ = word.column, "TEXT" if binding.strength else binding.type
+        elif isinstance(word, Computed) and word.carries is not None:
+            column, type_ = word.carries, binding.type
+        else:
+            continue
+        entry = found.setdefault(column, _Column(type_))
+        cell = words.cell(column)
+        if cell != "NULL":
+            entry.held.append(_held(words, binding, cells.read(cell, type_)))
+        if _counts_default(binding):
+            unreadable = f"({cells.read(cell, type_)}) IS NULL"
+            if type_ == "TEXT" and not _some_unreadable(bench, bound, column):
+                unreadable = f"{cell} IS NULL"
+            entry.missing.append(unreadable)
+    return found
+
+
+def _held(words: Words, binding: Binding, value: str) -> str:
+    """Whether the target cell holds the cell of row ``s`` in its canonical form."""
+    if isinstance(binding.word, Computed):
+        return f"({value}) IS NOT NULL AND ({value}) IS ({words.expected(binding)})"
+    if binding.strength == "optional":
+        return f"({value}) IS NOT NULL AND ({words.expected(binding)}) IS NOT NULL"
+    return f"({value}) IS NOT NULL"
+
+
+def _counts_default(binding: Binding) -> bool:
+    """Whether a cell without a value counts as a default (see DECISIONS, rule 5)."""
+    word = binding.word
+    if not binding.target.not_null or isinstance(word, Person):
+        return False
+    if isinstance(word, Copy) and binding.strength is not None:
+        return binding.strength == "loose" and not word.may_be_absent
+    return True
+
+
+def _some_unreadable(bench: Bench, bound: BoundMapping, column: str) -> bool:
+    return bool(
+        bench.value(
+            "SELECT EXISTS (SELECT 1 FROM temp.verify_log WHERE source_table = "
+            f"{cells.literal(bound.name)} AND kind = 'unreadable_value' "
+            f"AND field = {cells.literal(column)})"
+        )
+    )
+
+
+def _counted(bench: Bench, bound: BoundMapping) -> Iterator[tuple[tuple[str, str], int]]:
+    """``(column, rule), cells``: one look for columns that have any, then one per such column."""
+    columns = _columns(bench, bound)
+    origin = f"FROM source.{quote(bound.name)} AS s"
+    loaded = is_loaded(bench, bound.source)
+    asked: list[tuple[str, bool, str]] = []
+    for name, column in columns.items():
+        own = cells.CLASSES[column.type]
+        if column.held:
+            asked.append((name, False, f"typeof(s.{quote(name)}) NOT IN ('{own}', 'null')"))
+        if column.missing:
+            missing = " OR ".join(column.missing)
+            asked.append((name, True, f"({missing}) AND {loaded}"))
+    for start in range(0, len(asked), _COLUMNS_PER_QUERY):
+        group = asked[start : start + _COLUMNS_PER_QUERY]
+        sums = ", ".join(f"count(CASE WHEN {condition} THEN 1 END)" for *_, condition in group)
+        found = bench.rows(f"SELECT {sums} {origin}")[0]
+        for (name, default, _), count in zip(group, found, strict=True):
+            if default and count:
+                yield (name, DEFAULT), int(count)
+            elif count:
+                yield from _recast(bench, name, columns[name], f"{origin} WHERE {loaded}")
+
+
+def _recast(
+    bench: Bench, name: str, column: _Column, origin: str
+) -> Iterator[tuple[tuple[str, str], int]]:
+    """Cells of a column that changed their storage class, by the class they had."""
+    own, cell = cells.CLASSES[column.type], f"s.{quote(name)}"
+    for kind, count in bench.rows(
+        f"SELECT typeof({cell}), count(*) {origin} AND typeof({cell}) NOT IN ('{own}', 'null') "
+        f"AND ({' OR '.join(column.held)}) GROUP BY 1"
+    ):
+        yield (name, f"{kind}_to_{own}"), int(count)
