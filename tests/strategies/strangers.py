@@ -156,8 +156,8 @@ class Strangers:
             for position, cell in enumerate(column.cells):
                 mark, cells = _bound([cell])
                 update = f"UPDATE {where} SET {quote(column.name)} = {mark}"
-                row = f"(SELECT rowid FROM {where} ORDER BY 1 LIMIT 1 OFFSET {position})"
-                yield f"{update} WHERE rowid = {row}", cells
+                place = f"(SELECT rowid FROM {where} ORDER BY 1 LIMIT 1 OFFSET {position})"
+                yield f"{update} WHERE rowid = {place}", cells
         for statement in self.statements:
             yield statement, []
 
