@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from person_unify.decisions import Decision, Decisions, read_decisions, write_decisions
-from person_unify.errors import DecisionsRefused
+from person_unify.errors import DecisionsRefused, UsageError
 
 EVIDENCE = "ab" * 32
 TAKE = Decision(
@@ -76,7 +76,7 @@ def test_order_of_decisions_makes_no_difference(tmp_path: Path) -> None:
 def test_an_existing_file_is_not_replaced(tmp_path: Path) -> None:
     path = written(tmp_path, TAKE)
 
-    with pytest.raises(DecisionsRefused, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_decisions(Decisions(), path)
     assert read_decisions(path).decisions == (TAKE,)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from person_unify.errors import DecisionsRefused
+from person_unify.files import create_private
 from person_unify.frames import DECISION
 
 FORMAT = 1
@@ -91,15 +91,11 @@ class Decisions:
 def write_decisions(decisions: Decisions, path: Path) -> None:
     """Write ``decisions.toml`` for its owner only, in one order whatever order they come in.
 
-    Raises :class:`DecisionsRefused` where the path is taken: it may hold decisions made by hand.
+    Raises :class:`UsageError` where the path is taken: it may hold decisions made by hand.
     """
-    if path.exists():
-        raise DecisionsRefused(f"{path} exists already: move it away or choose another name")
     ordered = sorted(decisions.decisions, key=lambda d: tuple(part or "" for part in d.key))
     blocks = [f"{_HEAD}\nformat = {FORMAT}\n", *map(_block, ordered)]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write("\n".join(blocks))
+    create_private(path, "\n".join(blocks).encode())
 
 
 def _block(decision: Decision) -> str:

@@ -10,7 +10,7 @@ import pytest
 from openpyxl.utils import get_column_letter
 from tests.strategies.handmade import write
 
-from person_unify.errors import DecisionsRefused, TargetError, UsageError
+from person_unify.errors import TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.review import export_review
 from person_unify.review.sheets import DECISION, KEY, NOTE
@@ -122,7 +122,7 @@ def test_an_existing_file_is_not_replaced(ledger: Path, tmp_path: Path) -> None:
     path = tmp_path / "review.xlsx"
     path.write_bytes(b"answers")
 
-    with pytest.raises(DecisionsRefused, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         export_review(ledger, path)
     assert path.read_bytes() == b"answers"
 
