@@ -12,7 +12,7 @@ from typing import Any
 import openpyxl
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.explore.conftest import Sample
 from tests.explore.strange import again, stored, strange
@@ -176,6 +176,7 @@ def test_no_cell_and_no_heading_is_a_formula(format_: Format, tmp_path: Path) ->
     assert {"'=1+1", "'\t=1", "'=note", "'-n"} <= set(texts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from("=+-@'\t\r\n a1\uff0b\u00e9"), max_size=4) | st.none()))
 def test_taking_one_apostrophe_off_gives_every_cell_back(cells: list[str | None]) -> None:
     frame = pl.DataFrame({"cell": cells}, schema={"cell": pl.String})
@@ -243,6 +244,7 @@ def test_many_rows_go_on_in_further_sheets(
     assert sum(book[str(row[0])].max_row - 1 for row in contents) == rows
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.sampled_from("aA'[]:*?/\\ ="), max_size=40), unique_by=str.lower, max_size=8
@@ -260,6 +262,7 @@ def test_sheet_names_are_those_that_excel_takes(tables: list[str]) -> None:
         assert name.lower() not in ("history", "contents")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=300), unique=True))
 def test_file_names_stay_in_their_directory_and_apart(tables: list[str]) -> None:
     names = [file_name(table) for table in tables]
