@@ -79,26 +79,26 @@ def test_canaries_are_everywhere_in_the_source(seeded: Path) -> None:
     assert seeded.read_bytes().count(CANARY.encode()) > 5_000
 
 
-@pytest.mark.parametrize("how", [("-q",), (), ("--json",)])
-def test_whole_way(how: tuple[str, ...], place: Path) -> None:
+def test_whole_way(place: Path) -> None:
+    """As text and as JSON, with progress, with libraries that tell what they do."""
     old, new = place / "old.db", place / "new.db"
-    quiet = () if how == ("-q",) else how
 
     done = [
-        _run(place, "check", old, *(how if how == ("--json",) else ())),
-        _run(place, "migrate", old, new, *how),
-        _run(place, "verify", old, new, *how),
-        _run(place, "migrate", old, new, *how),
-        _run(place, "purge", new, *quiet),
+        _run(place, "check", old),
+        _run(place, "migrate", old, new),
+        _run(place, "verify", old, new, "--json"),
+        _run(place, "migrate", old, new, "--json"),
+        _run(place, "purge", new),
     ]
     change(new, "UPDATE persons SET first_name = 'since'")
     done += [
-        _run(place, "verify", old, new, *how),
-        _run(place, "rollback", new, *quiet),
-        _run(place, "rollback", new, "--force", *quiet),
+        _run(place, "verify", old, new),
+        _run(place, "rollback", new),
+        _run(place, "rollback", new, "--force", "--json"),
+        _run(place, "migrate", old, new, "--json"),
     ]
 
-    assert [d.returncode for d in done] == [0, 0, 0, 3, 0, 4, 3, 0]
+    assert [d.returncode for d in done] == [0, 0, 0, 3, 0, 4, 3, 0, 0]
     _require_silence(place, *done)
     assert list((place / "tmp").iterdir()) == []
 
@@ -109,7 +109,7 @@ def test_runs_that_fail(place: Path) -> None:
     make_target(new)
     change(new, "CREATE UNIQUE INDEX u ON users (substr(password_hash, -3, 1))")
     driver = _run(place, "migrate", old, new)
-    change(old, f"UPDATE patients SET id = NULL WHERE first_name LIKE '%{CANARY}%'")
+    change(old, f"UPDATE users SET id = CAST('{CANARY}' AS BLOB) WHERE rowid = 5")
     refused = _run(place, "migrate", old, new)
 
     assert [d.returncode for d in (strict, driver, refused)] == [5, 1, 3]
