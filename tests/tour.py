@@ -30,6 +30,7 @@ VOLATILE = (
     (re.compile(r"sha256 [0-9a-f]+"), "sha256 #"),
     (re.compile(r"\.(backup|pre-migration|rolled-back)-\S+"), r".\1-#"),
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
+    (re.compile(r" +(< )?\d+ min  "), "  # min  "),
     (
         re.compile(
             r"^ +(snapshot|extract|resolve|transform|load|verify|publish|sample|all) .*$", re.M

@@ -92,6 +92,9 @@ class Migration:
         report = self._committed()
         if report is None:
             report = self._transact(target, ledger)
+        for staged in (target, ledger):
+            if staged.parent == self.staging and staged.exists():
+                custody.sync(staged)
         self.facts = self.directory.done(self.facts, "verify")
         with self.clock.phase("publish"):
             self._publish(target, ledger)
@@ -101,7 +104,7 @@ class Migration:
     def _committed(self) -> Report | None:
         """The report of an attempt that was stopped after its last commit; None if none was."""
         ledger = ledger_of(self.directory, self.facts)
-        if ledger is None:
+        if ledger is None or self._may_lack_pages():
             return None
         saved = json.loads((self.staging / SAVED_REPORT).read_text("utf-8"))
         self.clock.checkpoints.restore(saved["checkpoints"])
@@ -109,8 +112,19 @@ class Migration:
         now = sha256_now(self.options.source)
         changed = changed_since(self.snapshot, self.options.source, now)
         self.sealed = Sealed(found["target"].sha256 if "target" in found else None, now, changed)
+        if "target" not in found and not self.in_place:
+            loader = self._loader(self.staging / STAGED_TARGET, ledger, resumed=False)
+            try:
+                self._seal(loader)
+            finally:
+                loader.close()
         self.clock.progress(Note("taken over: everything up to the verified target"))
         return Report.from_json(saved["report"])
+
+    def _may_lack_pages(self) -> bool:
+        """Whether the machine was restarted before staged files were synced."""
+        synced = self.in_place or "verify" in self.facts.phases
+        return not synced and self.facts.machine != this_machine()
 
     def _transact(self, target: Path, ledger: Path) -> Report:
         """Fill target and ledger, verify, commit; on the staging files of a stopped run if any."""
@@ -175,7 +189,7 @@ class Migration:
     def _save(self, report: Report) -> None:
         """Keep the report for a run that is stopped between its last commit and its end."""
         saved = {"report": report.to_json(), "checkpoints": self.clock.checkpoints.to_json()}
-        write_json(self.staging / SAVED_REPORT, saved)
+        write_json(self.staging / SAVED_REPORT, saved, durable=True)
 
     @property
     def _target_backup(self) -> Path:

@@ -7,7 +7,6 @@ ledgers of runs that were rolled back, temporary snapshots of dead processes.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,16 +18,14 @@ from person_unify.copies import SIDE_FILES
 from person_unify.errors import TargetError
 from person_unify.recorded import recorded_artefacts
 from person_unify.rollback import ROLLED_BACK, reports_of
-from person_unify.rundir import is_running, run_directory
+from person_unify.rundir import RunDirectory, run_directory
 from person_unify.stages.publish import (
     CHECKPOINTS_NAME,
     REPORT_NAME,
     ledger_path,
-    texts,
 )
 from person_unify.stages.snapshot import TEMPORARY_PREFIX, UNFINISHED
-
-_SNAPSHOT = re.compile(r"\.backup-\d{8}T\d{6}\.\d{6}Z$")
+from person_unify.unfinished import discard, is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +42,61 @@ def leftovers(target: Path, *, with_ledger: bool = False) -> list[Leftover]:
     """What the runs into ``target`` left behind; the ledger and its report only if asked for.
 
     The target itself is never among it.  Raises :class:`TargetError` while a run is under way, and
-    when the ledger of a filled target stands in the directory of a run that died.
+    for one that is complete but for its last steps, which are to be finished first.
     """
-    ledger, directory = ledger_path(target), run_directory(target)
-    if is_running(directory):
-        raise TargetError(f"a run into {target} is under way: wait for its end")
-    if not ledger.exists() and "pre_migration" in (
-        recorded_artefacts(directory / "ledger.db") or ()
-    ):
-        raise TargetError(
-            f"{target} is filled and its ledger is still in {directory}: finish the run with "
-            "migrate --resume first"
-        )
+    ledger = ledger_path(target)
     found: dict[Path, str] = {}
-    for path, kind in _candidates(target, ledger, directory):
+    for path, kind in (*_of_a_dead_run(target), *_of_finished_runs(target, ledger), *_abandoned()):
         found.setdefault(path.absolute(), kind)
     if with_ledger:
-        found[ledger.absolute()] = "ledger"
         found.update((path.absolute(), "report") for path in reports_of(target))
+        found[ledger.absolute()] = "ledger"
     return [_leftover(path, kind) for path, kind in found.items() if os.path.lexists(path)]
 
 
-def purge(found: Iterable[Leftover]) -> None:
-    """Remove them for good."""
+def purge(target: Path, found: Iterable[Leftover]) -> None:
+    """Remove them for good; an unfinished run is discarded as ``migrate --fresh`` does it."""
     for leftover in found:
         path = leftover.path
-        if path.is_dir() and not path.is_symlink():
+        if path == run_directory(target).absolute():
+            _discard(target)
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
         custody.sync(path.parent)
 
 
-def _candidates(target: Path, ledger: Path, directory: Path) -> Iterator[tuple[Path, str]]:
+def _of_a_dead_run(target: Path) -> Iterator[tuple[Path, str]]:
+    if not run_directory(target).exists():
+        return
+    directory = RunDirectory.claim(target)
+    try:
+        facts = directory.facts()
+        over = facts is not None and is_over(directory, facts)
+    finally:
+        directory.leave()
+    if over:
+        raise TargetError(
+            f"the run into {target} only lacks its last steps: finish it with migrate --resume"
+        )
+    yield run_directory(target), "unfinished run"
+    if facts is not None:
+        yield target.with_name(CHECKPOINTS_NAME), "checkpoints of an unfinished run"
+        yield from _copy_of_the_source(Path(facts.snapshot))
+
+
+def _discard(target: Path) -> None:
+    directory = RunDirectory.claim(target)
+    facts = directory.facts()
+    if facts is not None:
+        discard(directory, facts)
+    directory.remove()
+
+
+def _of_finished_runs(target: Path, ledger: Path) -> Iterator[tuple[Path, str]]:
     aside = _beside(ledger, ROLLED_BACK)
-    for text in texts(directory / "run.json"):
-        if _SNAPSHOT.search(text):
-            yield from _copy_of_the_source(Path(text))
-    for book in (ledger, directory / "ledger.db", *aside):
+    for book in (ledger, *aside):
         artefacts = recorded_artefacts(book) or {}
         if "snapshot" in artefacts:
             yield from _copy_of_the_source(Path(artefacts["snapshot"].path))
@@ -97,9 +111,6 @@ def _candidates(target: Path, ledger: Path, directory: Path) -> Iterator[tuple[P
         for name in (REPORT_NAME, CHECKPOINTS_NAME):
             yield target.with_name(f"{name}{ROLLED_BACK}{moment}"), "report of a run rolled back"
         yield book, "ledger of a run rolled back"
-    yield directory, "unfinished run"
-    for path in _abandoned():
-        yield path, "temporary copy of a dead process"
 
 
 def _copy_of_the_source(path: Path) -> Iterator[tuple[Path, str]]:
@@ -113,7 +124,7 @@ def _beside(path: Path, infix: str) -> list[Path]:
     return sorted(p for p in path.parent.iterdir() if p.name.startswith(path.name + infix))
 
 
-def _abandoned() -> Iterator[Path]:
+def _abandoned() -> Iterator[tuple[Path, str]]:
     """Our temporary directories whose process is no more."""
     for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*-*"):
         number = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
@@ -121,7 +132,7 @@ def _abandoned() -> Iterator[Path]:
             try:
                 os.kill(int(number), 0)
             except ProcessLookupError:
-                yield path
+                yield path, "temporary copy of a dead process"
             except PermissionError:
                 continue
 

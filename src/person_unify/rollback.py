@@ -69,13 +69,11 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
 
 
 def reports_of(target: Path) -> list[Path]:
-    """The reports beside a target that are about it, and not about another one there."""
-    ours = {target.name, ledger_path(target).name}
-    return [
-        path
-        for path in map(target.with_name, (REPORT_NAME, CHECKPOINTS_NAME))
-        if ours & {Path(text).name for text in texts(path)}
-    ]
+    """Report and checkpoints beside a target, unless the report is about another one there."""
+    report, checkpoints = map(target.with_name, (REPORT_NAME, CHECKPOINTS_NAME))
+    if not {target.name, ledger_path(target).name} & {Path(text).name for text in texts(report)}:
+        return []
+    return [path for path in (report, checkpoints) if path.exists()]
 
 
 def _artefacts(target: Path, ledger: Path) -> dict[ArtefactKind, Artefact]:

@@ -76,21 +76,6 @@ def run_directory(target: Path) -> Path:
     return target.with_name(f".{target.name}.migrating")
 
 
-def is_running(directory: Path) -> bool:
-    """Whether a living process works in a run directory: it holds the lock as long as it lives."""
-    try:
-        handle = os.open(directory / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
 class RunDirectory:
     """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
 

@@ -63,6 +63,7 @@ class Loader:
             raise
         self.ledger = Ledger(self.database)
         self._triggers: list[str] = []
+        self._expected_changes = 0
 
     def _prepare(self, ledger: Path, snapshot: Path) -> None:
         for pragma in _STAGING if self.created else _IN_PLACE:
@@ -191,31 +192,39 @@ class Loader:
         self.ledger.index()
 
     def commit(self) -> None:
-        """Commit target and ledger for good."""
+        """Commit target and ledger for good; a target that had a write-ahead log gets it back."""
         if self.created:
             self._number(0)
-        self._version = self._data_version()
+        self._expected_changes = self._changes() + 1
         self.database.execute("COMMIT")
+        if self._in_wal_mode:
+            with contextlib.suppress(DatabaseLocked):  # whoever has it open decides its mode
+                self.database.execute_when_free("PRAGMA main.journal_mode = WAL", wait=0)
+                self._expected_changes += 1
 
     def seal(self) -> str | None:
         """SHA-256 of the target as it was committed, in a new transaction for the ledger.
 
         None if another program has written to the target since the commit.
         """
-        if self._in_wal_mode:
-            with contextlib.suppress(DatabaseLocked):  # whoever has it open decides its mode
-                self.database.execute_when_free("PRAGMA main.journal_mode = WAL", wait=0)
         self.database.execute("BEGIN IMMEDIATE")
-        if self._data_version() != self._version:
+        if not self.created and self._was_written():
             return None
         return custody.sha256(self.database.path, beside=True)
+
+    def _was_written(self) -> bool:
+        log = self.database.path.with_name(self.database.path.name + "-wal")
+        logged = log.exists() and log.stat().st_size
+        return bool(logged) or self._changes() != self._expected_changes
+
+    def _changes(self) -> int:
+        """SQLite's count of the transactions that changed the main file, from its header."""
+        with custody.reading(self.database.path, beside=True) as file:
+            return int.from_bytes(file.read(28)[24:], "big")
 
     def finish_seal(self) -> None:
         """Commit what the ledger got since :meth:`seal`; the target has not been touched."""
         self.database.execute("COMMIT")
-
-    def _data_version(self) -> int:
-        return int(self.database.value("PRAGMA main.data_version"))
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""

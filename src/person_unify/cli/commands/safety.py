@@ -76,7 +76,7 @@ def purge(
         else:
             _list(found, new_db)
         if yes:
-            remove(found)
+            remove(new_db, found)
         if as_json:
             write_event({"event": "result", "exit_code": 0, "removed": len(found) if yes else 0})
         else:

@@ -1,0 +1,264 @@
+"""Rollback: the target as it was before the run, however often it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.migration.support import change, make_target, migrated, query
+from tests.processes import holding, killed, run
+
+from person_unify.errors import TargetError
+from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.rollback import rollback
+from person_unify.rundir import run_directory
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run into a target that was created."""
+    return migrated(tmp_path_factory.mktemp("made")).target.parent
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run into a target that was there, with a mode of its own, beside a copy of it."""
+    directory = tmp_path_factory.mktemp("filled")
+    target = make_target(directory / "new.db")
+    change(target, "CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END")
+    target.chmod(0o640)
+    shutil.copy2(target, directory / "before")
+    migrated(directory)
+    return directory
+
+
+def _moved(directory: Path, to: Path) -> Path:
+    """The files of a run, carried to another place; returns the target."""
+    shutil.copytree(directory, to, dirs_exist_ok=True, copy_function=shutil.copy2)
+    change(
+        to / "new.ledger.db", f"UPDATE artefacts SET path = replace(path, '{directory}', '/gone')"
+    )
+    return to / "new.db"
+
+
+@pytest.fixture
+def created(made: Path, tmp_path: Path) -> Path:
+    return _moved(made, tmp_path)
+
+
+@pytest.fixture
+def in_place(filled: Path, tmp_path: Path) -> Path:
+    return _moved(filled, tmp_path)
+
+
+def _names(target: Path) -> set[str]:
+    """Names beside the target, without the instants in them."""
+    marks = (".backup-", ".rolled-back-", ".pre-migration-")
+    return {
+        next((name.split(mark)[0] + mark + "*" for mark in marks if mark in name), name)
+        for name in (path.name for path in target.parent.iterdir())
+    }
+
+
+ASIDE = {
+    *("old.db", "old.db.backup-*", "new.ledger.db.rolled-back-*"),
+    *("migration-report.json.rolled-back-*", "migration-checkpoints.json.rolled-back-*"),
+}
+
+
+def test_created_target_is_removed_and_its_ledger_kept(created: Path) -> None:
+    ledger = created.with_name("new.ledger.db").read_bytes()
+
+    done = rollback(created)
+
+    assert not done.restored
+    assert _names(created) == ASIDE
+    assert done.kept[-1].read_bytes() == ledger
+
+
+def test_target_in_place_is_what_it_was_byte_for_byte(in_place: Path) -> None:
+    before, inode = in_place.with_name("before"), in_place.stat().st_ino
+    assert in_place.read_bytes() != before.read_bytes()
+
+    done = rollback(in_place)
+
+    assert done.restored
+    assert in_place.read_bytes() == before.read_bytes()
+    assert (in_place.stat().st_ino, stat.S_IMODE(in_place.stat().st_mode)) == (inode, 0o640)
+    assert _names(in_place) == {*ASIDE, "before", "new.db", "new.db.pre-migration-*"}
+
+
+@pytest.mark.parametrize("kind", ["created", "in_place"])
+def test_migration_after_a_rollback(kind: str, request: pytest.FixtureRequest) -> None:
+    target: Path = request.getfixturevalue(kind)
+    rollback(target)
+
+    migrate(MigrateOptions(target.with_name("old.db"), target))
+
+    assert len(query(target, "SELECT id FROM persons")) == 1
+    assert target.with_name("new.ledger.db").exists()
+
+
+@pytest.mark.parametrize("kind", ["created", "in_place"])
+def test_changed_target_is_refused_and_with_force_kept(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    target: Path = request.getfixturevalue(kind)
+    change(target, "UPDATE persons SET first_name = 'written since'")
+    names, changed = _names(target), target.read_bytes()
+
+    with pytest.raises(TargetError, match="--force"):
+        rollback(target)
+    assert (_names(target), target.read_bytes()) == (names, changed)
+
+    done = rollback(target, force=True)
+
+    (kept,) = (path for path in done.kept if path.name.startswith("new.db"))
+    assert kept.read_bytes() == changed
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert target.exists() == (kind == "in_place")
+    if target.exists():
+        assert target.read_bytes() == target.with_name("before").read_bytes()
+
+
+def test_what_is_only_in_the_log_counts_as_a_change(created: Path) -> None:
+    with holding(
+        created,
+        "PRAGMA journal_mode = WAL",
+        "UPDATE persons SET first_name = 'in the log'",
+    ) as platform:
+        platform.kill()
+        platform.wait()
+    assert created.with_name("new.db-wal").stat().st_size
+
+    with pytest.raises(TargetError, match="--force"):
+        rollback(created)
+
+    rollback(created, force=True)
+    assert not {name for name in _names(created) if name.startswith("new.db-")}
+
+
+def test_target_in_wal_mode_comes_back_in_wal_mode(tmp_path: Path) -> None:
+    target = make_target(tmp_path / "new.db")
+    change(target, "PRAGMA journal_mode = WAL")
+    before = target.read_bytes()
+    migrated(tmp_path)
+    assert query(target, "PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+
+    rollback(target)
+
+    after = target.read_bytes()
+    # The header counts changes, and by which SQLite: one more, to the rollback journal and back.
+    assert {n for n in range(len(before)) if before[n] != after[n]} <= {
+        *range(24, 28),
+        *range(92, 100),
+    }
+    assert query(target, "PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    assert query(target, "SELECT count(*) AS n FROM persons") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "PRAGMA journal_mode = WAL"])
+def test_target_in_use_is_refused(statement: str, created: Path) -> None:
+    names = _names(created)
+    with (
+        holding(created, statement, "SELECT * FROM users"),
+        pytest.raises(TargetError, match="in use by another program"),
+    ):
+        rollback(created, force=True, wait=0.2)
+
+    assert _names(created) == names
+
+
+def _lose(path: str) -> Callable[[Path], object]:
+    return lambda target: next(target.parent.glob(path)).unlink()
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no ledger": (_lose("new.ledger.db"), "no run to roll back"),
+    "no backup": (_lose("new.db.pre-*"), "without it the target cannot be put back"),
+    "no target": (_lose("new.db"), "is gone; what it was before"),
+    "spoilt backup": (
+        lambda target: os.truncate(next(target.parent.glob("*.pre-*")), 4096),
+        "is not what the run wrote",
+    ),
+    "ledger of nothing": (
+        lambda target: change(target.with_name("new.ledger.db"), "DELETE FROM run"),
+        "is not the ledger of a finished run",
+    ),
+    "unfinished run": (lambda target: run_directory(target).mkdir(), "is unfinished"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_cannot_be_rolled_back_is_left_alone(damage: str, in_place: Path) -> None:
+    spoil, message = DAMAGES[damage]
+    spoil(in_place)
+    before = {p.name: p.read_bytes() for p in in_place.parent.iterdir() if p.is_file()}
+
+    with pytest.raises(TargetError, match=message):
+        rollback(in_place, force=True)
+
+    assert {p.name: p.read_bytes() for p in in_place.parent.iterdir() if p.is_file()} == before
+
+
+def test_run_that_could_not_note_what_it_left_needs_force(created: Path) -> None:
+    """The gap between the commit and the note in the ledger."""
+    change(created.with_name("new.ledger.db"), "DELETE FROM artefacts WHERE kind = 'target'")
+
+    with pytest.raises(TargetError, match="--force"):
+        rollback(created)
+    rollback(created, force=True)
+
+    assert not created.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        ("created", "custody:sync >1"),
+        ("created", "rollback:_remove_side_files >1"),
+        ("created", "rollback:stamp >1"),
+        ("in_place", "copies:Exclusive.put_back <1"),
+        ("in_place", "copies:closing >1"),
+        ("in_place", "custody:reading <5"),
+        ("in_place", "copies:Exclusive.put_back >1"),
+        ("in_place", "custody:sync >2"),
+    ],
+)
+def test_killed_rollback_is_finished_by_the_next(
+    kind: str, where: str, request: pytest.FixtureRequest
+) -> None:
+    target: Path = request.getfixturevalue(kind)
+
+    killed(where, "rollback", target)
+    rollback(target)
+
+    assert {n for n in _names(target) if "ledger" in n} == {"new.ledger.db.rolled-back-*"}
+    if kind == "created":
+        assert not target.exists()
+    else:
+        assert target.read_bytes() == target.with_name("before").read_bytes()
+
+
+def test_report_of_another_target_stays(created: Path) -> None:
+    report = created.with_name("migration-report.json")
+    report.write_text(json.dumps({"target": {"path": "other.db"}, "ledger": "other.ledger.db"}))
+
+    rollback(created)
+
+    assert report.exists()
+
+
+def test_command_says_what_it_did_and_why_not(created: Path) -> None:
+    done, again = run("rollback", created, "--json"), run("rollback", created)
+
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["restored"], len(result["kept"])) == (0, False, 3)
+    assert all(Path(path).exists() for path in result["kept"])
+    assert again.returncode == 3
+    assert "no run to roll back" in again.stderr
