@@ -12,7 +12,7 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint format docs lock bench bench-full clean help
+.PHONY: setup demo test test-faults lint format docs lock bench bench-full clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -38,6 +38,11 @@ demo: setup ## sample, check, migrate and verify 2000 persons in build/demo
 
 test: lint ## lint, then every test
 	$(RUN) -m pytest -n $(JOBS)
+
+test-faults: setup ## every fault trial (about 50 minutes); the counts go into docs/RELIABILITY.md
+	rm -rf build/faults
+	PERSON_UNIFY_FAULTS=full $(RUN) -m pytest -n $(JOBS) tests/faults
+	$(RUN) -m tests.faults.table
 
 lint: setup ## formatting, ruff and mypy --strict; changes nothing
 	$(RUN) -m ruff format --check .

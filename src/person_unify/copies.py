@@ -18,7 +18,7 @@ from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify import custody
-from person_unify.errors import DatabaseError, SourceError, TargetError
+from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError
 
 HEADER_BYTES = 100
 HEADER = b"SQLite format 3\x00"
@@ -48,7 +48,8 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
     sorts them out in the copy.  ``wait`` is in seconds, for a source that is locked.
 
     Raises :class:`SourceError` when the file is no database, encrypted, damaged, locked for longer,
-    or written so fast that no instant can be caught.
+    or written so fast that no instant can be caught, and :class:`DiskError` when there is no room
+    for the copy.
     """
     real = source.resolve()
     if not is_database(real):
@@ -63,6 +64,11 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
                 _copy_bytes(source, real, copy)
         found = _settle(copy)
     except sqlite3.Error as error:
+        if _cannot_write(error):
+            raise DiskError(
+                f"the copy of the source cannot be written into {copy.parent}: {_reason(error)}; "
+                "free some space or choose another volume"
+            ) from error
         raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
     if found != "ok":
         raise SourceError(
@@ -308,6 +314,14 @@ def _beside(path: Path, suffix: str) -> Path:
 def _code(error: sqlite3.Error) -> int:
     """The primary result code; 0 for errors of the Python layer."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _cannot_write(error: sqlite3.Error) -> bool:
+    """Whether it is about the copy: the source is only read."""
+    name = _reason(error)
+    return name == "SQLITE_FULL" or (
+        name.startswith("SQLITE_IOERR") and not name.endswith(("_READ", "_LOCK"))
+    )
 
 
 def _reason(error: sqlite3.Error) -> str:

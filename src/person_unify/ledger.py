@@ -141,8 +141,7 @@ class Ledger:
         self._database.execute(
             f"CREATE TABLE {CATALOG}.{quote(table)} ({', '.join(quote(n) for n in names.values())})"
         )
-        mixed = [name for name in frame.columns if frame.schema[name] == MIXED]
-        if mixed:
+        if MIXED in frame.dtypes:
             self._through_stage(table, frame, names)
         else:
             self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
@@ -155,11 +154,11 @@ class Ledger:
         """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
         expressions: list[str] = []
         stages: list[str] = []
-        columns = list(names)
+        columns, schema = list(names), frame.schema
         for start in range(0, len(columns), _STAGED_COLUMNS):
             parts: list[pl.Expr] = []
             for name in columns[start : start + _STAGED_COLUMNS]:
-                selected, expression = _parts(frame, name, f"c{len(expressions)}")
+                selected, expression = _parts(name, schema[name], f"c{len(expressions)}")
                 parts += selected
                 expressions.append(expression)
             staged, stage = frame.select(parts), f"archive_stage_{len(stages)}"
@@ -177,9 +176,9 @@ class Ledger:
             self._database.execute(f"DROP TABLE temp.{stage}")
 
 
-def _parts(frame: pl.DataFrame, name: str, prefix: str) -> tuple[list[pl.Expr], str]:
+def _parts(name: str, type_: pl.DataType, prefix: str) -> tuple[list[pl.Expr], str]:
     """A column as it travels, and the SQL that makes its cells of that again."""
-    if frame.schema[name] != MIXED:
+    if type_ != MIXED:
         return [pl.col(name).alias(prefix)], prefix
     fields = ("class", "integer", "real", "bytes")
     parts = [pl.col(name).struct.field(field).alias(f"{prefix}_{field}") for field in fields]

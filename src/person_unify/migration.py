@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,6 +100,8 @@ class Migration:
         with self.clock.phase("publish"):
             self._publish(target, ledger)
         self.facts = self.directory.done(self.facts, "publish")
+        if self.in_place:
+            self._remove_super_journals()
         return self._published(report)
 
     def _committed(self) -> Report | None:
@@ -259,6 +262,16 @@ class Migration:
         for staged, final in ((ledger, self.ledger), (target, self.options.target)):
             if staged.parent == self.staging and staged.exists():
                 publish(staged, final)
+
+    def _remove_super_journals(self) -> None:
+        """Remove what SQLite left of a commit over two files that was killed halfway.
+
+        The commit that counts is whole, so no journal refers to one any more.
+        """
+        name = re.escape(self.options.target.name)
+        for path in self.options.target.parent.iterdir():
+            if re.fullmatch(rf"{name}-mj[0-9A-F]+", path.name):
+                path.unlink(missing_ok=True)
 
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))

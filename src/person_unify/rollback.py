@@ -73,7 +73,8 @@ def reports_of(target: Path) -> list[Path]:
     report, checkpoints = map(target.with_name, (REPORT_NAME, CHECKPOINTS_NAME))
     if not {target.name, ledger_path(target).name} & {Path(text).name for text in texts(report)}:
         return []
-    return [path for path in (report, checkpoints) if path.exists()]
+    # The report goes last: it is what tells whose the checkpoints are.
+    return [path for path in (checkpoints, report) if path.exists()]
 
 
 def _artefacts(target: Path, ledger: Path) -> dict[ArtefactKind, Artefact]:

@@ -108,6 +108,11 @@ class Site:
         return self.root / "tmp"
 
     @property
+    def places(self) -> tuple[Path, ...]:
+        """The directories that a run may change."""
+        return (self.source.parent, self.target.parent, self.backups, self.temporary)
+
+    @property
     def original(self) -> bytes:
         """The source as it was before anything ran; a trial may have put another in its place."""
         return self.pristine_source.read_bytes()

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,9 @@ CALLS = (
 
 # One thread each: less waiting for each other, which is what takes the time under a tracer.
 _PREFIX = ("env", "POLARS_MAX_THREADS=1", "RAYON_NUM_THREADS=1", "strace", "-f", "-qq")
+Call = tuple[str, int]
+"""A system call's name, and its number among those of the name."""
+
 _LINE = re.compile(r"^(\d+) +(\w+)\(")
 
 
@@ -52,8 +56,8 @@ def injecting(call: str, number: int, fault: str, *, again: bool = False) -> lis
     return [*_PREFIX, *quick, "-o", "/dev/null", f"--trace={call}", "-e", rule]
 
 
-def calls_of(site: Site, trace: Path, *arguments: str) -> list[tuple[str, int]]:
-    """Every write-like call of one undisturbed run, as (name, its number among those of the name).
+def calls_of(site: Site, trace: Path, *arguments: str) -> list[Call]:
+    """Every write-like call of one undisturbed run, in order.
 
     Calls are numbered per thread, as strace counts them.
     """
@@ -62,10 +66,16 @@ def calls_of(site: Site, trace: Path, *arguments: str) -> list[tuple[str, int]]:
     done = site.run(*arguments, prefix=prefix)
     assert done.code == 0, done.stderr
     seen: Counter[tuple[str, str]] = Counter()
-    found: dict[tuple[str, int], None] = {}
+    found: dict[Call, None] = {}
     for line in trace.read_text(errors="replace").splitlines():
         if match := _LINE.match(line):
             thread, call = match[1], match[2]
             seen[thread, call] += 1
             found[call, seen[thread, call]] = None
     return list(found)
+
+
+def thinned(calls: Sequence[Call], step: int) -> list[Call]:
+    """All calls but page writes, of which there are hundreds: every ``step``-th of those."""
+    pages = [call for call in calls if call[0] == "pwrite64"][::step]
+    return [call for call in calls if call[0] != "pwrite64" or call in pages]

@@ -46,6 +46,19 @@ def test_truncated_source(site: Site, trials: Trials) -> None:
             assert_read_or_refused(site, sound[:length])
 
 
+@CREATED
+def test_schema_that_is_no_text(site: Site) -> None:
+    """Names that no driver can hand over end in a refusal, not in a driver's exception."""
+    site.reset(site.original.replace(b"phone_verified", b"phone_verifi\xff\xff"))
+    before = files_of(site)
+
+    outcome = site.run_here()
+
+    assert_said(outcome, {3})
+    assert "schema is damaged" in outcome.stderr
+    assert files_of(site) == before
+
+
 def assert_read_or_refused(site: Site, content: bytes) -> None:
     """The run ends with a proven target, or with a refusal after which nothing is there."""
     site.reset(content)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tests.faults.honesty import assert_honest
 from tests.faults.site import Outcome, Site
-from tests.faults.strace import calls_of, injecting, require_strace
-from tests.faults.trials import FULL, SHARES, Trials
+from tests.faults.strace import calls_of, injecting, require_strace, thinned
+from tests.faults.trials import SHARES, Trials
 
 PAGE = 4096
 SIZES = [2**k * step for k in range(12, 21) for step in (4, 5, 6, 7)]
@@ -39,8 +39,8 @@ main()
 def test_error_of_a_system_call(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """EIO or ENOSPC once, from a write-like system call."""
     require_strace()
-    calls = calls_of(site, tmp_path / "trace")
-    for call, number in trials.sample(calls, quick=10, share=share):
+    calls = thinned(calls_of(site, tmp_path / "trace"), 4)
+    for call, number in trials.sample(calls, quick=8, share=share):
         error = ("EIO", "ENOSPC")[number % 2]
         site.reset()
         with trials.trial(f"{call} {number} {error}"):
@@ -53,7 +53,7 @@ def test_disk_that_stays_full(site: Site, trials: Trials, tmp_path: Path, share:
     """ENOSPC from a write to a database on, and from every later one."""
     require_strace()
     calls = [call for call in calls_of(site, tmp_path / "trace") if call[0] == "pwrite64"]
-    for call, number in trials.sample(calls[:: 1 if not FULL else 5], quick=3, share=share):
+    for call, number in trials.sample(calls[::8], quick=2, share=share):
         site.reset()
         with trials.trial(f"{call} {number}"):
             outcome = site.run(prefix=injecting(call, number, "error=ENOSPC", again=True))
@@ -63,7 +63,7 @@ def test_disk_that_stays_full(site: Site, trials: Trials, tmp_path: Path, share:
 @pytest.mark.parametrize("volume", ["target", "backups", "tmp"])
 def test_small_volume(site: Site, trials: Trials, volume: str) -> None:
     """A volume that is too small."""
-    for size in trials.sample(SIZES, quick=3):
+    for size in trials.sample(SIZES, quick=2):
         site.reset()
         with trials.trial(f"{volume} with {size} bytes free"):
             with tmpfs(site.root / volume, size):
@@ -95,7 +95,7 @@ def tmpfs(directory: Path, size: int) -> Iterator[None]:
 
 def test_limit_on_file_sizes(site: Site, trials: Trials) -> None:
     """No file may grow beyond a limit."""
-    for size in trials.sample(SIZES, quick=4):
+    for size in trials.sample(SIZES, quick=2):
         site.reset()
         with trials.trial(f"{size} bytes"):
             assert_honest(site, limited(site, size), {0, 1})

@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 from tests.faults.honesty import KILLED, WAYS, assert_honest
 from tests.faults.site import Outcome, Site
-from tests.faults.strace import calls_of, injecting, require_strace
+from tests.faults.strace import calls_of, injecting, require_strace, thinned
 from tests.faults.trials import FULL, SHARES, Trials
 
 RANDOM_KILLS = 200 if FULL else 4
-RANDOM_SIGNALS = 60 if FULL else 3
+RANDOM_SIGNALS = 60 if FULL else 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """SIGKILL instead of a write-like system call."""
     require_strace()
-    calls = calls_of(site, tmp_path / "trace")
+    calls = thinned(calls_of(site, tmp_path / "trace"), 2 if site.in_place else 1)
     for position, (call, number) in enumerate(trials.sample(calls, quick=8, share=share)):
         site.reset()
         with trials.trial(f"{call} {number}"):
@@ -33,14 +34,25 @@ def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, sha
             assert_honest(site, outcome, {KILLED, 0}, look=look, way=way)
 
 
+@pytest.mark.parametrize("site", ["existing"], indirect=True)
+def test_what_sqlite_leaves_of_a_killed_commit_goes_with_the_next(site: Site) -> None:
+    stale = site.target.with_name(f"{site.target.name}-mjDEADBEEF9AB")
+    stale.write_bytes(b"/somewhere/new.db-journal\x00")
+
+    assert_honest(site, site.run_here(), {0})
+
+    assert not stale.exists()
+
+
 @pytest.mark.parametrize("share", SHARES)
 def test_killed_at_a_random_instant(site: Site, trials: Trials, share: int) -> None:
     """SIGKILL at a random instant of the run."""
+    usual = interrupted(site, None, 0)[1]
     dice = random.Random(20_260_601 + share)
     for position in range(share, RANDOM_KILLS // 2, len(SHARES)):
         site.reset()
         with trials.trial(position):
-            outcome = interrupted(site, signal.SIGKILL, dice)
+            outcome, _ = interrupted(site, signal.SIGKILL, dice.uniform(0, usual))
             look, way = position % 2 == 0, WAYS[position // 2 % 2]
             assert_honest(site, outcome, {KILLED, 0}, look=look, way=way)
 
@@ -48,18 +60,21 @@ def test_killed_at_a_random_instant(site: Site, trials: Trials, share: int) -> N
 @pytest.mark.parametrize("share", SHARES)
 def test_interrupted_at_a_random_instant(site: Site, trials: Trials, share: int) -> None:
     """SIGINT, SIGTERM or SIGHUP at a random instant of the run."""
+    usual = interrupted(site, None, 0)[1]
     dice = random.Random(20_260_602 + share)
     for position in range(share, RANDOM_SIGNALS // 2, len(SHARES)):
-        sent = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[position % 3]
+        sent = SIGNALS[position % len(SIGNALS)]
         site.reset()
         with trials.trial(f"{position} {sent.name}"):
-            outcome = interrupted(site, sent, dice)
-            assert_honest(site, outcome, {128 + sent, 0})
+            outcome, _ = interrupted(site, sent, dice.uniform(0, usual))
+            assert_honest(site, outcome, {128 + sent, 0}, way=WAYS[position % 2])
 
 
-def interrupted(site: Site, sent: signal.Signals, dice: random.Random) -> Outcome:
-    """A run that gets a signal at an instant between its first sign of life and its usual end."""
-    usual = 0.5
+def interrupted(site: Site, sent: signal.Signals | None, after: float) -> tuple[Outcome, float]:
+    """A run that gets a signal so many seconds after its first sign of life, and how long it took.
+
+    Seconds are counted from that sign, for what comes before is mostly Python's imports.
+    """
     with subprocess.Popen(
         site.command(*site.arguments("--json")),
         stdout=subprocess.PIPE,
@@ -69,7 +84,9 @@ def interrupted(site: Site, sent: signal.Signals, dice: random.Random) -> Outcom
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        time.sleep(dice.uniform(0, usual))
-        process.send_signal(sent)
+        started = time.perf_counter()
+        if sent is not None:
+            time.sleep(after)
+            process.send_signal(sent)
         stdout, stderr = process.communicate(timeout=300)
-    return Outcome(process.returncode, first + stdout, stderr)
+    return Outcome(process.returncode, first + stdout, stderr), time.perf_counter() - started

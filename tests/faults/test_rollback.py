@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.faults.honesty import KILLED, assert_said, assert_silent_files, assert_source, finish
 from tests.faults.site import Outcome, Site
-from tests.faults.strace import calls_of, injecting, require_strace
+from tests.faults.strace import Call, calls_of, injecting, require_strace, thinned
 from tests.faults.trials import SHARES, Trials
 
 KEPT = ".rolled-back-"
@@ -17,7 +17,7 @@ KEPT = ".rolled-back-"
 def test_killed_rollback(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """SIGKILL instead of a write-like system call of a rollback."""
     require_strace()
-    for call, number in trials.sample(calls(site, tmp_path), quick=4, share=share):
+    for call, number in trials.sample(calls(site, tmp_path), quick=3, share=share):
         migrated(site)
         with trials.trial(f"{call} {number}"):
             prefix = injecting(call, number, "signal=SIGKILL")
@@ -31,7 +31,7 @@ def test_killed_rollback(site: Site, trials: Trials, tmp_path: Path, share: int)
 def test_rollback_on_a_failing_disk(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """EIO or ENOSPC once, from a write-like system call of a rollback."""
     require_strace()
-    for call, number in trials.sample(calls(site, tmp_path), quick=4, share=share):
+    for call, number in trials.sample(calls(site, tmp_path), quick=3, share=share):
         error = ("EIO", "ENOSPC")[number % 2]
         migrated(site)
         with trials.trial(f"{call} {number} {error}"):
@@ -40,9 +40,9 @@ def test_rollback_on_a_failing_disk(site: Site, trials: Trials, tmp_path: Path, 
             assert_rolled_back(site, outcome, {0, 1, 3})
 
 
-def calls(site: Site, directory: Path) -> list[tuple[str, int]]:
+def calls(site: Site, directory: Path) -> list[Call]:
     migrated(site)
-    return calls_of(site, directory / "trace", "rollback", str(site.target))
+    return thinned(calls_of(site, directory / "trace", "rollback", str(site.target)), 8)
 
 
 def migrated(site: Site) -> None:

@@ -1,0 +1,57 @@
+"""Fill the table in docs/RELIABILITY.md with the counts of the last ``make test-faults``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.faults.trials import RESULTS
+
+PAGE = RESULTS.parents[1] / "docs" / "RELIABILITY.md"
+BEGIN, END = "<!-- faults:begin -->", "<!-- faults:end -->"
+
+
+def main() -> int:
+    """Replace what stands between the two marks."""
+    paths = sorted(RESULTS.glob("*.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if not records:
+        raise SystemExit("there are no counts yet: run make test-faults first")
+    newest = max(path.stat().st_mtime for path in paths)
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    said = rendered(records, datetime.fromtimestamp(newest, UTC))
+    PAGE.write_text(f"{before}{BEGIN}\n{said}\n{END}{after}", encoding="utf-8")
+    return 0
+
+
+def rendered(records: list[dict[str, Any]], moment: datetime) -> str:
+    """The sentence that says where the counts come from, and one row per kind of fault."""
+    trials: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    for record in records:
+        trials[record["what"]] += record["trials"]
+        failures[record["what"]] += record["failures"]
+    tiers = " and ".join(sorted({record["tier"] for record in records}))
+    lines = [
+        f"Counted on {moment:%Y-%m-%d} ({tiers} tier) on {platform.system()} "
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}.",
+        "",
+        "| fault | trials | failures |",
+        "| --- | ---: | ---: |",
+        *(f"| {what} | {trials[what]:,} | {failures[what]:,} |" for what in sorted(trials)),
+        f"| **all** | **{trials.total():,}** | **{failures.total():,}** |",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
