@@ -80,6 +80,10 @@ def undo(path: Path) -> None:
     """Let SQLite roll back what a dead program left half done in a database."""
     with custody.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
         there.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if there.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+            # A journal of changes that had not reached the file is not hot, and would stay.
+            for mode in ("TRUNCATE", "DELETE"):
+                there.execute(f"PRAGMA journal_mode = {mode}").fetchone()
 
 
 class Exclusive:

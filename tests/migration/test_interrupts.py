@@ -23,6 +23,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 
 _CLI = """
+import os
 import signal
 # Whoever runs the tests may have these ignored, as nohup and background jobs do.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,13 +32,17 @@ for number in (signal.SIGTERM, signal.SIGHUP):
 from person_unify.cli import main
 """
 _LONG_STATEMENT = """
-from person_unify import migration
+from person_unify.cli.commands import run
 def endless(database, *rest):
     print("verifying", flush=True)
     database.value(
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
     )
-migration.run_checks = endless
+def watch(real=run.watch, **options):
+    from person_unify import migration  # as late as the command itself imports it
+    migration.run_checks = endless
+    return real(**options)
+run.watch = watch
 """
 
 
@@ -49,7 +54,10 @@ def _started(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        yield process
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["created", "in_place"])
@@ -102,11 +110,16 @@ def test_interrupted_between_two_statements(in_place: bool, tmp_path: Path) -> N
 def test_interrupted_before_there_is_anything_to_keep(tmp_path: Path) -> None:
     source, target = write_small(tmp_path / "old.db"), tmp_path / "new.db"
     program = """
-from person_unify import pipeline
-def interrupted(*arguments):
-    signal.raise_signal(signal.SIGINT)
-    raise AssertionError("the interrupt was not heard")
-pipeline.take = interrupted
+from person_unify.cli.commands import run
+def watch(real=run.watch, **options):
+    from person_unify import pipeline
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            pass
+    pipeline.take = interrupted
+    return real(**options)
+run.watch = watch
 """
     with _started(program, source, target, "--quiet") as process:
         _, errors = process.communicate(timeout=120)

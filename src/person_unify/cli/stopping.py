@@ -34,7 +34,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stopping_promptly(target: Path, as_json: bool) -> Iterator[None]:
     """Around a migration: a signal ends it within about a second, whatever it is doing.
 
-    Signals that the caller ignores (nohup) stay ignored.
+    Signals that the caller ignores (nohup) stay ignored.  To be entered before libraries are
+    imported that start threads: those must not take the signals, and inherit that they are blocked.
     """
     numbers = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     watcher = _Watcher(target, as_json, frozenset(numbers))

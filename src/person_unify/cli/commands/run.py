@@ -84,25 +84,22 @@ def migrate(  # noqa: PLR0913  an option is a parameter
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     with honest_exit(as_json):
-        from person_unify import pipeline
+        with stopping_promptly(new_db, as_json), watch(quiet=quiet, as_json=as_json) as progress:
+            from person_unify import pipeline
 
-        options = pipeline.MigrateOptions(
-            source=old_db,
-            target=new_db,
-            timezone=timezone,
-            implied_grants=implied_grants,
-            strict=strict,
-            relax_unique=relax_unique,
-            backup_dir=backup_dir,
-            keep_backup=keep_backup,
-            busy_timeout=busy_timeout,
-            resume=resume,
-            fresh=fresh,
-        )
-        with (
-            stopping_promptly(new_db, as_json),
-            watch(quiet=quiet, as_json=as_json) as progress,
-        ):
+            options = pipeline.MigrateOptions(
+                source=old_db,
+                target=new_db,
+                timezone=timezone,
+                implied_grants=implied_grants,
+                strict=strict,
+                relax_unique=relax_unique,
+                backup_dir=backup_dir,
+                keep_backup=keep_backup,
+                busy_timeout=busy_timeout,
+                resume=resume,
+                fresh=fresh,
+            )
             report = pipeline.migrate(options, progress)
         _show(report, as_json)
 
