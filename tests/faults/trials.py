@@ -64,6 +64,7 @@ class Trials:
             "trials": self.count - self.missed,
             "missed": self.missed,
             "failures": len(self.failures),
+            "failed": self.failures,
             "seconds": round(perf_counter() - self.started, 1),
         }
         (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
