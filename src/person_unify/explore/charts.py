@@ -17,8 +17,10 @@ from person_unify.explore.theme import (
     GREEN,
     GREY,
     INK,
+    OLIVE,
     ORANGE,
     RED,
+    ROSE,
     SEVERITY,
     SKY,
     VIOLET,
@@ -63,7 +65,8 @@ _SLIPS = {
     LIKELY[5]: GREY,
 }
 _LINES = [BLUE, ORANGE, GREEN, RED, VIOLET, SKY, GREY]
-_PHASES = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, ORANGE, RED), strict=True))
+_STORY = (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, ROSE, RED)
+_PHASES = dict(zip(PHASES, _STORY, strict=True))
 
 
 def discrepancies(run: Run) -> alt.LayerChart:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY = (
+BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY, OLIVE, ROSE = (
     "#2f7fc1",
     "#d98a00",
     "#12916b",
@@ -14,6 +14,8 @@ BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY = (
     "#5aa7d6",
     "#7b6bb8",
     "#8a8f98",
+    "#8c8a1f",
+    "#b8568f",
 )
 """After Okabe and Ito, each with a contrast of 2.7 or more on white and on #111."""
 
