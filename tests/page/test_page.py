@@ -21,7 +21,7 @@ from person_unify.guidance import GUIDANCE
 from person_unify.page import render_page
 from person_unify.page.advice import next_steps, verdict
 from person_unify.pipeline import MigrateOptions, migrate
-from person_unify.report import CheckResult, FileFacts, LineageLine, Report
+from person_unify.report import CheckResult, DecisionCount, FileFacts, LineageLine, Report
 from person_unify.sample import SampleOptions, write_sample
 
 VOID = {"meta", "rect"}
@@ -207,3 +207,20 @@ def test_a_browser_shows_the_page_and_refuses_nothing(page_of_a_run: Path, tmp_p
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n", done.stderr
     # A page whose sheet the policy refused is bare text, and the console says so.
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_page_tells_decisions_without_effect(report: Report) -> None:
+    decisions = (
+        DecisionCount("implied_grant", "applied", 3),
+        DecisionCount(
+            "demographic_mismatch", "stale", 40, tuple(f"children c{n}" for n in range(40))
+        ),
+    )
+
+    page = Page(render_page(replace(report, decisions=decisions)))
+
+    text = " ".join(page.words)
+    assert page.open == []
+    assert "#decisions" in set(values(page, "href"))
+    assert "children c11 and more" in text
+    assert "children c12" not in text

@@ -101,6 +101,7 @@ def _sections(shown: dict[str, Any]) -> list[dict[str, str]]:
         ("equations", "Does it add up?", bool(report.equations)),
         ("tables", "Table by table", bool(shown["filled"])),
         ("discrepancies", "Discrepancies", True),
+        ("decisions", "Decisions", bool(report.decisions)),
         ("normalised", "Values brought into one form", bool(report.normalisations)),
         ("drift", "Schema differences", bool(report.drift)),
         ("verification", "Verification", bool(report.verification)),
