@@ -25,6 +25,7 @@ from person_unify.preflight import (
     require_directory,
     require_empty,
     require_key_columns,
+    require_text_paths,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -72,6 +73,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     if options.resume and options.fresh:
         raise UsageError("--resume and --fresh exclude each other: give one of them")
     require_timezone(options.timezone)
+    require_text_paths(options.source, options.target, options.backup_dir)
     require_file(options.source)
     require_two_files(options.source, options.target)
     require_directory(options.target)
@@ -164,6 +166,7 @@ def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
 def check(options: CheckOptions, progress: Progress = silent) -> Report:
     """Say what a migration would do: counts, drift and discrepancies; nothing is kept."""
     require_timezone(options.timezone)
+    require_text_paths(options.source, options.target)
     require_file(options.source)
     if options.target is not None:
         require_two_files(options.source, options.target)
@@ -215,6 +218,7 @@ def check(options: CheckOptions, progress: Progress = silent) -> Report:
 
 def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     """Prove a finished migration again, from source, target and ledger alone (section 10)."""
+    require_text_paths(source, target)
     require_file(source)
     ledger = ledger_path(target)
     for path in (target, ledger):
