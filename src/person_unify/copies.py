@@ -291,7 +291,7 @@ def _settle(copy: Path) -> str:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"file:{percent(os.fsencode(path))}?mode={mode}",
+        f"file:{percent(str(path))}?mode={mode}",
         uri=True,
         timeout=_PAUSE,
         isolation_level=None,

@@ -11,7 +11,6 @@ Three SQLite libraries live in this process, and each file has one of them at a 
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +99,7 @@ class Database:
         except OSError as error:
             raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
         chosen = "mode=ro&immutable=1" if settled else f"mode={mode}"
-        return f"file:{percent(os.fsencode(path))}?{chosen}"
+        return f"file:{percent(str(path))}?{chosen}"
 
     def _release(self) -> None:
         while self._taken:
@@ -201,7 +200,7 @@ def read_frame(
     ``sentinel`` selects one literal per column and no row: it fixes the types.  Rows come in no
     particular order.  Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
     """
-    uri = f"sqlite://file%3A{percent(percent(os.fsencode(path)))}%3Fmode%3Dro%26immutable%3D1"
+    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro%26immutable%3D1"
     try:
         with custody.holding(path, "connectorx", settled=True):
             frame: pl.DataFrame = connectorx.read_sql(

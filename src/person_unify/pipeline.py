@@ -34,6 +34,7 @@ from person_unify.preflight import (
     require_key_columns,
     require_lineage,
     require_room_to_archive,
+    require_text_paths,
     require_timezone,
     require_two_files,
     require_unique_columns,
@@ -94,6 +95,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     if options.resume and options.fresh:
         raise UsageError("--resume and --fresh exclude each other: give one of them")
     require_timezone(options.timezone)
+    require_text_paths(options.source, options.target, options.backup_dir)
     require_file(options.source)
     require_two_files(options.source, options.target)
     require_directory(options.target)
@@ -199,6 +201,7 @@ def _unseen(found: Plan | Resolution | Outcome) -> None:
 def check(options: CheckOptions, progress: Progress = silent, witness: Witness = _unseen) -> Report:
     """Say what a migration would do: counts, drift and discrepancies; no file is kept."""
     require_timezone(options.timezone)
+    require_text_paths(options.source, options.target)
     require_file(options.source)
     if options.target is not None:
         require_two_files(options.source, options.target)
@@ -264,6 +267,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
 
 def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     """Prove a finished migration again, from source, target and ledger alone (section 10)."""
+    require_text_paths(source, target)
     require_file(source)
     ledger = ledger_path(target)
     for path in (target, ledger):

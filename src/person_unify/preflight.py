@@ -25,6 +25,17 @@ def require_timezone(name: str) -> None:
         ) from error
 
 
+def require_text_paths(*paths: Path | None) -> None:
+    """Refuse paths that are not UTF-8: neither SQLite nor the ledger could name them."""
+    for path in paths:
+        try:
+            str(path and path.absolute()).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{path} has bytes in its path that are not UTF-8: rename it first"
+            ) from error
+
+
 def require_two_files(source: Path, target: Path) -> None:
     """Refuse a target that is the source under whatever name."""
     if target.exists() and source.samefile(target):

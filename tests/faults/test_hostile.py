@@ -24,7 +24,6 @@ Tables = Mapping[str, Sequence[Row]]
 TEN_MB = 10_000_000
 CREATED = pytest.mark.parametrize("site", ["created"], indirect=True)
 NAMES = (
-    os.fsdecode(b"bytes\xff"),
     *("with space", "hash#", "what?", "100%25", "quote'", 'double"', "back\\slash", "-dash"),
     *("new\nline", "semi;colon&", "file:x", ":memory:", "ünïcödé 🙂", "$(id)", "*", "tab\t", "~"),
     *("esc\x1b[2J", "n" * 180),
@@ -68,6 +67,18 @@ def test_hostile_file_names(site: Site, trials: Trials) -> None:
             assert_said(proved, {0})
             again = there.run_here("migrate", "--quiet", "--", str(source), str(target))
             assert_said(again, {3})
+
+
+@CREATED
+def test_a_path_that_is_no_utf8_is_refused(site: Site) -> None:
+    name = os.fsdecode(b"bytes\xff.db")
+    before = files_of(site)
+
+    done = site.run_here("migrate", "--quiet", str(site.source), str(site.root / "target" / name))
+
+    assert_said(done, {2})
+    assert "not UTF-8: rename it first" in done.stderr
+    assert files_of(site) == before
 
 
 def moved(path: Path, name: str) -> None:
