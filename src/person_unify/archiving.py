@@ -77,10 +77,12 @@ def _kept_cells(
     if not masks:
         return None
 
+    schema = kept.schema
+
     def cell(name: str) -> pl.Expr:
         own = held(name)
         if name not in masks:
-            return pl.lit(None).cast(kept.schema[own]).alias(own)
+            return pl.lit(None).cast(schema[own]).alias(own)
         if masks[name] is None:
             return pl.col(own)
         return pl.when(flags[own]).then(pl.col(own)).alias(own)

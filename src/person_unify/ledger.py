@@ -134,8 +134,7 @@ class Ledger:
         self._database.execute(
             f"CREATE TABLE {CATALOG}.{quote(table)} ({', '.join(quote(n) for n in names.values())})"
         )
-        mixed = [name for name in frame.columns if frame.schema[name] == MIXED]
-        if mixed:
+        if MIXED in frame.dtypes:
             self._through_stage(table, frame, names)
         else:
             self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
@@ -174,10 +173,11 @@ def _parts(
     frame: pl.DataFrame, names: Sequence[str], stage: str
 ) -> tuple[list[pl.Expr], list[str]]:
     """The columns that carry some of a frame's columns, and the SQL that puts them together."""
+    schema = frame.schema
     columns: list[pl.Expr] = []
     expressions = []
     for position, name in enumerate(names):
-        if frame.schema[name] != MIXED:
+        if schema[name] != MIXED:
             columns.append(pl.col(name).alias(f"c{position}"))
             expressions.append(f"{stage}.c{position}")
             continue
