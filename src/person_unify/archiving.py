@@ -89,10 +89,12 @@ def _kept_cells(
         flags = flags.with_columns(any_.alias(held(name)) for name in beside)
         masks |= dict.fromkeys(beside, _NEVER)
 
+    schema = kept.schema
+
     def cell(name: str) -> pl.Expr:
         own = held(name)
         if name not in masks:
-            return pl.lit(None).cast(kept.schema[own]).alias(own)
+            return pl.lit(None).cast(schema[own]).alias(own)
         if masks[name] is None:
             return pl.col(own)
         return pl.when(flags[own]).then(pl.col(own)).alias(own)

@@ -63,6 +63,23 @@ def printed(cell: str) -> str:
     return f"CASE typeof({cell}) WHEN 'real' THEN {number} ELSE CAST({cell} AS TEXT) END"
 
 
+def how_many(condition: str) -> str:
+    """The number of rows that fulfil a condition; unlike a sum, it stops at the first false part.
+
+    >>> how_many("a AND b")
+    'count(CASE WHEN a AND b THEN 1 END)'
+    """
+    return f"count(CASE WHEN {condition} THEN 1 END)"
+
+
+def of_other_class(cell: str, type_: Type) -> str:
+    """Whether a cell that is not NULL has another storage class than its type's canonical form."""
+    if CLASSES[type_] == "text":
+        # Numbers sort before every text and BLOBs after, which is cheaper than to ask typeof.
+        return f"({cell} < '' OR {cell} >= x'')"
+    return f"typeof({cell}) NOT IN ('{CLASSES[type_]}', 'null')"
+
+
 def nearly(left: str, right: str) -> str:
     """Whether two numbers agree but for the last digits, where SQLite releases disagree."""
     number = f"CAST({left} AS REAL)"

@@ -135,31 +135,35 @@ def _links_kept_out(bench: Bench, bound: BoundMapping, sweep: Sweep, person: str
     parent = bench.column("parent_children", "parent_id")
     broken_parent = relations.referenced(bench, "parents", parent)
     patient = bench.column("parent_children", "patient_id")
-    sums = {
-        "rows": "count(*)",
-        "loaded": "coalesce(sum(w.id IS NOT NULL), 0)",
-        "kept out": f"coalesce(sum({sweep.kept_out}), 0)",
-        "without cause": f"coalesce(sum({sweep.kept_out} AND ({person}) IS NOT NULL "
-        f"AND {broken_parent} IS NOT NULL), 0)",
-        "in the target": f"coalesce(sum({sweep.kept_out} AND x.new_id IS NOT NULL), 0)",
-        "not logged": f"coalesce(sum({sweep.kept_out} AND NOT EXISTS (SELECT 1 FROM "
+    logged = (
+        "EXISTS (SELECT 1 FROM "
         f"temp.verify_log AS l WHERE l.source_table = {cells.literal(bound.name)} "
         "AND l.source_id = +s.id AND l.kind = 'orphaned_record' AND l.field IS "
         f"CASE WHEN ({person}) IS NULL THEN 'patient_id' ELSE 'parent_id' END AND l.related_id IS "
-        f"CASE WHEN ({person}) IS NULL THEN {cells.text(patient)} ELSE {cells.text(parent)} "
-        "END)), 0)",
+        f"CASE WHEN ({person}) IS NULL THEN {cells.text(patient)} ELSE {cells.text(parent)} END)"
+    )
+    out, known = sweep.kept_out, f"({person}) IS NOT NULL AND {broken_parent} IS NOT NULL"
+    sums = {
+        "rows": "count(*)",
+        "loaded": "count(w.id)",
+        "kept out": cells.how_many(out),
+        "without cause": cells.how_many(f"{out} AND {known}"),
+        "in the target": cells.how_many(f"{out} AND x.new_id IS NOT NULL"),
+        "not logged": cells.how_many(f"{out} AND NOT {logged}"),
     }
     row = bench.rows(f"SELECT {', '.join(sums.values())} {sweep.origin}")[0]
     found = dict(zip(sums, map(int, row), strict=True))
     rows = bench.count(bound.source)
-    out = found["kept out"]
-    bench.compare("rows_accounted", bound.name, rows, found["loaded"] + out)
-    if out and sweep.archive is not None:
-        bench.judge("rows_justified", bound.name, out, [("without cause", found["without cause"])])
+    kept_out = found["kept out"]
+    bench.compare("rows_accounted", bound.name, rows, found["loaded"] + kept_out)
+    if kept_out and sweep.archive is not None:
         bench.judge(
-            "rows_not_revived", bound.name, out, [("in the target", found["in the target"])]
+            "rows_justified", bound.name, kept_out, [("without cause", found["without cause"])]
         )
-        bench.judge("rows_logged", bound.name, out, [("not logged", found["not logged"])])
+        bench.judge(
+            "rows_not_revived", bound.name, kept_out, [("in the target", found["in the target"])]
+        )
+        bench.judge("rows_logged", bound.name, kept_out, [("not logged", found["not logged"])])
         reason = f"a.{quote(sweep.archive.reason)}"
         check_whole(bench, bound.source, sweep.archive, f"WHERE {reason} <> 'not_carried'")
 
@@ -232,6 +236,6 @@ def _judge(
     if sweep.archive is not None:
         always = frozenset(never) - set(sweep.archive.key)
         check_lists(bench, sweep.source, sweep.archive, always, reasons)
-    sweep.counts = {"rows": f"coalesce(sum({asked}), 0)"}
+    sweep.counts = {"rows": cells.how_many(asked)}
     counts, found = sweep.run()
     report_cells(bench, sweep.source.name, counts["rows"], sweep.verdicts, found)

@@ -78,6 +78,7 @@ def _check_names(bench: Bench, logged: dict[tuple[str, str, str], int]) -> None:
 def _columns(bench: Bench, bound: BoundMapping) -> dict[str, _Column]:
     found: dict[str, _Column] = {}
     words = Words(bench, bound)
+    odd = _unreadable(bench, bound)
     for binding in bound.columns:
         word = binding.word
         if isinstance(word, Copy | Person):
@@ -92,7 +93,7 @@ def _columns(bench: Bench, bound: BoundMapping) -> dict[str, _Column]:
             entry.held.append(_held(words, binding, cells.read(cell, type_)))
         if _counts_default(binding):
             unreadable = f"({cells.read(cell, type_)}) IS NULL"
-            if type_ == "TEXT" and not _some_unreadable(bench, bound, column):
+            if type_ == "TEXT" and column not in odd:
                 unreadable = f"{cell} IS NULL"
             entry.missing.append(unreadable)
     return found
@@ -117,47 +118,52 @@ def _counts_default(binding: Binding) -> bool:
     return True
 
 
-def _some_unreadable(bench: Bench, bound: BoundMapping, column: str) -> bool:
-    return bool(
-        bench.value(
-            "SELECT EXISTS (SELECT 1 FROM temp.verify_log WHERE source_table = "
-            f"{cells.literal(bound.name)} AND kind = 'unreadable_value' "
-            f"AND field = {cells.literal(column)})"
+def _unreadable(bench: Bench, bound: BoundMapping) -> set[str]:
+    """Columns of which some cell is logged as unreadable."""
+    return {
+        str(field)
+        for (field,) in bench.rows(
+            "SELECT DISTINCT field FROM temp.verify_log WHERE kind = 'unreadable_value' "
+            f"AND source_table = {cells.literal(bound.name)}"
         )
-    )
+    }
 
 
 def _counted(bench: Bench, bound: BoundMapping) -> Iterator[tuple[tuple[str, str], int]]:
-    """``(column, rule), cells``: one look for columns that have any, then one per such column."""
+    """``(column, rule), cells``: a look for columns that have any, then one that counts them."""
     columns = _columns(bench, bound)
-    origin = f"FROM source.{quote(bound.name)} AS s"
     loaded = is_loaded(bench, bound.source)
-    asked: list[tuple[str, bool, str]] = []
+    first: list[tuple[tuple[str, str], str]] = []
     for name, column in columns.items():
-        own = cells.CLASSES[column.type]
         if column.held:
-            asked.append((name, False, f"typeof(s.{quote(name)}) NOT IN ('{own}', 'null')"))
+            first.append(((name, ""), cells.of_other_class(f"s.{quote(name)}", column.type)))
         if column.missing:
             missing = " OR ".join(column.missing)
-            asked.append((name, True, f"({missing}) AND {loaded}"))
+            first.append(((name, DEFAULT), f"({missing}) AND {loaded}"))
+    second: list[tuple[tuple[str, str], str]] = []
+    for (name, rule), count in _look(bench, bound, first):
+        if rule and count:
+            yield (name, rule), count
+        elif count:
+            second += _recast(name, columns[name], loaded)
+    yield from (found for found in _look(bench, bound, second) if found[1])
+
+
+def _recast(name: str, column: _Column, loaded: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """Per storage class, cells of a column that had it and changed it."""
+    own, cell = cells.CLASSES[column.type], f"s.{quote(name)}"
+    for kind in ("integer", "real", "text", "blob"):
+        if f"{kind}_to_{own}" in RULES:
+            held = f"({' OR '.join(column.held)}) AND {loaded}"
+            yield (name, f"{kind}_to_{own}"), f"typeof({cell}) = '{kind}' AND {held}"
+
+
+def _look(
+    bench: Bench, bound: BoundMapping, asked: list[tuple[tuple[str, str], str]]
+) -> Iterator[tuple[tuple[str, str], int]]:
+    """How many rows of the source table fulfil each condition."""
     for start in range(0, len(asked), _COLUMNS_PER_QUERY):
         group = asked[start : start + _COLUMNS_PER_QUERY]
-        sums = ", ".join(f"count(CASE WHEN {condition} THEN 1 END)" for *_, condition in group)
-        found = bench.rows(f"SELECT {sums} {origin}")[0]
-        for (name, default, _), count in zip(group, found, strict=True):
-            if default and count:
-                yield (name, DEFAULT), int(count)
-            elif count:
-                yield from _recast(bench, name, columns[name], f"{origin} WHERE {loaded}")
-
-
-def _recast(
-    bench: Bench, name: str, column: _Column, origin: str
-) -> Iterator[tuple[tuple[str, str], int]]:
-    """Cells of a column that changed their storage class, by the class they had."""
-    own, cell = cells.CLASSES[column.type], f"s.{quote(name)}"
-    for kind, count in bench.rows(
-        f"SELECT typeof({cell}), count(*) {origin} AND typeof({cell}) NOT IN ('{own}', 'null') "
-        f"AND ({' OR '.join(column.held)}) GROUP BY 1"
-    ):
-        yield (name, f"{kind}_to_{own}"), int(count)
+        listed = ", ".join(cells.how_many(condition) for _, condition in group)
+        row = bench.rows(f"SELECT {listed} FROM source.{quote(bound.name)} AS s")[0]
+        yield from ((label, int(count)) for (label, _), count in zip(group, row, strict=True))

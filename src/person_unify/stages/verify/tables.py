@@ -45,13 +45,13 @@ def check_table(bench: Bench, bound: BoundMapping) -> int:
     present = f"({there} AND NOT {out})"
     sweep.counts = {
         "rows": "count(*)",
-        "loaded": f"coalesce(sum({present}), 0)",
-        "kept out": f"coalesce(sum({out}), 0)",
-        "revived": f"coalesce(sum({there} AND {out} AND {_may_not_be_there(sweep, bound)}), 0)",
+        "loaded": cells.how_many(present),
+        "kept out": cells.how_many(out),
+        "revived": cells.how_many(f"{out} AND {there} AND {_may_not_be_there(sweep, bound)}"),
     }
     soft = _soft(bench, bound)
     sweep.counts |= {
-        f"soft {column}": f"coalesce(sum({present} AND ({hit})), 0)" for column, hit in soft.items()
+        f"soft {column}": cells.how_many(f"({hit}) AND {present}") for column, hit in soft.items()
     }
     verdicts, never = column_verdicts(sweep, [(Words(bench, bound), present)], present)
     if sweep.archive is not None:
@@ -90,9 +90,8 @@ def _soft(bench: Bench, bound: BoundMapping) -> dict[str, str]:
             continue
         here = f"t.{quote(name)}"
         found.setdefault(word.column, []).append(
-            f"({here} <> '' AND (EXISTS (SELECT 1 FROM temp.verify_patients AS q "
-            f"WHERE q.old_id = {here}) OR EXISTS (SELECT 1 FROM temp.verify_children AS q "
-            f"WHERE q.old_id = {here})))"
+            f"({here} <> '' AND EXISTS (SELECT 1 FROM temp.verify_by_patient AS q "
+            f"WHERE q.old_id = {here}))"
         )
     return {column: " OR ".join(hits) for column, hits in found.items()}
 
