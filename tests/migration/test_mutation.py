@@ -189,7 +189,7 @@ def test_known_columns_in_another_case_are_unknown_ones(tmp_path: Path) -> None:
 
 def test_a_table_may_be_as_wide_as_its_archive_can_be(tmp_path: Path) -> None:
     names = "|".join(f"c{n}" for n in range(1_997))
-    mixed = [[None, n, str(n), b"\xff", n + 0.5][n % 5] for n in range(1_997)]
+    mixed: list[object] = [[None, n, str(n), b"\xff", n + 0.5][n % 5] for n in range(1_997)]
 
     assert require_every_cell_kept(tmp_path, Strangers([], [table("wide", "rowid", names, mixed)]))
 
