@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from person_unify import custody
 from person_unify.errors import MigrationError, TargetError
 
 LOCK, FACTS = "lock", "run.json"
@@ -165,22 +166,26 @@ class RunDirectory:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut."""
+    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
+
+    Raises :class:`MigrationError` when it cannot.
+    """
     new = path.with_name(f"{path.name}.new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2)
+            file.write("\n")
+            file.flush()
+            if durable:
+                os.fsync(handle)
+        new.replace(path)
         if durable:
-            os.fsync(handle)
-    new.replace(path)
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            custody.sync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise MigrationError(f"cannot write {path}: {error.strerror}") from error
 
 
 def this_machine() -> str | None:
