@@ -31,6 +31,7 @@ VOLATILE = (
     (re.compile(r"\.(backup|pre-migration|rolled-back)-\S+"), r".\1-#"),
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB)\b"), "# bytes"),
     (re.compile(r" +(< )?\d+ min  "), "  # min  "),
+    (re.compile(r" of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC "), " of # UTC "),
     (
         re.compile(
             r"^ +(snapshot|extract|resolve|transform|load|verify|publish|sample|all) .*$", re.M
@@ -84,20 +85,30 @@ def play(block: Block, directory: Path, last: int = 0) -> tuple[str, int]:
 
 
 def run(command: str, directory: Path) -> tuple[str, int]:
-    """Stdout and, when the command fails, the line that says why; and the exit code."""
+    """Stdout and, when the command fails, the line that says why; and the exit code.
+
+    ``… | grep -q WORD`` stands for a reader who leaves once the word has come.
+    """
+    command, _, word = command.partition(" | grep -q ")
     program, *arguments = shlex.split(command)
     assert program == "person-unify", f"the tour only runs the tool itself: {command}"
     inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "person_unify", *arguments],
         cwd=directory,
         env={**inherited, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    why = [line for line in done.stderr.splitlines() if line.startswith("person-unify: ")]
-    return done.stdout + "".join(f"{line}\n" for line in why), done.returncode
+    ) as process:
+        assert process.stdout is not None
+        if word:
+            next(line for line in process.stdout if word in line)
+            process.stdout.close()
+            process.stdout = None
+        output, errors = process.communicate()
+    why = [line for line in errors.splitlines() if line.startswith("person-unify: ")]
+    return (output or "") + "".join(f"{line}\n" for line in why), process.returncode
 
 
 def shorten(output: str, shown: tuple[str, ...]) -> str:
