@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from person_unify import custody
 from person_unify.errors import UsageError
 
 
@@ -21,18 +23,22 @@ def create_private(path: Path, content: bytes) -> None:
 
 
 def replace_private(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file of mode 0600 in place of an earlier one; ``durable``: also by a power cut."""
+    """Write a file of mode 0600 in place of an earlier one; ``durable``: also by a power cut.
+
+    Whole or not at all: what an :class:`OSError` stops leaves nothing of the new one.
+    """
     new = path.with_name(f"{path.name}.new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "wb") as file:
-        file.write(content)
-        file.flush()
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(handle)
+        new.replace(path)
         if durable:
-            os.fsync(handle)
-    new.replace(path)
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            custody.sync(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from person_unify.clock import Clock, Worked
+from person_unify.errors import DiskError
 from person_unify.registry import People, Registry
 from person_unify.report import Normalisation, TableCount
 from person_unify.rundir import write_json
@@ -41,7 +42,7 @@ class Memory:
         for name, frame in self._parts().items():
             if name not in self.frames:
                 self.frames[name] = f"{len(self.frames):04}.arrow"
-                frame.write_ipc(self.directory / self.frames[name], compression="uncompressed")
+                write_frame(self.directory / self.frames[name], frame)
         write_json(
             self._file(step),
             {
@@ -115,3 +116,12 @@ def _tally_from_json(tally: Tally, raw: Mapping[str, Any]) -> None:
     tally.kinds = Counter(raw["kinds"])
     tally.normalisations = [Normalisation(**rule) for rule in raw["normalisations"]]
     tally.rows = Counter(raw["rows"])
+
+
+def write_frame(path: Path, frame: pl.DataFrame) -> None:
+    """Write a frame as an Arrow file; raises :class:`DiskError`, for no other error can happen."""
+    try:
+        frame.write_ipc(path, compression="uncompressed")
+    except OSError as error:
+        # Polars tells no number: a full disk looks like any other error.
+        raise DiskError(f"cannot write {path}: the disk is full or failing") from error

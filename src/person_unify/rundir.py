@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from person_unify import custody
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
 
@@ -177,8 +178,15 @@ class RunDirectory:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut."""
-    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
+    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
+
+    Raises :class:`MigrationError` when it cannot.
+    """
+    try:
+        replace_private(path, f"{json.dumps(value, indent=2)}
+".encode(), durable=durable)
+    except OSError as error:
+        raise MigrationError(f"cannot write {path}: {error.strerror}") from error
 
 
 def this_machine() -> str | None:

@@ -26,7 +26,7 @@ CREATED = pytest.mark.parametrize("site", ["created"], indirect=True)
 def test_damaged_source(site: Site, trials: Trials, share: int) -> None:
     """Source damaged at a random place."""
     sound = site.original
-    for seed in trials.sample(PLACES, quick=24, share=share):
+    for seed in trials.sample(PLACES, quick=12, share=share):
         dice = random.Random(seed)
         spoilt = bytearray(sound)
         start, length = dice.randrange(len(sound)), dice.choice((1, 1, 8, 64, 512))
@@ -41,7 +41,7 @@ def test_truncated_source(site: Site, trials: Trials) -> None:
     """Source cut off at a boundary of its header or pages, and a byte beside it."""
     sound = site.original
     edges = (page + beside for page in range(PAGE, len(sound), PAGE) for beside in (-1, 0, 1))
-    for length in trials.sample([*range(101), *edges], quick=16):
+    for length in trials.sample([*range(101), *edges], quick=12):
         with trials.trial(f"{length} of {len(sound)} bytes"):
             assert_read_or_refused(site, sound[:length])
 

@@ -26,7 +26,7 @@ CREATED = pytest.mark.parametrize("site", ["created"], indirect=True)
 NAMES = (
     *("with space", "hash#", "what?", "100%25", "quote'", 'double"', "back\\slash", "-dash"),
     *("new\nline", "semi;colon&", "file:x", ":memory:", "ünïcödé 🙂", "$(id)", "*", "tab\t", "~"),
-    *("esc\x1b[2J", "n" * 180),
+    *("esc\x1b[2J", "n" * 80),
 )
 IDENTIFIERS = (
     *(
@@ -49,7 +49,7 @@ IDENTIFIERS = (
 @CREATED
 def test_hostile_file_names(site: Site, trials: Trials) -> None:
     """A file or directory of a hostile name."""
-    for name in trials.sample(NAMES, quick=7):
+    for name in trials.sample(NAMES, quick=4):
         site.reset()
         with trials.trial(ascii(name)):
             there = replace(site, root=site.root / name)
@@ -111,7 +111,7 @@ def _absolute_path() -> list[str]:
 @CREATED
 def test_hostile_identifiers(site: Site, trials: Trials) -> None:
     """A table and columns of hostile names, with rows that must reach the archive."""
-    for name in trials.sample(IDENTIFIERS, quick=5):
+    for name in trials.sample(IDENTIFIERS, quick=4):
         with trials.trial(ascii(name)):
             columns = [name, f"{name} two", "Ärger"]
             rows = [{column: f"{CANARY} {column}" for column in columns}]
@@ -130,7 +130,7 @@ def test_hostile_identifiers(site: Site, trials: Trials) -> None:
 @CREATED
 def test_hostile_schemas(site: Site, trials: Trials) -> None:
     """Views, triggers, generated columns, odd tables and indexes in the source."""
-    for name, statements in trials.sample(list(SCHEMAS.items()), quick=5):
+    for name, statements in trials.sample(list(SCHEMAS.items()), quick=4):
         with trials.trial(name):
             source = with_tables(site, {})
             change(source, *statements)

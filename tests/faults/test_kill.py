@@ -24,7 +24,7 @@ def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, sha
     """SIGKILL instead of a write-like system call."""
     require_strace()
     calls = thinned(calls_of(site, tmp_path / "trace"), 2 if site.in_place else 1)
-    for position, (call, number) in enumerate(trials.sample(calls, quick=8, share=share)):
+    for position, (call, number) in enumerate(trials.sample(calls, quick=6, share=share)):
         site.reset()
         with trials.trial(f"{call} {number}"):
             outcome = site.run(prefix=injecting(call, number, "signal=SIGKILL"))

@@ -17,7 +17,7 @@ KEPT = ".rolled-back-"
 def test_killed_rollback(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """SIGKILL instead of a write-like system call of a rollback."""
     require_strace()
-    for call, number in trials.sample(calls(site, tmp_path), quick=3, share=share):
+    for call, number in trials.sample(calls(site, tmp_path), quick=2, share=share):
         migrated(site)
         with trials.trial(f"{call} {number}"):
             prefix = injecting(call, number, "signal=SIGKILL")
@@ -31,7 +31,7 @@ def test_killed_rollback(site: Site, trials: Trials, tmp_path: Path, share: int)
 def test_rollback_on_a_failing_disk(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """EIO or ENOSPC once, from a write-like system call of a rollback."""
     require_strace()
-    for call, number in trials.sample(calls(site, tmp_path), quick=3, share=share):
+    for call, number in trials.sample(calls(site, tmp_path), quick=2, share=share):
         error = ("EIO", "ENOSPC")[number % 2]
         migrated(site)
         with trials.trial(f"{call} {number} {error}"):
