@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from person_unify import custody
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
 
@@ -183,8 +182,7 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     Raises :class:`MigrationError` when it cannot.
     """
     try:
-        replace_private(path, f"{json.dumps(value, indent=2)}
-".encode(), durable=durable)
+        replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
     except OSError as error:
         raise MigrationError(f"cannot write {path}: {error.strerror}") from error
 

@@ -24,11 +24,16 @@ _COLUMNS_PER_QUERY = 150
 
 @dataclass(slots=True)
 class _Column:
-    """A source column whose cells are carried directly: what they become, and in which rows."""
+    """A source column whose cells are carried directly, as the conditions on row ``s``.
+
+    held: per target cell, that it holds the cell.  missing: that there is no value where one is
+    required, but for the cells that are ``logged`` as unreadable.
+    """
 
     type: Type
     held: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    missing: str | None = None
+    logged: int = 0
 
 
 def check_counts(bench: Bench) -> None:
@@ -92,10 +97,12 @@ def _columns(bench: Bench, bound: BoundMapping) -> dict[str, _Column]:
         if cell != "NULL":
             entry.held.append(_held(words, binding, cells.read(cell, type_)))
         if _counts_default(binding):
-            unreadable = f"({cells.read(cell, type_)}) IS NULL"
-            if type_ == "TEXT" and column not in odd:
-                unreadable = f"{cell} IS NULL"
-            entry.missing.append(unreadable)
+            entry.missing = f"({cells.read(cell, type_)}) IS NULL"
+            if type_ == "TEXT":
+                # Whether a text can be read takes a search for its bytes, which the log spares.
+                entry.missing, entry.logged = f"{cell} IS NULL", odd.get(column, 0)
+            if isinstance(word, Computed) and word.null_is_unreadable:
+                entry.missing = "0"
     return found
 
 
@@ -118,13 +125,13 @@ def _counts_default(binding: Binding) -> bool:
     return True
 
 
-def _unreadable(bench: Bench, bound: BoundMapping) -> set[str]:
-    """Columns of which some cell is logged as unreadable."""
+def _unreadable(bench: Bench, bound: BoundMapping) -> dict[str, int]:
+    """Per column, the cells that are logged as unreadable."""
     return {
-        str(field)
-        for (field,) in bench.rows(
-            "SELECT DISTINCT field FROM temp.verify_log WHERE kind = 'unreadable_value' "
-            f"AND source_table = {cells.literal(bound.name)}"
+        str(field): int(count)
+        for field, count in bench.rows(
+            "SELECT field, count(*) FROM temp.verify_log WHERE kind = 'unreadable_value' "
+            f"AND source_table = {cells.literal(bound.name)} GROUP BY 1"
         )
     }
 
@@ -137,14 +144,13 @@ def _counted(bench: Bench, bound: BoundMapping) -> Iterator[tuple[tuple[str, str
     for name, column in columns.items():
         if column.held:
             first.append(((name, ""), cells.of_other_class(f"s.{quote(name)}", column.type)))
-        if column.missing:
-            missing = " OR ".join(column.missing)
-            first.append(((name, DEFAULT), f"({missing}) AND {loaded}"))
+        if column.missing is not None:
+            first.append(((name, DEFAULT), f"{column.missing} AND {loaded}"))
     second: list[tuple[tuple[str, str], str]] = []
     for (name, rule), count in _look(bench, bound, first):
-        if rule and count:
-            yield (name, rule), count
-        elif count:
+        if rule and count + columns[name].logged:
+            yield (name, rule), count + columns[name].logged
+        elif count and not rule:
             second += _recast(name, columns[name], loaded)
     yield from (found for found in _look(bench, bound, second) if found[1])
 
@@ -155,7 +161,8 @@ def _recast(name: str, column: _Column, loaded: str) -> Iterator[tuple[tuple[str
     for kind in ("integer", "real", "text", "blob"):
         if f"{kind}_to_{own}" in RULES:
             held = f"({' OR '.join(column.held)}) AND {loaded}"
-            yield (name, f"{kind}_to_{own}"), f"typeof({cell}) = '{kind}' AND {held}"
+            other = cells.of_other_class(cell, column.type)
+            yield (name, f"{kind}_to_{own}"), f"{other} AND typeof({cell}) = '{kind}' AND {held}"
 
 
 def _look(
