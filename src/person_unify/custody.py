@@ -36,7 +36,7 @@ class CustodyError(Exception):
 
 @dataclass(slots=True)
 class _Held:
-    library: str
+    owner: str
     settled: bool
     holders: int = 1
     parked: list[BinaryIO] = field(default_factory=list)
@@ -52,8 +52,8 @@ def take(path: Path, library: str, *, settled: bool = False) -> Identity:
     if held is None:
         _HELD[identity] = _Held(library, settled)
         return identity
-    if held.settled != settled or (held.library != library and not settled):
-        raise CustodyError(f"{path.name} is open in {held.library} and was asked for by {library}")
+    if held.settled != settled or (held.owner != library and not settled):
+        raise CustodyError(f"{path.name} is open in {held.owner} and was asked for by {library}")
     held.holders += 1
     return identity
 
@@ -87,7 +87,7 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
     """
     held = _HELD.get(_identity(path))
     if held is not None and not held.settled and not beside:
-        raise CustodyError(f"{path.name} is open in {held.library} and was to be read beside it")
+        raise CustodyError(f"{path.name} is open in {held.owner} and was to be read beside it")
     file: BinaryIO = path.open(mode)  # type: ignore[assignment]
     try:
         yield file
@@ -153,7 +153,7 @@ def open_elsewhere(path: Path) -> bool:
 def sync(path: Path) -> None:
     """Flush a file that no library has open, or a directory's entries, to the disk."""
     if (held := _HELD.get(_identity(path))) is not None and not held.settled:
-        raise CustodyError(f"{path.name} is open in {held.library} and was to be flushed")
+        raise CustodyError(f"{path.name} is open in {held.owner} and was to be flushed")
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

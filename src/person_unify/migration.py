@@ -18,17 +18,11 @@ from person_unify.files import replace_private
 from person_unify.filling import Filling, StagingSpoilt
 from person_unify.ids import FreshIds
 from person_unify.lineage import lines
-from person_unify.mappings.bind import Plan, bind
+from person_unify.mappings.bind import Plan
 from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
-from person_unify.preflight import (
-    require_empty,
-    require_key_columns,
-    require_lineage,
-    require_room_to_archive,
-    require_unique_columns,
-)
+from person_unify.preflight import planned, require_empty
 from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
 from person_unify.proving import prove
 from person_unify.recorded import (
@@ -311,12 +305,8 @@ class Migration:
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
         schema = inspect(loader.database) if self.in_place else UNIFIED
-        plan = bind(extractor.tables, schema, extractor.has_rows)
+        plan = planned(extractor, schema)
         self.tally = Tally(plan)
-        require_lineage(plan, extractor.tables)
-        require_room_to_archive(plan)
-        require_key_columns(plan, extractor)
-        require_unique_columns(plan, extractor)
         if self.in_place:
             require_empty(loader.database, plan)
         return plan, schema

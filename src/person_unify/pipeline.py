@@ -29,15 +29,12 @@ from person_unify.migration import Migration, run_checks
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
     must_relax_unique,
+    planned,
     require_directory,
     require_empty,
-    require_key_columns,
-    require_lineage,
-    require_room_to_archive,
     require_text_paths,
     require_timezone,
     require_two_files,
-    require_unique_columns,
     schema_of,
 )
 from person_unify.progress import Progress, silent
@@ -218,11 +215,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
             snapshot = take(options.source, temporary, moment)
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
-        plan = bind(extractor.tables, schema, extractor.has_rows)
-        require_lineage(plan, extractor.tables)
-        require_room_to_archive(plan)
-        require_key_columns(plan, extractor)
-        require_unique_columns(plan, extractor)
+        plan = planned(extractor, schema)
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:
                 require_empty(database, plan)
@@ -315,8 +308,7 @@ def lineage_of_source(source: Path) -> pl.DataFrame:
     with private_directory() as temporary:
         snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)
-        plan = bind(extractor.tables, UNIFIED, extractor.has_rows)
-        require_lineage(plan, extractor.tables)
+        plan = planned(extractor, UNIFIED)
     return lineage(plan)
 
 

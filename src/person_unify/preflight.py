@@ -9,7 +9,7 @@ from pathlib import Path
 from person_unify.database import Database, inspect
 from person_unify.errors import SourceError, TargetError, UsageError
 from person_unify.lineage import lineage, without_line
-from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.mappings.bind import BoundMapping, Plan, bind
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import Resolution
@@ -60,6 +60,19 @@ def schema_of(target: Path | None) -> Schema:
 
 _MOST_COLUMNS = 1_997
 """What SQLite allows, less the archive's own ``_rowid``, ``_archived`` and ``_reason``."""
+
+
+def planned(extractor: Extractor, target: Schema) -> Plan:
+    """The plan of a run from this source into that schema, before a row is read.
+
+    Raises :class:`SourceError` or :class:`TargetError` where such a run is impossible.
+    """
+    plan = bind(extractor.tables, target, extractor.has_rows)
+    require_lineage(plan, extractor.tables)
+    require_room_to_archive(plan)
+    require_key_columns(plan, extractor)
+    require_unique_columns(plan, extractor)
+    return plan
 
 
 def require_lineage(plan: Plan, tables: Mapping[str, Table]) -> None:
