@@ -217,11 +217,12 @@ def _filled(store: Store, record: str, table: str, people: pl.DataFrame) -> pl.D
     rows = people.join(store.persons(fields), left_on="new_id", right_on="id", how="left")
     own = rows.select("old_id", *(filled(c).alias(c) for c in fields))
     if table in store.archived_tables():
-        kept = store.archive(table, fields)
+        # Where the file declares no key, the archive goes by the rowid and holds the id as a cell.
+        kept = store.archive(table, ["id", *fields])
         listed = pl.col(kept.archived).str.json_decode(pl.List(pl.String))
         there = [c for c in fields if c in kept.columns]
         cells_ = kept.frame.select(
-            cells(kept.key[0], "mixed", "TEXT").value.alias("old_id"),
+            cells("id", "mixed", "TEXT").value.alias("old_id"),
             *(
                 pl.when(listed.list.contains(pl.lit(c))).then(filled(c)).alias(f"@{c}")
                 for c in there
