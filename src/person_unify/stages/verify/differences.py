@@ -15,7 +15,7 @@ from person_unify.errors import DatabaseError
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.schema import Table, quote
-from person_unify.stages.verify.archive import archive_of
+from person_unify.stages.verify.archive import archive_of, prepare_lists
 from person_unify.stages.verify.archive_probes import archive_probes
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.check import Check, VerifyOptions
@@ -107,6 +107,7 @@ def differences(
         with bench.guarded("preparation"):
             bench.look()
             prepare(bench)
+            prepare_lists(bench)
             prepare_people(bench)
             prepare_kin(bench)
             prepare_implied(bench)
