@@ -19,7 +19,7 @@ from person_unify.rollback import rollback
 
 RESULTS = {
     *("old.db", "new.db", "new.ledger.db"),
-    *("migration-report.json", "migration-checkpoints.json"),
+    *("migration-report.json", "migration-report.html", "migration-checkpoints.json"),
 }
 
 

@@ -67,7 +67,8 @@ def _names(target: Path) -> set[str]:
 
 ASIDE = {
     *("old.db", "old.db.backup-*", "new.ledger.db.rolled-back-*"),
-    *("migration-report.json.rolled-back-*", "migration-checkpoints.json.rolled-back-*"),
+    *("migration-report.json.rolled-back-*", "migration-report.html.rolled-back-*"),
+    "migration-checkpoints.json.rolled-back-*",
 }
 
 

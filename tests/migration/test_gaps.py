@@ -36,7 +36,7 @@ def _in_order(source: Path, target: Path) -> None:
     """Everything that a run is to leave is there, private, whole, and told apart by its hashes."""
     names = {path.name for path in target.parent.iterdir() if ".backup-" not in path.name}
     known = {"old.db", "new.db", "new.ledger.db"}
-    known |= {"migration-report.json", "migration-checkpoints.json"}
+    known |= {"migration-report.json", "migration-report.html", "migration-checkpoints.json"}
     known |= {path.name for path in target.parent.glob("new.db.pre-migration-*")}
     assert names == known
     assert target.stat().st_nlink == 1

@@ -229,7 +229,13 @@ def test_fresh_leaves_nothing_of_the_unfinished_run(in_place: bool, tmp_path: Pa
 
     assert not snapshot.exists()
     assert report.started_ms > MOMENT.timestamp() * 1000
-    expected = {"old.db", "new.db", "new.ledger.db", "migration-report.json"}
+    expected = {
+        "old.db",
+        "new.db",
+        "new.ledger.db",
+        "migration-report.json",
+        "migration-report.html",
+    }
     expected |= {"migration-checkpoints.json", Path(report.files["backup"]).name}
     if pristine is not None:
         copy = Path(report.files["target before"])

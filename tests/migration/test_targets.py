@@ -126,7 +126,13 @@ def test_files_are_for_their_owner_only(fresh: Migrated) -> None:
 
 
 def test_nothing_but_the_results_stays(fresh: Migrated) -> None:
-    expected = {"old.db", "new.db", "new.ledger.db", "migration-report.json"}
+    expected = {
+        "old.db",
+        "new.db",
+        "new.ledger.db",
+        "migration-report.json",
+        "migration-report.html",
+    }
     expected |= {"migration-checkpoints.json"}
     expected.add(Path(fresh.report.files["backup"]).name)
 
