@@ -156,7 +156,8 @@ def assert_tidy(site: Site, *, live: bool = False) -> None:
         r"backups/old\.db\.backup-[0-9TZ.]+",
         r"source/old\.db",
         r"target/migration-checkpoints\.json",
-        r"target/migration-report\.(json|html)",
+        r"target/migration-report\.html",
+        r"target/migration-report\.json",
         r"target/new\.db",
         r"target/new\.ledger\.db",
     ]
