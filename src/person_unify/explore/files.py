@@ -95,23 +95,27 @@ class Files:
         """The archive of an old table, or of some of its columns, in the order it was written."""
         table = self._ledger.tables[f"{ARCHIVE}{source}"]
         *held, archived, reason = table.column_names
-        width = self._key_width(table)
-        wanted = [c for c in held[width:] if columns is None or c in columns]
-        kept = [*held[:width], *wanted]
+        key = self._key(table)
+        wanted = [c for c in held if c not in key and (columns is None or c in columns)]
+        kept = [*key, *wanted]
         frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
         return ArchivedCells(
-            key=tuple(held[:width]),
+            key=key,
             columns=tuple(wanted),
             archived=archived,
             reason=reason,
             frame=frame.select(*kept, text(archived), text(reason)),
         )
 
-    def _key_width(self, table: Table) -> int:
-        """How many of an archive's first columns are the old table's key: those of its index."""
-        name = f"{table.name}_key".replace("'", "''")
+    def _key(self, table: Table) -> tuple[str, ...]:
+        """The columns that name an archive's rows: those of its one index."""
+        name = table.name.replace("'", "''")
         with Database(self.ledger, read_only=True) as database:
-            return int(database.value(f"SELECT count(*) FROM pragma_index_info('{name}')"))
+            found = database.rows(
+                f"SELECT c.name FROM pragma_index_list('{name}') AS i, "
+                "pragma_index_info(i.name) AS c ORDER BY c.seqno"
+            )
+        return tuple(str(column) for (column,) in found)
 
     def persons(self, columns: Sequence[str]) -> pl.DataFrame:
         """``id`` as text, and columns of the new ``persons`` in the mixed lane."""
