@@ -88,6 +88,8 @@ def rebuild(
                 database.execute(pragma)
             attach(database, target, _PLACES.target, "ro")
             attach(database, ledger, _PLACES.ledger, "ro")
+            for place in (_PLACES.target, _PLACES.ledger):
+                database.execute(f"PRAGMA {place}.cache_size = -65536")
             database.execute("BEGIN EXCLUSIVE")
             report = _fill(database, rebuilt, snapshot, progress)
             database.execute("COMMIT")
@@ -130,6 +132,7 @@ def _compared(rebuilder: Rebuilder, snapshot: Path, progress: Progress) -> Itera
     """Every table of either database; one that only one of them has is a difference."""
     database = rebuilder.database
     attach(database, snapshot, _OLD, "ro")
+    database.execute(f"PRAGMA {_OLD}.cache_size = -65536")
     progress(PhaseStarted("compare"))
     started = perf_counter()
     theirs = inspect(database, _OLD)
