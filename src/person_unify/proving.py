@@ -27,6 +27,7 @@ def prove(database: Database, scratch: Path, progress: Progress) -> list[CheckRe
     scratch.touch(mode=0o600)
     database.attach(scratch, SCRATCH)
     database.execute(f"PRAGMA {SCRATCH}.journal_mode = OFF")
+    database.execute(f"PRAGMA {SCRATCH}.cache_size = -65536")
     try:
         rebuilder = Rebuilder(database, Places("main", CATALOG, SCRATCH), typed=False)
     except MigrationError as error:

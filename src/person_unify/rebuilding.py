@@ -89,6 +89,8 @@ def rebuild(
                 database.execute(pragma)
             database.attach(target, _PLACES.target, read_only=True)
             database.attach(ledger, _PLACES.ledger, read_only=True)
+            for place in (_PLACES.target, _PLACES.ledger):
+                database.execute(f"PRAGMA {place}.cache_size = -65536")
             database.execute("BEGIN EXCLUSIVE")
             report = _fill(database, rebuilt, snapshot, progress)
             database.execute("COMMIT")
@@ -131,6 +133,7 @@ def _compared(rebuilder: Rebuilder, snapshot: Path, progress: Progress) -> Itera
     """Every table of either database; one that only one of them has is a difference."""
     database = rebuilder.database
     database.attach(snapshot, _OLD, read_only=True)
+    database.execute(f"PRAGMA {_OLD}.cache_size = -65536")
     progress(PhaseStarted("compare"))
     started = perf_counter()
     theirs = inspect(database, _OLD)

@@ -74,6 +74,9 @@ class Loader:
             self.database.execute(f"PRAGMA {CATALOG}.synchronous = OFF")
             self.database.execute(f"PRAGMA {CATALOG}.journal_mode = TRUNCATE")
         self.database.attach(snapshot, "source", settled=True)
+        for attached in (CATALOG, "source"):
+            # A cache is a database's own, and the default of 2 MB reads every page many times.
+            self.database.execute(f"PRAGMA {attached}.cache_size = -65536")
 
     def _look(self, wait: float) -> None:
         self.database.execute_when_free("SELECT 1 FROM sqlite_master LIMIT 1", wait)
