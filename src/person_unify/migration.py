@@ -142,6 +142,9 @@ class Migration:
             for suffix in ("", *SIDE_FILES):
                 if path.parent == self.staging:
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
+        # From here on the staged files are of this boot; the old ones had to be gone first.
+        self.facts = replace(self.facts, machine=this_machine())
+        self.directory.write(self.facts)
         ledger.touch(mode=0o600)
         return self._attempt(target, ledger, resumed=False)
 

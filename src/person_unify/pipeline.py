@@ -88,7 +88,11 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     except BaseException as error:
         _stop(directory, facts, error)
         raise
-    directory.remove()
+    try:
+        directory.remove()
+    except KeyboardInterrupt as error:
+        error.add_note("the migration is complete")
+        raise
     return report
 
 
@@ -159,7 +163,7 @@ def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
         done = "the target is filled and verified" if over else "what was done is kept"
         error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
     else:
-        discard(directory, facts)
+        discard(directory, kept or facts)
     directory.leave()
 
 

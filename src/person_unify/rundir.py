@@ -103,14 +103,25 @@ class RunDirectory:
                 ) from error
             try:
                 _lock(lock, target)
-                if _is_still(lock, path / LOCK):
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
-                    return cls(path, lock)
             except BaseException:
                 os.close(lock)
                 raise
+            if _is_still(lock, path / LOCK):
+                directory = cls(path, lock)
+                directory._sign()
+                return directory
             os.close(lock)
+
+    def _sign(self) -> None:
+        """Write into the lock who holds it."""
+        try:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            self.leave()
+            raise MigrationError(
+                f"cannot write into {self.path.parent}: {error.strerror}"
+            ) from error
 
     def facts(self) -> Facts | None:
         """The run that was stopped here; None if there was none."""

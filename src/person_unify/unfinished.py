@@ -115,7 +115,8 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
         published.unlink()
     remove_snapshot(facts)
     target_backup(target, facts).unlink(missing_ok=True)
-    target.with_name(CHECKPOINTS_NAME).unlink(missing_ok=True)
+    if facts.snapshot_sha256 is not None:  # until then the file is of another run
+        target.with_name(CHECKPOINTS_NAME).unlink(missing_ok=True)
     directory.forget()
 
 

@@ -392,6 +392,34 @@ def test_checkpoints_list_what_was_done(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_run_refused_at_its_snapshot_leaves_the_checkpoints_of_another_target(
+    tmp_path: Path,
+) -> None:
+    source = write_small(tmp_path / "old.db")
+    migrate(MigrateOptions(source, tmp_path / "new.db"))
+    before = (tmp_path / "migration-checkpoints.json").read_bytes()
+    (tmp_path / "broken.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+
+    with pytest.raises(SourceError):
+        migrate(MigrateOptions(tmp_path / "broken.db", tmp_path / "other.db"))
+
+    assert (tmp_path / "migration-checkpoints.json").read_bytes() == before
+
+
+def test_staged_rows_loaded_again_after_a_restart_are_taken_over_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    options = _site(tmp_path, in_place=False)
+    _killed("stages.load:Loader.keep >3", options)
+    _after_a_power_cut(run_directory(options.target))
+    _killed("stages.load:Loader.keep >3", options)
+    events: list[Event] = []
+
+    migrate(options, events.append)
+
+    assert "taken over" in "".join(e.message for e in events if isinstance(e, Note))
+
+
 def test_failed_run_leaves_no_checkpoints(tmp_path: Path) -> None:
     source = write_small(tmp_path / "old.db")
     shutil.copy(source, tmp_path / "copy.db")
