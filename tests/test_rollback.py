@@ -191,8 +191,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda target: change(target.with_name("new.ledger.db"), "DELETE FROM run"),
         "is not the ledger of a finished run",
     ),
-    "unfinished run": (lambda target: run_directory(target).mkdir(), "is unfinished"),
+    "unfinished run": (lambda target: _unfinished(target), "is unfinished"),
 }
+
+
+def _unfinished(target: Path) -> None:
+    run_directory(target).mkdir()
+    (run_directory(target) / "run.json").write_text("{}")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

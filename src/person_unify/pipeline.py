@@ -37,7 +37,7 @@ from person_unify.preflight import (
     require_two_files,
     schema_of,
 )
-from person_unify.progress import Progress, silent
+from person_unify.progress import Note, Progress, silent
 from person_unify.recorded import recorded_run, source_check
 from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
@@ -114,6 +114,9 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     except KeyboardInterrupt as error:
         error.add_note("the migration is complete")
         raise
+    except OSError as error:
+        left = f"{directory.path} could not be removed: {error.strerror}"
+        progress(Note(f"{left}; the next call of migrate or purge does it"))
     return report
 
 

@@ -15,7 +15,7 @@ from person_unify import custody
 from person_unify.copies import HEADER_BYTES, SIDE_FILES, Exclusive
 from person_unify.errors import TargetError
 from person_unify.recorded import Artefact, ArtefactKind, recorded_artefacts
-from person_unify.rundir import run_directory
+from person_unify.rundir import FACTS, run_directory
 from person_unify.stages.publish import (
     CHECKPOINTS_NAME,
     PAGE_NAME,
@@ -84,7 +84,7 @@ def _artefacts(target: Path, ledger: Path) -> dict[ArtefactKind, Artefact]:
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
     if target.exists() and not target.is_file():
         raise TargetError(f"{target} is not a file: give the path of the migrated database")
-    if run_directory(target).exists():
+    if (run_directory(target) / FACTS).exists():
         raise TargetError(
             f"a run into {target} is unfinished: finish it with migrate --resume, or discard it "
             "with migrate --fresh, first"

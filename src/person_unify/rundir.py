@@ -159,11 +159,13 @@ class RunDirectory:
 
     def remove(self) -> None:
         """Remove the directory and give the lock back."""
-        self.forget()
-        (self.path / LOCK).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
-            self.path.rmdir()
-        os.close(self._lock)
+        try:
+            self.forget()
+            (self.path / LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
+                self.path.rmdir()
+        finally:
+            os.close(self._lock)
 
     def clear(self) -> None:
         """Remove everything in the directory but the lock and the facts."""
