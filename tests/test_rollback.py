@@ -264,7 +264,7 @@ def test_command_says_what_it_did_and_why_not(created: Path) -> None:
     done, again = run("rollback", created, "--json"), run("rollback", created)
 
     result = json.loads(done.stdout)
-    assert (done.returncode, result["restored"], len(result["kept"])) == (0, False, 3)
+    assert (done.returncode, result["restored"], len(result["kept"])) == (0, False, 4)
     assert all(Path(path).exists() for path in result["kept"])
     assert again.returncode == 3
     assert "no run to roll back" in again.stderr

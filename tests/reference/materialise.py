@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from person_unify.ledger import TABLES
 from person_unify.schema import UNIFIED, create_statements, quote
 
 from . import ReferenceResult
@@ -18,8 +19,11 @@ from .record import Mention, New
 from .values import Cell
 
 
-def materialise(result: ReferenceResult, target: Path, ledger: Path, run_ms: int) -> None:
-    """Writes target and ledger, with a random UUID for each symbol."""
+def materialise(result: ReferenceResult, target: Path, ledger: Path) -> None:
+    """Writes target and ledger, with a random UUID for each symbol.
+
+    What the run would say of itself is left empty: run, lineage, checkpoints, verification.
+    """
     ids: dict[New, str] = {}
 
     def stored(value: Any) -> Any:
@@ -39,7 +43,7 @@ def materialise(result: ReferenceResult, target: Path, ledger: Path, run_ms: int
     connection.close()
     assert violations == []
     connection = sqlite3.connect(ledger)
-    _write_books(connection, result, stored, run_ms)
+    _write_books(connection, result, stored)
     for table, kept in result.archive.items():
         _write_archive(connection, table, result.key_columns[table], kept)
     connection.commit()
@@ -50,9 +54,9 @@ def _write_books(
     connection: sqlite3.Connection,
     result: ReferenceResult,
     stored: Callable[[Any], Any],
-    run_ms: int,
 ) -> None:
-    _table(connection, "run", ("id", "started"), [(1, run_ms)])
+    for name in ("run", "lineage", "checkpoints", "verification"):
+        _table(connection, name, tuple(TABLES[name]), [])
     for name, entries in result.maps.items():
         keys = MAP_COLUMNS.get(name, ("old_id",))
         rows = [

@@ -22,8 +22,6 @@ from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
 _EXPRESSIONS_PER_QUERY = 1_000
-_MOST_COLUMNS = 1_997
-"""SQLite allows a table 2,000 columns, and the archive adds three of its own."""
 _SENTINELS = {"integer": "0", "text": "''"}
 _MIXED_FIELDS = {
     "class": (
@@ -65,12 +63,6 @@ class Extractor:
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
             }
-        for name, table in self.tables.items():
-            if len(table.columns) > _MOST_COLUMNS:
-                raise SourceError(
-                    f"table {name} has {len(table.columns)} columns and the ledger can archive "
-                    f"{_MOST_COLUMNS}: move some of them into a table of their own"
-                )
 
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""

@@ -11,6 +11,7 @@ from tests.reference.materialise import materialise
 from tests.strategies import Description, build, old_databases
 
 from person_unify.database import Database, inspect
+from person_unify.lineage import lineage
 from person_unify.mappings.bind import bind
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
@@ -25,11 +26,14 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
     source = build(description, folder / "old.db")
     target, ledger = folder / "new.db", folder / "ledger.db"
     result = migrate_reference(source, run_time_ms=RUN, implied_grants=mode)
-    materialise(result, target, ledger, RUN)
+    materialise(result, target, ledger)
     extractor = Extractor(source)
     with Database(target, read_only=True) as database:
-        attach_for_verification(database, ledger, source)
         plan = bind(extractor.tables, inspect(database), extractor.has_rows)
+    with Database(ledger) as books:
+        books.ingest("lineage", lineage(plan))
+    with Database(target, read_only=True) as database:
+        attach_for_verification(database, ledger, source)
         return verify(database, plan, VerifyOptions("Asia/Kolkata", mode, RUN), lambda _: None)
 
 
