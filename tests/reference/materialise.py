@@ -19,10 +19,12 @@ from .record import Mention, New
 from .values import Cell
 
 
-def materialise(result: ReferenceResult, target: Path, ledger: Path) -> None:
+def materialise(
+    result: ReferenceResult, target: Path, ledger: Path, started: int | None = None
+) -> None:
     """Writes target and ledger, with a random UUID for each symbol.
 
-    What the run would say of itself is left empty: run, lineage, checkpoints, verification.
+    What the run would say of itself is left empty, but for when it ``started``, if that is given.
     """
     ids: dict[New, str] = {}
 
@@ -46,6 +48,8 @@ def materialise(result: ReferenceResult, target: Path, ledger: Path) -> None:
     _write_books(connection, result, stored)
     for table, kept in result.archive.items():
         _write_archive(connection, table, result.key_columns[table], kept)
+    if started is not None:
+        connection.execute("INSERT INTO run (started) VALUES (?)", (started,))
     connection.commit()
     connection.close()
 

@@ -24,7 +24,7 @@ def test_a_faultless_run_has_no_differences(description: Description) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target, ledger = (Path(folder) / name for name in ("old", "new", "ledger"))
         result = migrate_reference(build(description, source), run_time_ms=RUN)
-        materialise(result, target, ledger)
+        materialise(result, target, ledger, RUN)
         assert started_ms(ledger) == RUN
         assert compare(result, source, target, ledger) == []
 
@@ -42,7 +42,7 @@ def produced(folder: Path) -> ReferenceResult:
         patient_tags=[{"patient_id": "p1", "tag": "speech"}],
     )
     result = migrate_reference(source, run_time_ms=RUN)
-    materialise(result, folder / "new", folder / "ledger")
+    materialise(result, folder / "new", folder / "ledger", RUN)
     return result
 
 
