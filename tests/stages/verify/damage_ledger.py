@@ -223,7 +223,7 @@ RECORDS = (
     ),
     Damage(
         "a phase that was not recorded",
-        (lose("ledger.checkpoints", "phase = 'load'"),),
+        (lose("ledger.checkpoints", "phase = 'load' AND source_table IS NULL"),),
         ("run_recorded", None),
     ),
     Damage(
@@ -243,7 +243,11 @@ DROPPED = tuple(
         ("person_notes", ("ledger_tables", None), ()),
         ("checkpoints", ("ledger_tables", None), ()),
         ("archive_session_templates", ("rows_accounted", "session_templates"), ()),
-        ("archive_reports", ("archived_cells", "reports"), ("rows_accounted",)),
+        (
+            "archive_reports",
+            ("archived_cells", "reports"),
+            ("rows_accounted", "unreadable_values", "normalisations"),
+        ),
         ("archive_children", ("archived_cells", "children"), ()),
     )
 )

@@ -415,6 +415,8 @@ LEDGER = (
             "LIMIT 1",
         ),
         ("unreadable_values", "resources"),
+        # What is unreadable takes a default, and defaults are counted.
+        also=("normalisations",),
     ),
     Damage(
         "an unreadable cell not logged",

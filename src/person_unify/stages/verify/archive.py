@@ -204,16 +204,20 @@ def check_lists(
             ("repeated rows", repeated),
         ],
     )
-    lists = {kind.n: kind.names or frozenset() for kind in kinds if kind.n is not None}
-    check_verbatim(bench, source, archive, lists)
+    _check_verbatim(bench, source, archive, kinds)
 
 
-def check_verbatim(
-    bench: Bench, source: Table, archive: Archive, lists: Mapping[int, frozenset[str]]
-) -> None:
+def _check_verbatim(bench: Bench, source: Table, archive: Archive, kinds: Sequence[_Kind]) -> None:
     """Every cell that a list names is the source's, verbatim, and no other cell is there."""
-    columns = [c for c in source.column_names if c in archive.stored and c not in archive.key]
-    rows, failures = 0, []
+    lists = {kind.n: kind.names or frozenset() for kind in kinds if kind.n is not None}
+    held = [c for c in source.column_names if c not in archive.key]
+    columns = [c for c in held if c in archive.stored]
+    rows = 0
+    failures = [
+        (column, sum(kind.rows for kind in kinds if column in (kind.names or ())))
+        for column in held
+        if column not in archive.stored
+    ]
     for start in range(0, len(columns), _COLUMNS_PER_QUERY):
         group = columns[start : start + _COLUMNS_PER_QUERY]
         listed = ", ".join(
