@@ -40,7 +40,7 @@ demo: setup ## sample, check, migrate and verify 2000 persons in build/demo
 test: lint ## lint, then every test
 	$(RUN) -m pytest -n $(JOBS)
 
-test-faults: setup ## every fault trial (about 50 minutes); the counts go into docs/RELIABILITY.md
+test-faults: setup ## every fault trial, far more than make test; counts go into docs/RELIABILITY.md
 	rm -rf build/faults
 	PERSON_UNIFY_FAULTS=full $(RUN) -m pytest -n $(JOBS) tests/faults
 	$(RUN) -m tests.faults.table

@@ -36,19 +36,23 @@ def rendered(records: list[dict[str, Any]], moment: datetime) -> str:
     """The sentence that says where the counts come from, and one row per kind of fault."""
     trials: Counter[str] = Counter()
     failures: Counter[str] = Counter()
+    tiers: dict[str, str] = {}
     for record in records:
         trials[record["what"]] += record["trials"]
         failures[record["what"]] += record["failures"]
-    tiers = " and ".join(sorted({record["tier"] for record in records}))
+        tiers[record["what"]] = record["tier"]
     lines = [
-        f"Counted on {moment:%Y-%m-%d} ({tiers} tier) on {platform.system()} "
+        f"Counted on {moment:%Y-%m-%d} on {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}.",
         "",
-        "| fault | trials | failures |",
-        "| --- | ---: | ---: |",
-        *(f"| {what} | {trials[what]:,} | {failures[what]:,} |" for what in sorted(trials)),
-        f"| **all** | **{trials.total():,}** | **{failures.total():,}** |",
+        "| fault | tier | trials | failures |",
+        "| --- | --- | ---: | ---: |",
+        *(
+            f"| {what} | {tiers[what]} | {trials[what]:,} | {failures[what]:,} |"
+            for what in sorted(trials)
+        ),
+        f"| **all** | | **{trials.total():,}** | **{failures.total():,}** |",
     ]
     return "\n".join(lines)
 

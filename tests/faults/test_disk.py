@@ -40,7 +40,7 @@ main()
 def test_error_of_a_system_call(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """EIO or ENOSPC once, from a write-like system call."""
     require_strace()
-    calls = thinned(calls_of(site, tmp_path / "trace"), 4)
+    calls = thinned(calls_of(site, tmp_path / "trace"), 8)
     for call, number in trials.sample(calls, quick=6, share=share):
         error = ("EIO", "ENOSPC")[number % 2]
         site.reset()

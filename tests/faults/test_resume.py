@@ -26,7 +26,7 @@ def test_killed_again(site: Site, trials: Trials, tmp_path: Path, way: Way, shar
         saved = save(site, tmp_path / "saved")
         calls = calls_of(site, tmp_path / "trace", *site.arguments(way))
         expected = ids(site)
-        for position, (call, number) in enumerate(trials.sample(calls[::6], 1, share)):
+        for position, (call, number) in enumerate(trials.sample(calls[::24], 1, share)):
             restore(site, saved)
             with trials.trial(f"{kill}, then {call} {number}"):
                 prefix = injecting(call, number, "signal=SIGKILL")
