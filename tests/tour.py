@@ -96,10 +96,13 @@ def run(command: str, directory: Path) -> tuple[str, int]:
     program, *arguments = shlex.split(command)
     assert program == "person-unify", f"the tour only runs the tool itself: {command}"
     inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    # What other processes leave in the common one would show in what purge lists.
+    temporary = directory / ".tmp"
+    temporary.mkdir(exist_ok=True)
     with subprocess.Popen(
         [sys.executable, "-m", "person_unify", *arguments],
         cwd=directory,
-        env={**inherited, "PYTHONPATH": str(ROOT / "src")},
+        env={**inherited, "PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
