@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from person_unify.recorded import recorded_run
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import attach_for_verification
 from person_unify.stages.publish import ledger_path
-from person_unify.stages.snapshot import require_file, take
+from person_unify.stages.snapshot import private_directory, require_file, take
 from person_unify.stages.verify.differences import KINDS, Comparison, differences
 
 __all__ = ["KINDS", "Comparison", "diff", "sources_of"]
@@ -31,8 +30,8 @@ def diff(
     for path in (target, ledger):
         if not path.is_file():
             raise TargetError(f"{path} does not exist: diff needs the target and its ledger")
-    with tempfile.TemporaryDirectory(prefix="person-unify-") as temporary:
-        snapshot = take(source, Path(temporary), datetime.now(UTC))
+    with private_directory() as temporary:
+        snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)
         with Database(target, read_only=True) as database:
             attach_for_verification(database, ledger, snapshot.path)

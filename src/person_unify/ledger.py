@@ -214,12 +214,10 @@ def _parts(name: str, type_: pl.DataType, prefix: str) -> tuple[list[pl.Expr], s
 def _column_names(archive: Archive) -> dict[str, str]:
     """Frame column -> archive column: the source's names, and ours with underscores until free."""
     taken = {name.lower() for name in (*archive.key, *archive.columns)}
-    names = {held(name): name for name in (*archive.key, *archive.columns)}
-    for internal in (ROW, "@archived", "@reason"):
-        if internal == ROW and archive.key:
-            continue
-        free = "_rowid" if internal == ROW else internal.replace("@", "_")
-        while free in taken:
-            free = f"_{free}"
-        names[internal] = free
-    return names
+    ours = {ROW: "_rowid", "@archived": "_archived", "@reason": "_reason"}
+    for internal in ours:
+        while ours[internal] in taken:
+            ours[internal] = f"_{ours[internal]}"
+    names = {held(name): name for name in archive.key} or {ROW: ours[ROW]}
+    names |= {held(name): name for name in archive.columns}
+    return names | {internal: ours[internal] for internal in ("@archived", "@reason")}

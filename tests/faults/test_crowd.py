@@ -144,7 +144,7 @@ def test_source_that_is_being_written(site: Site, trials: Trials) -> None:
             with beside(WRITER, site.source, rate) as (writer, _):
                 outcome = site.run()
                 written = int(writer.communicate("")[0])
-            assert_said(outcome, {6})
+            assert_said(outcome, {6} if rate >= 100 else {0, 6})
             assert_one_instant(site, written)
             assert_tidy(site, live=True)
 

@@ -36,10 +36,10 @@ class Trials:
     failures: list[str] = field(default_factory=list)
     started: float = field(default_factory=perf_counter)
 
-    def sample(self, cases: Sequence[Case], quick: int, share: int = 0) -> Sequence[Case]:
-        """This share of all cases in the full tier, else ``quick`` of them, evenly spread."""
+    def sample(self, cases: Sequence[Case], quick: int, share: int | None = None) -> Sequence[Case]:
+        """All cases in the full tier, or a share of them; else ``quick`` of them, evenly spread."""
         if FULL:
-            return cases[share :: len(SHARES)]
+            return cases if share is None else cases[share :: len(SHARES)]
         return [cases[len(cases) * k // quick] for k in range(min(quick, len(cases)))]
 
     @contextmanager

@@ -125,9 +125,11 @@ def test_strange_tables_and_columns_are_kept_cell_by_cell(added: Strangers) -> N
             event("refused")
 
 
-def table(name: str, kind: str, columns: str, *rows: list[object]) -> NewTable:
+def table(name: str, kind: str, columns: str, *rows: Sequence[object]) -> NewTable:
     """A table without declared types; ``columns`` are names between bars."""
-    return NewTable(name, kind, [(c, "", "") for c in columns.split("|")], None, list(rows))
+    return NewTable(
+        name, kind, [(c, "", "") for c in columns.split("|")], None, [list(row) for row in rows]
+    )
 
 
 def column(name: str, *cells: object, of: str = "patients") -> NewColumn:
@@ -203,3 +205,12 @@ def test_a_wider_table_is_refused_before_the_first_write(tmp_path: Path) -> None
         migrate(MigrateOptions(source, tmp_path / "new.db"))
 
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_missing_flag_does_not_hinder_the_check_of_unreadable_cells(tmp_path: Path) -> None:
+    changed = (
+        "ALTER TABLE parent_children DROP COLUMN is_primary",
+        "UPDATE parent_children SET relationship_type = x'ff'",
+    )
+
+    assert require_every_cell_kept(tmp_path, Strangers(statements=list(changed)))

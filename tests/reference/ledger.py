@@ -74,15 +74,6 @@ def plain(cell: Cell) -> Any:
     return cell.raw.decode() if cell.kind == "text" and isinstance(cell.raw, bytes) else cell.raw
 
 
-def started_ms(ledger: Path) -> int:
-    """The run's time: ``run.started``, in milliseconds."""
-    connection = _open(ledger)
-    try:
-        return int(connection.execute("SELECT started FROM run").fetchone()[0])
-    finally:
-        connection.close()
-
-
 def read_produced(
     target: Path, ledger: Path, maps: tuple[str, ...], key_columns: dict[str, tuple[str, ...]]
 ) -> Produced:

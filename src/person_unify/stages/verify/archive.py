@@ -236,7 +236,7 @@ def _check_verbatim(bench: Bench, source: Table, archive: Archive, kinds: Sequen
 def _as_listed(archive: Archive, column: str, lists: Mapping[int, frozenset[str]]) -> str:
     """Whether archive row ``a`` holds the cell of ``s`` where its list (``n``) names the column."""
     naming = [str(number) for number, names in lists.items() if column in names]
-    empty = f"a.{quote(column)} IS NULL"
+    empty = f"a.{quote(column)} IS NULL" if column in archive.stored else "1"
     if not naming:
         return empty
     if len(naming) == len(lists):

@@ -222,7 +222,9 @@ def _judge(
     held: dict[str, list[str]] = {}
     for label, present, filled in fillings:
         if filled.ok != "1":
-            sweep.verdicts.append(Verdict(label, present, filled.ok))
+            spares = filled.exact if filled.sure else None
+            verdict = Verdict(label, present, filled.ok, exact=spares, sure=filled.sure)
+            sweep.verdicts.append(verdict)
         if filled.column is not None and filled.exact is not None:
             held.setdefault(filled.column, []).append(f"({present} AND {filled.exact})")
     never = set()

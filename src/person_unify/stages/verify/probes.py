@@ -173,20 +173,22 @@ def plus_probe(bench: Bench, target: str) -> Probe | None:
     )
     where = f"NOT EXISTS (SELECT 1 FROM temp.verify_matched AS m WHERE {pairs})"
     if target == "access_grants":
-        where += f" AND NOT ({_implied(bench)})"
+        where += f" AND NOT ({_implied()})"
     return Probe(
         *("plus", " and ".join(b.name for b in bounds), target, None, "of no loaded source row"),
         *(f"main.{quote(target)} AS t", where, (), tuple(f"t.{quote(c)}" for c in key)),
     )
 
 
-def _implied(bench: Bench) -> str:
+_DUE = "i.state = 'owed' AND i.mode <> 'none'"
+"""Whether an implied grant ``i`` is to be there, by the options or by a decision."""
+
+
+def _implied() -> str:
     """Whether grant ``t`` is the one that a link implies."""
-    if bench.options.implied_grants == "none":
-        return "0"
     pair = "{0}.person_id = t.person_id AND {0}.{1} = t.grantor_id"
     return (
-        "EXISTS (SELECT 1 FROM temp.verify_implied AS i WHERE i.state = 'owed' AND "
+        f"EXISTS (SELECT 1 FROM temp.verify_implied AS i WHERE {_DUE} AND "
         f"{pair.format('i', 'parent_id')}) AND NOT EXISTS (SELECT 1 FROM main.access_grants AS o "
         f"WHERE {pair.format('o', 'grantor_id')} AND o.rowid < t.rowid)"
     )
@@ -194,14 +196,14 @@ def _implied(bench: Bench) -> str:
 
 def implied_probes(bench: Bench) -> Iterator[Probe]:
     """Grants that a link implies: missing ones, and what is wrong in the others."""
-    if bench.options.implied_grants == "none" or bench.source("children") is None:
+    if bench.source("children") is None:
         return
     prepare_granted(bench)
     source, grants = bench.plan.source_names["children"], "main.access_grants"
     yield Probe(
         *("minus", source, "access_grants", None, "the implied grant of this child is missing"),
         "temp.verify_implied AS i",
-        f"i.state = 'owed' AND NOT EXISTS (SELECT 1 FROM {grants} AS g WHERE "
+        f"{_DUE} AND NOT EXISTS (SELECT 1 FROM {grants} AS g WHERE "
         "g.person_id = i.person_id AND g.grantor_id = i.parent_id)",
         ("i.child_id",),
     )
@@ -210,7 +212,7 @@ def implied_probes(bench: Bench) -> Iterator[Probe]:
             *("changed", source, "access_grants", column, "not what an implied grant holds"),
             f"{grants} AS g JOIN temp.verify_implied AS i ON i.person_id = g.person_id "
             "AND i.parent_id = g.grantor_id",
-            f"i.state = 'owed' AND ({wrong}) AND NOT EXISTS (SELECT 1 FROM temp.verify_granted AS "
+            f"{_DUE} AND ({wrong}) AND NOT EXISTS (SELECT 1 FROM temp.verify_granted AS "
             "m WHERE m.new_id = g.id)",
             ("i.child_id",),
             ("g.id",),
@@ -218,7 +220,7 @@ def implied_probes(bench: Bench) -> Iterator[Probe]:
 
 
 def people_probes(bench: Bench, usual: str) -> Iterator[Probe]:
-    """``minus`` of patients and children: no person, or no clinician's view."""
+    """Patients and children without a person or a clinician's view, or with another's person."""
     name = bench.plan.source_names[usual]
     yield Probe(
         *("minus", name, "persons", None, "without a person"),
@@ -226,6 +228,14 @@ def people_probes(bench: Bench, usual: str) -> Iterator[Probe]:
         "NOT EXISTS (SELECT 1 FROM main.persons AS t WHERE t.id = r.person_id)",
         ("r.old_id",),
     )
+    if usual == "children":
+        yield Probe(
+            *("changed", name, "persons", None, "mapped to another person than its patient"),
+            "temp.verify_children AS c JOIN temp.verify_patients AS p ON p.old_id = c.patient_id",
+            "c.person_id IS NOT p.person_id",
+            ("c.old_id",),
+            ("c.person_id",),
+        )
     if usual == "patients":
         yield from _note_probe(bench, name)
         yield Probe(
