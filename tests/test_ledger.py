@@ -74,5 +74,5 @@ def test_archive_of_a_table_without_a_key_has_its_rowid(tmp_path: Path) -> None:
 
     (row,) = _archived(source, "t")
 
-    assert row[:4] == (b"a", b"b", 1.5, 7)
+    assert row[:4] == (7, b"a", b"b", 1.5)
     assert json.loads(row[4]) == ["_rowid", "_archived", "v"]

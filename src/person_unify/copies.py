@@ -70,6 +70,9 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
                 "free some space or choose another volume"
             ) from error
         raise SourceError(f"{source} cannot be read as a database: {_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes what it found in the schema, and Python cannot read that.
+        raise SourceError(f"{source}: its schema is damaged; restore it from a backup") from error
     if found != "ok":
         raise SourceError(
             f"{source} is damaged: quick_check failed; restore it from a backup first"

@@ -47,9 +47,20 @@ def test_truncated_source(site: Site, trials: Trials) -> None:
 
 
 @CREATED
-def test_schema_that_is_no_text(site: Site) -> None:
+@pytest.mark.parametrize(
+    "damages",
+    [
+        {b"phone_verified": b"phone_verifi\xff\xff"},
+        # SQLite quotes the name in an error of its own.
+        {b"tablepatients": b"tablepatient\xff", b'TABLE "patients"': b'TABXE "patients"'},
+    ],
+)
+def test_schema_that_is_no_text(site: Site, damages: dict[bytes, bytes]) -> None:
     """Names that no driver can hand over end in a refusal, not in a driver's exception."""
-    site.reset(site.original.replace(b"phone_verified", b"phone_verifi\xff\xff"))
+    content = site.original
+    for words, damaged in damages.items():
+        content = content.replace(words, damaged)
+    site.reset(content)
     before = files_of(site)
 
     outcome = site.run_here()

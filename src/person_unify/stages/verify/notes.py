@@ -70,16 +70,15 @@ def _readings(bounds: list[BoundMapping]) -> dict[str, set[Type]]:
     found: dict[str, set[Type]] = {}
     for bound in bounds:
         for column, type_ in _words(bound):
-            if bound.source.column(column) is not None:
-                found.setdefault(column, set()).add(type_)
+            found.setdefault(column, set()).add(type_)
     # Whose flag it is decides the primary caregiver, and the link whose person a child is, though
     # no target column reads them.
     decisive: dict[str, tuple[str, Type]] = {
         "parent_children": ("is_primary", "BOOLEAN"),
         "children": ("linked_patient_id", "TEXT"),
     }
-    column, type_ = decisive.get(bounds[0].mapping.source, ("", "TEXT"))
-    if bounds[0].source.column(column) is not None:
+    if bounds[0].mapping.source in decisive:
+        column, type_ = decisive[bounds[0].mapping.source]
         found.setdefault(column, set()).add(type_)
     return found
 
