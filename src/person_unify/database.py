@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.parse import quote as percent
 
 import adbc_driver_manager
@@ -175,6 +175,10 @@ class Database:
                 cursor.adbc_ingest(table, frame.to_arrow(), mode="append", catalog_name=catalog)
             finally:
                 cursor.close()
+
+
+Opener: TypeAlias = Callable[[], AbstractContextManager[Database]]
+"""Opens files that are open already once more, for a thread that closes them again."""
 
 
 @contextmanager

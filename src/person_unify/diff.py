@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from person_unify.database import Database, inspect
+from person_unify.database import inspect
 from person_unify.errors import TargetError, UsageError
 from person_unify.mappings.bind import Plan, bind
 from person_unify.recorded import recorded_run
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import private_directory, require_file, take
 from person_unify.stages.verify.differences import KINDS, Comparison, differences
@@ -33,8 +33,7 @@ def diff(
     with private_directory() as temporary:
         snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)
-        with Database(target, read_only=True) as database:
-            attach_for_verification(database, ledger, snapshot.path)
+        with opened_to_verify(target, ledger, snapshot.path) as database:
             run = recorded_run(database)
             plan = bind(extractor.tables, inspect(database), extractor.has_rows)
             tables = sources_of(plan, table)

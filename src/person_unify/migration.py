@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from person_unify import __version__, custody
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
-from person_unify.database import Database, inspect
+from person_unify.database import Database, Opener, inspect
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError, StrictStop, VerificationFailed
 from person_unify.files import replace_private
@@ -178,7 +179,8 @@ class Migration:
             )
             with self.clock.phase("verify"):
                 options = self._verify_options()
-                checks = run_checks(loader.database, plan, options, self.clock.progress)
+                with loader.to_verify() as (database, again):
+                    checks = run_checks(database, plan, options, self.clock.progress, again)
             if self.options.prove:
                 with self.clock.phase("prove"):
                     self._scratch.unlink(missing_ok=True)  # an attempt may have died here
@@ -395,14 +397,20 @@ class Migration:
 
 
 def run_checks(
-    database: Database, plan: Plan, options: VerifyOptions, progress: Progress
+    database: Database,
+    plan: Plan,
+    options: VerifyOptions,
+    progress: Progress,
+    again: Opener | None = None,
 ) -> list[CheckResult]:
     """Run every check of section 10 on a target with ledger and snapshot attached."""
+    one_at_a_time = Lock()
 
     def said(name: str) -> None:
-        progress(TableStarted("verify", name))
+        with one_at_a_time:
+            progress(TableStarted("verify", name))
 
     return [
         CheckResult(c.name, c.table, c.expected, c.actual, c.outcome, c.detail)
-        for c in verify.verify(database, plan, options, said)
+        for c in verify.verify(database, plan, options, said, again)
     ]

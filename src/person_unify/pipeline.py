@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -44,7 +45,7 @@ from person_unify.report import FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path, require_publishable
 from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
@@ -279,13 +280,13 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         with clock.phase("snapshot"):
             snapshot = take(source, temporary, moment)
         extractor = Extractor(snapshot.path)
-        with Database(target, read_only=True) as database, clock.phase("verify"):
-            attach_for_verification(database, ledger, snapshot.path)
+        again = partial(opened_to_verify, target, ledger, snapshot.path)
+        with again() as database, clock.phase("verify"):
             run = recorded_run(database)
             plan = bind(extractor.tables, inspect(database), extractor.has_rows)
             checks = [
                 source_check(run, snapshot.source_sha256),
-                *run_checks(database, plan, run.options, progress),
+                *run_checks(database, plan, run.options, progress, again),
             ]
     return Report(
         tool_version=__version__,

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from person_unify import custody
-from person_unify.database import Database
+from person_unify.database import Database, Opener
 from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
@@ -27,9 +29,9 @@ _STAGING = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = TRUNCATE",
     "PRAGMA synchronous = OFF",
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -32768",
 )
-_IN_PLACE = ("PRAGMA cache_size = -65536",)
+_IN_PLACE = ("PRAGMA cache_size = -32768",)
 _BOTH = ("main", CATALOG)
 
 
@@ -46,6 +48,7 @@ class Loader:
         """
         self.created = created
         self._in_wal_mode = False
+        self._files = (target, ledger, snapshot)
         self.database = Database(target)
         try:
             if not created:
@@ -76,7 +79,7 @@ class Loader:
         self.database.attach(snapshot, "source", settled=True)
         for attached in (CATALOG, "source"):
             # A cache is a database's own, and the default of 2 MB reads every page many times.
-            self.database.execute(f"PRAGMA {attached}.cache_size = -65536")
+            self.database.execute(f"PRAGMA {attached}.cache_size = -16384")
 
     def _look(self, wait: float) -> None:
         self.database.execute_when_free("SELECT 1 FROM sqlite_master LIMIT 1", wait)
@@ -219,6 +222,26 @@ class Loader:
             self.database.execute(statement)
         self.ledger.index()
 
+    @contextmanager
+    def to_verify(self) -> Iterator[tuple[Database, Opener | None]]:
+        """The files as they stand, once or, where all is committed, as often as one likes.
+
+        Staging files are given out of hand for that long, and nobody else knows them; what an
+        existing target holds by now is seen by this connection alone.
+        """
+        if not self.created:
+            yield self.database, None
+            return
+        self.database.execute("COMMIT")
+        self.close()
+        again = partial(opened_to_verify, *self._files, settled=True)
+        with again() as database:
+            yield database, again
+        self.database = Database(self._files[0])
+        self._prepare(*self._files[1:])
+        self.ledger = Ledger(self.database)
+        self.database.execute("BEGIN EXCLUSIVE")
+
     def commit(self) -> None:
         """Commit target and ledger for good; a target that had a write-ahead log gets it back."""
         if self.created:
@@ -259,10 +282,18 @@ class Loader:
         self.database.close()
 
 
-def attach_for_verification(database: Database, ledger: Path, snapshot: Path) -> None:
-    """Attach a finished ledger and a snapshot of the source, read-only, to a finished target."""
-    database.attach(ledger, CATALOG, read_only=True)
-    database.attach(snapshot, "source", settled=True)
+@contextmanager
+def opened_to_verify(
+    target: Path, ledger: Path, snapshot: Path, *, settled: bool = False
+) -> Iterator[Database]:
+    """A finished target with its ledger and a snapshot of the source attached, all read-only.
+
+    settled: nobody can write target and ledger, so they are read without locks.
+    """
+    with Database(target, read_only=True, settled=settled) as database:
+        database.attach(ledger, CATALOG, read_only=True, settled=settled)
+        database.attach(snapshot, "source", settled=True)
+        yield database
 
 
 def built_in_schema() -> tuple[Table, ...]:

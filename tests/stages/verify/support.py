@@ -13,7 +13,7 @@ from person_unify.database import Database, inspect
 from person_unify.mappings.bind import Plan, bind
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.verify import Check, VerifyOptions, verify
 
 BAD = ("failed", "error")
@@ -41,8 +41,7 @@ def migrate_sample(folder: Path, faults: float) -> Migrated:
     pipeline.migrate(pipeline.MigrateOptions(source, target, keep_backup=False))
     ledger = folder / "new.ledger.db"
     extractor = Extractor(source)
-    with Database(target, read_only=True) as database:
-        attach_for_verification(database, ledger, source)
+    with opened_to_verify(target, ledger, source) as database:
         plan = bind(extractor.tables, inspect(database), extractor.has_rows)
         started = int(database.value("SELECT started FROM ledger.run"))
     options = VerifyOptions("Asia/Kolkata", "active", started)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from person_unify.database import Database
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.verify import NAMES, VerifyOptions, verify
 
 from .damage import CELLS, REFERENCES, ROWS, Damage
@@ -34,8 +33,7 @@ def test_an_untouched_migration_passes(migrated: Migrated) -> None:
 
 
 def test_verification_leaves_no_table_behind(migrated: Migrated) -> None:
-    with Database(migrated.target, read_only=True) as database:
-        attach_for_verification(database, migrated.ledger, migrated.source)
+    with opened_to_verify(migrated.target, migrated.ledger, migrated.source) as database:
         verify(database, migrated.plan, migrated.options, lambda _: None)
 
         assert database.rows("SELECT name FROM temp.sqlite_master") == []

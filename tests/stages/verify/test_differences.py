@@ -13,7 +13,7 @@ from person_unify.errors import DatabaseError
 from person_unify.finished import archives
 from person_unify.lineage import ID_MAPS
 from person_unify.schema import quote
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.verify.differences import Comparison, differences
 
 from .damage import CELLS, REFERENCES, ROWS, Damage
@@ -216,8 +216,7 @@ def test_damage_to_the_maps_is_opened_too(
 def test_a_healthy_target_has_no_difference_and_says_what_was_compared(migrated: Migrated) -> None:
     names = [*(b.name for b in migrated.plan.bound), *(t.name for t in migrated.plan.unmapped)]
     tables = list(dict.fromkeys(names))
-    with Database(migrated.target, read_only=True) as database:
-        attach_for_verification(database, migrated.ledger, migrated.source)
+    with opened_to_verify(migrated.target, migrated.ledger, migrated.source) as database:
         found = differences(database, migrated.plan, migrated.options, tables)
         rows = sum(
             int(database.value(f"SELECT count(*) FROM source.{quote(name)}")) for name in tables

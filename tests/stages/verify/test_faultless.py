@@ -14,7 +14,7 @@ from person_unify.database import Database, inspect
 from person_unify.lineage import lineage
 from person_unify.mappings.bind import bind
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import attach_for_verification
+from person_unify.stages.load import opened_to_verify
 from person_unify.stages.verify import VerifyOptions, verify
 from person_unify.stages.verify.check import Check
 
@@ -32,8 +32,7 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
         plan = bind(extractor.tables, inspect(database), extractor.has_rows)
     with Database(ledger) as books:
         books.ingest("lineage", lineage(plan))
-    with Database(target, read_only=True) as database:
-        attach_for_verification(database, ledger, source)
+    with opened_to_verify(target, ledger, source) as database:
         return verify(database, plan, VerifyOptions("Asia/Kolkata", mode, RUN), lambda _: None)
 
 

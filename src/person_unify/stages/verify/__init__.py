@@ -1,14 +1,18 @@
 """Verify: the target and the ledger against the source, by SQL (contract section 10).
 
 Nothing of the transform or the load is used here; the mappings say what to expect, and every
-comparison runs inside SQLite over whole tables.
+comparison runs inside SQLite over whole tables.  Where the files may be opened twice, two
+connections share the work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import TypeAlias
 
-from person_unify.database import Database
+from person_unify.aside import Aside
+from person_unify.database import Database, Opener
 from person_unify.errors import DatabaseError
 from person_unify.mappings.bind import Plan
 from person_unify.stages.verify.archive import prepare_lists
@@ -35,56 +39,116 @@ from person_unify.stages.verify.views import check_seen, check_views
 
 __all__ = ["NAMES", "Check", "VerifyOptions", "verify"]
 
+_Part: TypeAlias = Callable[[Bench], None]
+_Answers: TypeAlias = dict[str, list[Check]]
+
+_STORY: tuple[_Part, ...] = (
+    check_structure,
+    check_records,
+    check_people,
+    check_core,
+    check_views,
+    check_grants,
+    check_decisions,
+    check_tables,
+    check_archived_whole,
+    check_person_references,
+    check_seen,
+    check_log,
+    check_notes,
+    check_likeness,
+    check_counts,
+)
+"""Every check, in the order in which they are told."""
+
+_BESIDE: tuple[_Part, ...] = (check_structure, check_tables, check_counts)
+"""About half of the work, which the first lookups are enough for."""
+
+_PREPARATION, _CLEANING = "preparation", "cleaning"
+
 
 def verify(
     database: Database,
     plan: Plan,
     options: VerifyOptions,
     progress: Callable[[str], None],
+    again: Opener | None = None,
 ) -> list[Check]:
     """Carry out every check; failures and failing statements are answers, not exceptions.
 
     ``database`` has the target as ``main``, a snapshot of the source as ``source`` and the ledger
-    as ``ledger``; a transaction may be open and stays open.
+    as ``ledger``; a transaction may be open and stays open.  ``again`` opens the same files for a
+    second thread, where nothing uncommitted is to be seen.
     """
-    bench = Bench(database, plan, options, progress)
-    progress("preparation")
+    if again is None:
+        return _told(_carried_out(Bench(database, plan, options, progress), _STORY))
+    over = Event()
+
+    def heard(name: str) -> None:
+        if over.is_set():
+            raise _OverError
+        progress(name)
+
+    def beside() -> _Answers:
+        with again() as further:
+            return _carried_out(Bench(further, plan, options, heard), _BESIDE)
+
+    others = Aside(beside)
     try:
-        if _prepared(bench):
-            for check in (
-                check_structure,
-                check_records,
-                check_people,
-                check_core,
-                check_views,
-                check_grants,
-                check_decisions,
-                check_tables,
-                check_archived_whole,
-                check_person_references,
-                check_seen,
-                check_log,
-                check_notes,
-                check_likeness,
-                check_counts,
-            ):
-                check(bench)
+        own = [part for part in _STORY if part not in _BESIDE]
+        answers = _carried_out(Bench(database, plan, options, progress), own)
+    except BaseException:
+        over.set()
+        raise
+    return _told(answers, others.result())
+
+
+class _OverError(Exception):
+    """The main thread has given up."""
+
+
+def _carried_out(bench: Bench, parts: Sequence[_Part]) -> _Answers:
+    """What the parts answer, each by itself; only the preparation if that fails."""
+    bench.progress("preparation")
+    answers: _Answers = {}
+    try:
+        ready = _prepared(bench, all(part in _BESIDE for part in parts))
+        answers[_PREPARATION] = bench.checks
+        for part in parts if ready else ():
+            bench.checks = []
+            part(bench)
+            answers[part.__name__] = bench.checks
     finally:
+        bench.checks = []
         _clean_up(bench)
-    return bench.checks
+        answers[_CLEANING] = bench.checks
+    return answers
 
 
-def _prepared(bench: Bench) -> bool:
-    """Build what the checks look things up in; False, with a check that says why, if that fails."""
+def _told(answers: _Answers, others: _Answers | None = None) -> list[Check]:
+    """All checks in the order of the story; what both threads found alike is told once."""
+    told: list[Check] = []
+    for name in (_PREPARATION, *(part.__name__ for part in _STORY), _CLEANING):
+        told += answers.get(name, [])
+        told += [c for c in (others or {}).get(name, []) if c not in told]
+    return told
+
+
+def _prepared(bench: Bench, few: bool) -> bool:
+    """Build what the checks look things up in; False, with a check that says why, if that fails.
+
+    few: only what the parts beside look up.
+    """
     ready = False
     with bench.guarded("preparation"):
         bench.look()
         if ledger_is_whole(bench):
             prepare(bench)
             prepare_lists(bench)
-            prepare_people(bench)
-            prepare_kin(bench)
-            prepare_implied(bench)
+            if not few:
+                prepare_people(bench)
+                prepare_kin(bench)
+                prepare_implied(bench)
             ready = True
     return ready
 
