@@ -6,11 +6,15 @@ wait for them.  So whatever such a thread opens, it also closes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
 from threading import Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_RUNNING: set[Thread] = set()
 
 
 class Aside(Generic[T]):
@@ -22,13 +26,16 @@ class Aside(Generic[T]):
         self._answer: list[T] = []
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, daemon=True)
+        _RUNNING.add(self._thread)
         self._thread.start()
 
     def _run(self) -> None:
         try:
             self._answer.append(self._call())
-        except BaseException as error:  # noqa: BLE001 - the caller raises it
+        except BaseException as error:  # noqa: BLE001  the caller raises it
             self._error = error
+        finally:
+            _RUNNING.discard(self._thread)
 
     def result(self) -> T:
         """Wait for the call; its value, or the error that it raised."""
@@ -36,3 +43,29 @@ class Aside(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._answer[0]
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made while the caller works on the one before; begins at once."""
+
+    def following() -> list[T]:
+        return list(islice(items, 1))
+
+    def handed_out(upcoming: Aside[list[T]]) -> Iterator[T]:
+        while found := upcoming.result():
+            upcoming = Aside(following)
+            yield found[0]
+
+    return handed_out(Aside(following))
+
+
+def over_within(seconds: float) -> bool:
+    """Whether no call runs beside any more, at the latest after so many seconds.
+
+    A process must not end in the usual way while one does: the interpreter would be taken down
+    under the feet of a driver.
+    """
+    deadline = time.monotonic() + seconds
+    for thread in list(_RUNNING):
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not _RUNNING

@@ -7,9 +7,11 @@ run that is resumed; a target in place is one transaction, so nothing is kept be
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from person_unify.aside import ahead
 from person_unify.checkpoints import Checkpoint
 from person_unify.clock import Clock, now_ms
 from person_unify.frames import SEVERITY, Outcome
@@ -20,7 +22,7 @@ from person_unify.progress import Note, PhaseStarted, TableFinished, TableStarte
 from person_unify.schema import Schema
 from person_unify.stages.load import Loader
 from person_unify.stages.resolve import Resolution
-from person_unify.stream import Stream
+from person_unify.stream import Made, Stream
 from person_unify.tally import Tally
 
 OPENING = 1
@@ -54,10 +56,12 @@ class Filling:
         last = OPENING + len(self.stream.later) + 1
         step = self._go_on(last) if resumed else 0
         if step < OPENING:
-            self._open(schema, relax_unique)
+            rest = self._open(schema, relax_unique)
             step = OPENING
-        for number, outcome in enumerate(self.stream.rest(step - OPENING), step + 1):
-            self._load(outcome)
+        else:
+            rest = ahead(self.stream.rest(step - OPENING))
+        for number, made in enumerate(rest, step + 1):
+            self._load(made.taken(self._clock))
             self._keep(number)
         if step < last:
             started = perf_counter()
@@ -83,9 +87,11 @@ class Filling:
         self._clock.progress(Note(f"taken over: the snapshot and {what}"))
         return step
 
-    def _open(self, schema: Schema, relax_unique: bool) -> None:
+    def _open(self, schema: Schema, relax_unique: bool) -> Iterator[Made]:
+        """Fill users, parents and persons; returns what follows, the first of it under way."""
         opening, resolution = self.stream.opening()
         relax = must_relax_unique(resolution, schema, relax_unique)
+        rest = ahead(self.stream.rest())
         self._counts = {**resolution.counts, "implied": resolution.implied.height}
         self._clock.progress(PhaseStarted("load"))
         self.loader.begin(schema.values())
@@ -96,6 +102,7 @@ class Filling:
             self._load(outcome)
         self._load_resolution(resolution)
         self._keep(OPENING)
+        return rest
 
     def _load(self, outcome: Outcome) -> None:
         self._clock.progress(TableStarted("load", outcome.source, outcome.source_rows))

@@ -76,12 +76,16 @@ class Memory:
         return self.directory / f"step-{step}.json"
 
     def _parts(self) -> dict[str, pl.DataFrame]:
-        """The registry as frames, by kind and table: ``loaded/users``."""
+        """The registry as frames, by kind and table: ``loaded/users``.
+
+        Of copies, for the next table may enter it just now; it would get the same ids again.
+        """
         registry = self.registry
-        parts = {f"loaded/{t}": f for t, f in registry.loaded.items() if t in self.looked_up}
+        loaded, all_ids = dict(registry.loaded), dict(registry.all_ids)
+        parts = {f"loaded/{t}": f for t, f in loaded.items() if t in self.looked_up}
         parts |= {
             f"ids/{table}": ids.alias("id").to_frame()
-            for table, ids in registry.all_ids.items()
+            for table, ids in all_ids.items()
             if table in self.looked_up
         }
         if registry.people is not None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__, custody
+from person_unify.aside import ahead
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
@@ -38,7 +39,7 @@ from person_unify.preflight import (
     require_two_files,
     schema_of,
 )
-from person_unify.progress import Note, Progress, silent
+from person_unify.progress import Note, Progress, one_at_a_time, silent
 from person_unify.recorded import recorded_run, source_check
 from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
@@ -111,7 +112,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
         _stop(directory, facts, error)
         raise
     try:
-        directory.remove()
+        directory.end()
     except KeyboardInterrupt as error:
         error.add_note("the migration is complete")
         raise
@@ -155,7 +156,7 @@ def _carry_out(
     progress: Progress,
 ) -> Report:
     checkpoints = Checkpoints(options.target.with_name(CHECKPOINTS_NAME))
-    clock = Clock(progress, checkpoints=checkpoints)
+    clock = Clock(one_at_a_time(progress), checkpoints=checkpoints)
     if facts.snapshot_sha256 is None:
         directory.write(facts)
         with clock.phase("snapshot"):
@@ -212,6 +213,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         require_two_files(options.source, options.target)
         require_publishable(options.target, ledger_path(options.target))
     decisions = _decisions(options.decisions)
+    progress = one_at_a_time(progress)
     clock = Clock(progress)
     moment = datetime.now(UTC)
     with private_directory() as temporary:
@@ -237,7 +239,8 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
             witness(outcome)
         tally.say(resolution.discrepancies)
         tally.rows["access_grants"] += resolution.implied.height
-        for outcome in stream.rest():
+        for made in ahead(stream.rest()):
+            outcome = made.taken(clock)
             tally.add(outcome)
             witness(outcome)
     counts = {**resolution.counts, "implied": resolution.implied.height}
@@ -274,6 +277,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     for path in (target, ledger):
         if not path.is_file():
             raise TargetError(f"{path} does not exist: verify needs the target and its ledger")
+    progress = one_at_a_time(progress)
     clock = Clock(progress)
     moment = datetime.now(UTC)
     with private_directory() as temporary:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeAlias
 
 PHASES = (
@@ -83,3 +84,14 @@ Progress: TypeAlias = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """A progress that nobody watches."""
+
+
+def one_at_a_time(progress: Progress) -> Progress:
+    """The same progress, for several threads to tell."""
+    lock = Lock()
+
+    def told(event: Event) -> None:
+        with lock:
+            progress(event)
+
+    return told

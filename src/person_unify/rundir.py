@@ -23,6 +23,8 @@ from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
 
 LOCK, FACTS = "lock", "run.json"
+ENDED = "end"
+"""Stands among the phases of a run that has nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,17 @@ class RunDirectory:
         facts = replace(facts, phases=tuple(dict.fromkeys((*facts.phases, phase))))
         self.write(facts)
         return facts
+
+    def end(self) -> None:
+        """Remove the directory of a run that has nothing left to do, and say so before.
+
+        Where it cannot be removed, the next call then knows that it is of no use any more.
+        """
+        facts = self.facts()
+        if facts is not None:
+            with contextlib.suppress(MigrationError):
+                self.done(facts, ENDED)
+        self.remove()
 
     def leave(self) -> None:
         """Give the lock back; the directory stays if it holds an unfinished run."""

@@ -5,9 +5,10 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TypeAlias
 
 import polars as pl
 
@@ -31,6 +32,28 @@ FIRST = ("users", "parents")
 """Tables whose loaded rows decide which views can be made."""
 
 
+Spent: TypeAlias = tuple[str, int, float]
+"""A phase, rows and seconds of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one source table, and the work that it took."""
+
+    outcome: Outcome
+    spent: tuple[Spent, ...]
+
+    def taken(self, clock: Clock) -> Outcome:
+        """The outcome, its work counted."""
+        _count(self.spent, clock)
+        return self.outcome
+
+
+def _count(spent: Iterable[Spent], clock: Clock) -> None:
+    for phase, rows, seconds in spent:
+        clock.add(phase, rows, seconds)
+
+
 @dataclass(slots=True)
 class Stream:
     """Reads and transforms the tables of one snapshot.
@@ -44,6 +67,7 @@ class Stream:
     clock: Clock
     registry: Registry
     decisions: Decisions = field(default_factory=Decisions)
+    _spent: list[Spent] = field(default_factory=list)
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
         """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
@@ -60,7 +84,9 @@ class Stream:
         )
         resolution = resolve(core, bound, self.registry, choices)
         people = resolution.counts["patients"] + resolution.counts["children"]
-        self.clock.add("resolve", people, perf_counter() - started)
+        self._spent.append(("resolve", people, perf_counter() - started))
+        _count(self._spent, self.clock)
+        self._spent.clear()
         present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
         return [*first, *present], resolution
 
@@ -71,15 +97,20 @@ class Stream:
         bound = (b for b in self.plan.bound if b.mapping.source not in opened)
         return (*bound, *self.plan.unmapped)
 
-    def rest(self, skip: int = 0) -> Iterator[Outcome]:
-        """Every other table, one at a time, but for the first ``skip`` of them."""
+    def rest(self, skip: int = 0) -> Iterator[Made]:
+        """Every other table, one at a time, but for the first ``skip`` of them.
+
+        May run ahead of who takes them, in another thread: the clock is left to that one.
+        """
         for each in self.later[skip:]:
             if isinstance(each, Table):
-                yield self._archived(each)
+                outcome = self._archived(each)
             elif each.target is None:
-                yield self._archived(each.source)
+                outcome = self._archived(each.source)
             else:
-                yield self._transformed(each)
+                outcome = self._transformed(each)
+            spent, self._spent = self._spent, []
+            yield Made(outcome, tuple(spent))
 
     def looked_up(self) -> frozenset[str]:
         """The source tables whose ids other tables ask the registry for."""
@@ -93,7 +124,7 @@ class Stream:
         started = perf_counter()
         frame = self.extractor.read(name, columns)
         seconds = perf_counter() - started
-        self.clock.add("extract", frame.height, seconds)
+        self._spent.append(("extract", frame.height, seconds))
         self.clock.progress(TableFinished("extract", name, frame.height, seconds))
         return frame
 
@@ -119,7 +150,7 @@ class Stream:
             source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
         )
         seconds = perf_counter() - started
-        self.clock.add("transform", source.height, seconds)
+        self._spent.append(("transform", source.height, seconds))
         self.clock.progress(TableFinished("transform", bound.name, source.height, seconds))
         return outcome
 

@@ -22,7 +22,7 @@ from person_unify.errors import (
 )
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
-from person_unify.rundir import Facts, RunDirectory
+from person_unify.rundir import ENDED, Facts, RunDirectory
 from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path
 from person_unify.stages.snapshot import (
     UNFINISHED,
@@ -59,6 +59,9 @@ def take_up(
         directory.clear()
         return None
     over = is_over(directory, facts)
+    if over and ENDED in facts.phases and not options.resume:
+        directory.forget()
+        return None
     if options.fresh:
         if over:
             raise TargetError(

@@ -100,6 +100,20 @@ def _damaged(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _misindexed(path: Path) -> None:
+    """Change one letter of an id in an index, which quick_check does not compare with the rows."""
+    with closing(sqlite3.connect(path)) as connection:
+        page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+        root, some_id = connection.execute(
+            "SELECT rootpage, (SELECT max(id) FROM patients) FROM sqlite_master "
+            "WHERE type = 'index' AND tbl_name = 'patients' AND sql IS NULL ORDER BY rootpage"
+        ).fetchone()
+    content = bytearray(path.read_bytes())
+    place = content.index(some_id.encode(), (root - 1) * page_size, root * page_size)
+    content[place + len(some_id) - 1] ^= 1
+    path.write_bytes(content)
+
+
 def _directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -112,6 +126,7 @@ SOURCES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "header only": (lambda p: p.write_bytes(b"SQLite format 3\x00"), ("old.db",)),
     "truncated": (_truncated, ("old.db",)),
     "damaged": (_damaged, ("old.db",)),
+    "misindexed": (_misindexed, ("its indexes do not agree", "REINDEX")),
     "missing": (lambda p: p.unlink(), ("cannot be read", "No such file")),
     "directory": (_directory, ("is not a file", "give the path")),
 }

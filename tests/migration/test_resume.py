@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -21,7 +22,7 @@ from person_unify import __version__
 from person_unify.errors import MigrationError, SourceError, TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import PHASES, Event, Note, TableFinished
-from person_unify.rundir import Facts, RunDirectory, run_directory, this_machine
+from person_unify.rundir import ENDED, Facts, RunDirectory, run_directory, this_machine
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
 
@@ -136,8 +137,11 @@ def test_killed_and_resumed_is_as_if_uninterrupted(
     before = options.source.read_bytes()
     _killed(where, options)
 
-    finished = not (run_directory(options.target) / "run.json").exists()
-    if not finished:
+    left = run_directory(options.target) / "run.json"
+    if left.exists() and ENDED in json.loads(left.read_text())["phases"]:
+        with pytest.raises(TargetError, match="belongs to an earlier run"):
+            migrate(replace(options, resume=False))
+    elif left.exists():
         with pytest.raises(TargetError, match=r"--resume.*--fresh"):
             migrate(replace(options, resume=False))
         report = migrate(options)
@@ -331,6 +335,28 @@ def test_a_lost_snapshot_is_refused_until_fresh(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="gone or was changed"):
         migrate(options)
     migrate(replace(options, resume=False, fresh=True))
+
+
+def test_directory_that_could_not_be_removed_goes_with_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = MigrateOptions(write_small(tmp_path / "old.db"), tmp_path / "new.db")
+    notes: list[str] = []
+
+    def failing(directory: RunDirectory) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunDirectory, "forget", failing)
+        migrate(options, lambda e: notes.append(e.message) if isinstance(e, Note) else None)
+    left = run_directory(options.target).exists()
+
+    with pytest.raises(TargetError, match="belongs to an earlier run"):
+        migrate(options)
+
+    assert left
+    assert "could not be removed" in notes[-1]
+    assert not run_directory(options.target).exists()
 
 
 def test_nothing_to_resume_is_no_obstacle(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from types import FrameType, TracebackType
 
 import typer
 
+from person_unify.aside import over_within
 from person_unify.cli.streams import ReaderGone, printable, write_event, write_line
 from person_unify.errors import DecisionsRefused, MigrationError
 
@@ -25,6 +27,10 @@ Exit codes:
   6    migrated and published, but the source changed since its snapshot
   130  interrupted (143 terminated, 129 hung up, 141 output closed); see --resume
 """
+
+
+_PATIENCE = 0.5
+"""Seconds that threads of ours have to end; a driver in one of them may hear nothing for long."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -81,6 +87,9 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     write_line(f"person-unify: {printable(message)}", sys.stderr)
     for problem in problems:
         write_line(f"  {printable(problem)}", sys.stderr)
+    if not over_within(_PATIENCE):
+        sys.stdout.flush()
+        os._exit(code)
     raise typer.Exit(code)
 
 
