@@ -212,7 +212,7 @@ class Migration:
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions)
         memory = None
         if not self.in_place:
-            memory = Memory(self.staging, stream.looked_up(), registry, self.tally, self.clock)
+            memory = Memory(self.staging, stream.looked_up, registry, self.tally, self.clock)
         return Filling(loader, stream, self.tally, memory)
 
     def _save(self, report: Report) -> None:

@@ -63,6 +63,11 @@ class Registry:
     all_ids: dict[str, pl.Series] = field(default_factory=dict)
     people: People | None = None
 
+    def forget(self, table: str) -> None:
+        """Let go of a table that nobody looks up: its ids may be most of what a run remembers."""
+        self.loaded.pop(table, None)
+        self.all_ids.pop(table, None)
+
     def rows_of(self, table: str) -> pl.DataFrame:
         """The loaded rows of a source table; empty where the source has no such table."""
         empty = pl.DataFrame(schema={OLD: pl.String, NEW: pl.String})

@@ -59,6 +59,7 @@ class Stream:
     """Reads and transforms the tables of one snapshot.
 
     After :meth:`opening` the persons are resolved and nothing has been handed out to load yet.
+    looked_up: the source tables whose ids other tables ask the registry for.
     """
 
     extractor: Extractor
@@ -67,7 +68,15 @@ class Stream:
     clock: Clock
     registry: Registry
     decisions: Decisions = field(default_factory=Decisions)
+    looked_up: frozenset[str] = field(init=False)
     _spent: list[Spent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Find the source tables whose ids other tables ask the registry for."""
+        names = {name for b in self.plan.bound for c in b.columns if (name := c.names)}
+        vias = {word.table for word in self._words() if isinstance(word, Via)}
+        twins = {name for b in self.plan.bound if (name := b.mapping.shares_ids_with)}
+        self.looked_up = frozenset({*FIRST, *names, *vias, *twins})
 
     def opening(self) -> tuple[list[Outcome], Resolution]:
         """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
@@ -112,13 +121,6 @@ class Stream:
             spent, self._spent = self._spent, []
             yield Made(outcome, tuple(spent))
 
-    def looked_up(self) -> frozenset[str]:
-        """The source tables whose ids other tables ask the registry for."""
-        names = {name for b in self.plan.bound for c in b.columns if (name := c.names)}
-        vias = {word.table for word in self._words() if isinstance(word, Via)}
-        twins = {name for b in self.plan.bound if (name := b.mapping.shares_ids_with)}
-        return frozenset({*FIRST, *names, *vias, *twins})
-
     def _read(self, name: str, columns: tuple[str, ...] | None = None) -> SourceFrame:
         self.clock.progress(TableStarted("extract", name))
         started = perf_counter()
@@ -149,6 +151,8 @@ class Stream:
         outcome = transform(
             source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
         )
+        if bound.mapping.source not in self.looked_up:
+            self.registry.forget(bound.mapping.source)
         seconds = perf_counter() - started
         self._spent.append(("transform", source.height, seconds))
         self.clock.progress(TableFinished("transform", bound.name, source.height, seconds))
