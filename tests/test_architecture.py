@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
-    frozenset({"filling", "unfinished"}),
+    frozenset({"acceptance", "filling", "unfinished"}),
     frozenset({"diff", "linkage", "memory", "preflight", "proving", "recorded", "stream", "trace"}),
     frozenset({"checkpoints", "clock", "lineage", "options", "page", "rundir", "tally"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),

@@ -37,9 +37,13 @@ class Aside(Generic[T]):
         finally:
             _RUNNING.discard(self._thread)
 
+    def wait(self) -> None:
+        """Wait for the call, however it ends."""
+        self._thread.join()
+
     def result(self) -> T:
         """Wait for the call; its value, or the error that it raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._answer[0]

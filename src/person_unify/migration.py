@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from person_unify import __version__, custody
+from person_unify.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
-from person_unify.database import Database, Opener, inspect
+from person_unify.database import inspect
 from person_unify.decisions import Decisions
-from person_unify.errors import DatabaseError, SourceError, StrictStop, VerificationFailed
+from person_unify.errors import DatabaseError
 from person_unify.files import replace_private
 from person_unify.filling import Filling, StagingSpoilt
 from person_unify.ids import FreshIds
@@ -23,7 +23,7 @@ from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.preflight import planned, require_empty
-from person_unify.progress import Note, PhaseStarted, Progress, TableStarted
+from person_unify.progress import Note, PhaseStarted
 from person_unify.proving import prove
 from person_unify.recorded import (
     Artefact,
@@ -36,7 +36,6 @@ from person_unify.registry import Registry
 from person_unify.report import CheckResult, FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine, write_json
 from person_unify.schema import UNIFIED, Schema, quote
-from person_unify.stages import verify
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader
 from person_unify.stages.publish import (
@@ -45,6 +44,7 @@ from person_unify.stages.publish import (
     REPORT_NAME,
     ledger_path,
     publish,
+    remove_super_journals,
 )
 from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
@@ -119,7 +119,7 @@ class Migration:
             self._publish(target, ledger)
         self.facts = self.directory.done(self.facts, "publish")
         if self.in_place:
-            self._remove_super_journals()
+            remove_super_journals(self.options.target)
         return self._published(report)
 
     def _committed(self) -> Report | None:
@@ -185,7 +185,9 @@ class Migration:
                     self._scratch.unlink(missing_ok=True)  # an attempt may have died here
                     checks += prove(loader.database, self._scratch, self.clock.progress)
             report = self._report(loader, plan, counts, checks)
-            self._require_publishable_result(report, loader)
+            require_sound(report, loader.database)
+            if self.options.strict:
+                require_no_errors(self.tally.errors)
             self._save(report)
             record_run(loader.ledger, report, self.facts, self.clock.checkpoints.rows())
             record_artefacts(loader.ledger, artefacts)
@@ -293,16 +295,6 @@ class Migration:
             if staged.parent == self.staging and staged.exists():
                 publish(staged, final)
 
-    def _remove_super_journals(self) -> None:
-        """Remove what SQLite left of a commit over two files that was killed halfway.
-
-        The commit that counts is whole, so no journal refers to one any more.
-        """
-        name = re.escape(self.options.target.name)
-        for path in self.options.target.parent.iterdir():
-            if re.fullmatch(rf"{name}-mj[0-9A-F]+", path.name):
-                path.unlink(missing_ok=True)
-
     def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
         schema = inspect(loader.database) if self.in_place else UNIFIED
@@ -314,41 +306,6 @@ class Migration:
 
     def _verify_options(self) -> VerifyOptions:
         return VerifyOptions(self.options.timezone, self.options.implied_grants, self.run_time)
-
-    def _require_publishable_result(self, report: Report, loader: Loader) -> None:
-        failed = report.failed_checks
-        if failed:
-            self._require_sound_indexes(loader)
-            names = ", ".join(
-                dict.fromkeys(f"{c.name} ({c.table})" if c.table else c.name for c in failed)
-            )
-            raise VerificationFailed(
-                f"{len(failed)} of {len(report.verification)} checks failed, nothing was "
-                f"published: {names}"
-            )
-        if report.unexplained:
-            raise VerificationFailed(
-                f"the reconciliation of {', '.join(report.unexplained)} does not add up, nothing "
-                "was published: please report this with the counts that check prints"
-            )
-        if self.options.strict and self.tally.errors:
-            raise StrictStop(
-                f"there are {self.tally.errors} discrepancies of severity error and --strict was "
-                "given, nothing was published: look at them with check, or run without --strict"
-            )
-
-    def _require_sound_indexes(self, loader: Loader) -> None:
-        """Refuse a source whose indexes name other rows than its tables hold.
-
-        The snapshot's ``quick_check`` does not look there, and the whole check takes so long that
-        it is made only where the verification has failed.
-        """
-        found = loader.database.value("PRAGMA source.integrity_check(1)")
-        if found != "ok":
-            raise SourceError(
-                f"{self.options.source} is damaged: its indexes do not agree with its tables, so "
-                "that the verification failed; restore it from a backup, or REINDEX a copy"
-            )
 
     def _report(
         self, loader: Loader, plan: Plan, counts: Mapping[str, int], checks: list[CheckResult]
@@ -407,21 +364,3 @@ class Migration:
         write_json(target.with_name(REPORT_NAME), final.to_json())
         replace_private(target.with_name(PAGE_NAME), render_page(final).encode())
         return final
-
-
-def run_checks(
-    database: Database,
-    plan: Plan,
-    options: VerifyOptions,
-    progress: Progress,
-    again: Opener | None = None,
-) -> list[CheckResult]:
-    """Run every check of section 10 on a target with ledger and snapshot attached."""
-
-    def said(name: str) -> None:
-        progress(TableStarted("verify", name))
-
-    return [
-        CheckResult(c.name, c.table, c.expected, c.actual, c.outcome, c.detail)
-        for c in verify.verify(database, plan, options, said, again)
-    ]

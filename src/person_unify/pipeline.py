@@ -17,7 +17,8 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__, custody
-from person_unify.aside import ahead
+from person_unify.acceptance import run_checks
+from person_unify.aside import ahead, over_within
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
@@ -27,7 +28,7 @@ from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
 from person_unify.mappings.bind import Plan, bind
-from person_unify.migration import Migration, run_checks
+from person_unify.migration import Migration
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
     must_relax_unique,
@@ -107,7 +108,8 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
         directory.leave()
         raise
     try:
-        report = _carry_out(options, decisions, directory, facts, progress)
+        with one_at_a_time(progress) as told:
+            report = _carry_out(options, decisions, directory, facts, told)
     except BaseException as error:
         _stop(directory, facts, error)
         raise
@@ -156,7 +158,7 @@ def _carry_out(
     progress: Progress,
 ) -> Report:
     checkpoints = Checkpoints(options.target.with_name(CHECKPOINTS_NAME))
-    clock = Clock(one_at_a_time(progress), checkpoints=checkpoints)
+    clock = Clock(progress, checkpoints=checkpoints)
     if facts.snapshot_sha256 is None:
         directory.write(facts)
         with clock.phase("snapshot"):
@@ -191,7 +193,8 @@ def _carry_out(
 def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
     """Leave what can be resumed, remove all else."""
     kept = directory.facts()
-    over = kept is not None and is_over(directory, kept)
+    # A thread that still reads comes before the commit, and what it reads is not to be touched.
+    over = kept is not None and over_within(0) and is_over(directory, kept)
     if kept is not None and kept.snapshot_sha256 and (over or can_be_resumed(error)):
         done = "the target is filled and verified" if over else "what was done is kept"
         error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
@@ -213,10 +216,9 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         require_two_files(options.source, options.target)
         require_publishable(options.target, ledger_path(options.target))
     decisions = _decisions(options.decisions)
-    progress = one_at_a_time(progress)
-    clock = Clock(progress)
     moment = datetime.now(UTC)
-    with private_directory() as temporary:
+    with private_directory() as temporary, one_at_a_time(progress) as told:
+        clock = Clock(told)
         with clock.phase("snapshot"):
             snapshot = take(options.source, temporary, moment)
         extractor = Extractor(snapshot.path)
@@ -277,10 +279,9 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     for path in (target, ledger):
         if not path.is_file():
             raise TargetError(f"{path} does not exist: verify needs the target and its ledger")
-    progress = one_at_a_time(progress)
-    clock = Clock(progress)
     moment = datetime.now(UTC)
-    with private_directory() as temporary:
+    with private_directory() as temporary, one_at_a_time(progress) as told:
+        clock = Clock(told)
         with clock.phase("snapshot"):
             snapshot = take(source, temporary, moment)
         extractor = Extractor(snapshot.path)
@@ -290,7 +291,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
             plan = bind(extractor.tables, inspect(database), extractor.has_rows)
             checks = [
                 source_check(run, snapshot.source_sha256),
-                *run_checks(database, plan, run.options, progress, again),
+                *run_checks(database, plan, run.options, told, again),
             ]
     return Report(
         tool_version=__version__,

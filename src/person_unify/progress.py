@@ -6,7 +6,8 @@ seconds, never a cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias
@@ -86,12 +87,18 @@ def silent(event: Event) -> None:
     """A progress that nobody watches."""
 
 
-def one_at_a_time(progress: Progress) -> Progress:
-    """The same progress, for several threads to tell."""
-    lock = Lock()
+@contextmanager
+def one_at_a_time(progress: Progress) -> Iterator[Progress]:
+    """The same progress for several threads to tell; nothing is told after the block."""
+    lock, over = Lock(), False
 
     def told(event: Event) -> None:
         with lock:
-            progress(event)
+            if not over:
+                progress(event)
 
-    return told
+    try:
+        yield told
+    finally:
+        with lock:
+            over = True

@@ -18,6 +18,7 @@ from tests.migration.support import SMALL, change, make_target, old_database, qu
 from tests.strategies.handmade import Row
 
 from person_unify import migration
+from person_unify.acceptance import run_checks
 from person_unify.errors import (
     MigrationError,
     SourceError,
@@ -478,11 +479,10 @@ def test_failed_verification_publishes_nothing(
 def test_target_that_appears_during_the_run_is_not_touched(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = migration.run_checks
 
     def checks(*given: object) -> list[CheckResult]:
         place.target.write_text("somebody else's")
-        return real(*given)  # type: ignore[arg-type]
+        return run_checks(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(migration, "run_checks", checks)
     before = _state(place.source.parent)

@@ -39,11 +39,18 @@ def endless(database, *rest):
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
     )
 def watch(real=run.watch, **options):
-    from person_unify import migration  # as late as the command itself imports it
-    migration.run_checks = endless
+    # As late as the command itself imports it.
+    from person_unify import migration
+    from person_unify.stages import verify
+    {patched}
     return real(**options)
 run.watch = watch
 """
+_PATCHES = {
+    "alone": "migration.run_checks = endless",
+    "beside": "verify._BESIDE = (lambda bench: endless(bench.database),)",
+}
+"""Where the statement runs: in the main thread, or in one that works beside it."""
 
 
 @contextmanager
@@ -60,16 +67,19 @@ def _started(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[
             process.kill()
 
 
-@pytest.mark.parametrize("in_place", [False, True], ids=["created", "in_place"])
+@pytest.mark.parametrize(
+    ("in_place", "where"), [(False, "alone"), (True, "alone"), (False, "beside")]
+)
 @pytest.mark.parametrize("number", CODES)
 def test_interrupted_in_a_statement_that_never_ends(
-    number: signal.Signals, in_place: bool, tmp_path: Path
+    number: signal.Signals, in_place: bool, where: str, tmp_path: Path
 ) -> None:
     source, target = write_small(tmp_path / "old.db"), tmp_path / "new.db"
     if in_place:
         make_target(target)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with _started(_LONG_STATEMENT, source, target, "--quiet") as process:
+    program = _LONG_STATEMENT.replace("{patched}", _PATCHES[where])
+    with _started(program, source, target, "--quiet") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "verifying\n"
         asked = time.monotonic()

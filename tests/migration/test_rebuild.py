@@ -21,14 +21,13 @@ from tests.strategies.mutation import mutated_databases
 from person_unify import migration
 from person_unify.database import Database
 from person_unify.errors import SchemaRefused, SourceError, TargetError, VerificationFailed
-from person_unify.mappings.bind import Plan
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.progress import Progress
+from person_unify.proving import prove
 from person_unify.rebuilding import rebuild
 from person_unify.report import CheckResult, Report
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED, Column, Table
-from person_unify.stages.verify import VerifyOptions
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
@@ -351,13 +350,11 @@ def test_lost_rows_are_found_without_the_old_database(place: Path) -> None:
 def test_a_failing_proof_publishes_nothing(
     statement: str, said: str, in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(
-        database: Database, plan: Plan, options: VerifyOptions, progress: Progress
-    ) -> list[CheckResult]:
+    def damaged(database: Database, scratch: Path, progress: Progress) -> list[CheckResult]:
         database.execute(statement)
-        return []
+        return prove(database, scratch, progress)
 
-    monkeypatch.setattr(migration, "run_checks", damaged)
+    monkeypatch.setattr(migration, "prove", damaged)
     if in_place:
         make_target(tmp_path / "new.db")
 

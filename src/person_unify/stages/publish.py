@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -112,3 +113,14 @@ def publish(staged: Path, final: Path) -> None:
             "choose another volume"
         ) from error
     custody.sync(final.parent)
+
+
+def remove_super_journals(target: Path) -> None:
+    """Remove what SQLite left of a commit over two files that was killed halfway.
+
+    To be called once the commit that counts is whole, when no journal refers to one any more.
+    """
+    name = re.escape(target.name)
+    for path in target.parent.iterdir():
+        if re.fullmatch(rf"{name}-mj[0-9A-F]+", path.name):
+            path.unlink(missing_ok=True)

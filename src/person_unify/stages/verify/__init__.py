@@ -97,8 +97,12 @@ def verify(
     try:
         own = [part for part in _STORY if part not in _BESIDE]
         answers = _carried_out(Bench(database, plan, options, progress), own)
+    except KeyboardInterrupt:
+        over.set()
+        raise
     except BaseException:
         over.set()
+        others.wait()
         raise
     return _told(answers, others.result())
 
