@@ -1,6 +1,6 @@
 """Everything that stops a run, as one tree.
 
-    MigrationError               exit 1   failed, nothing changed
+    MigrationError               exit 1   failed; nothing changed, or it says what is complete
     ├── UsageError               exit 2   the call itself is wrong
     ├── SchemaRefused            exit 3   a database is not what the run needs
     │   ├── SourceError                   … the old one

@@ -19,7 +19,7 @@ EXIT_CODES = """\
 \b
 Exit codes:
   0    done and verified
-  1    failed, nothing changed
+  1    failed; nothing changed, or the message says that the target is complete
   2    wrong usage
   3    source, target or decisions refused
   4    verification failed, nothing published
