@@ -46,8 +46,8 @@ def main() -> int:
                 options = ("--prove",) if arguments.prove else ()
                 record.add(migrated(source, persons, number, Path(folder), *options))
             show(record.runs[-1])
-            path = record.keep()
-    print(f"kept in {path.relative_to(ROOT)}")
+            record.keep()
+    print(f"kept in {record.keep().relative_to(ROOT)}")
     return 0
 
 
