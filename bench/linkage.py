@@ -10,7 +10,7 @@ writes it to ``bench/results/linkage-<date>-<machine>.json`` and into ``docs/SUS
 from __future__ import annotations
 
 import argparse
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from time import perf_counter
 from typing import Any
 

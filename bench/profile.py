@@ -17,7 +17,6 @@ import resource
 import sys
 import tempfile
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
+
+import numpy as np
 
 from bench.measuring import warn_if_busy
 from person_unify.clock import Clock
@@ -81,9 +82,10 @@ class Sampler:
             thread.join()
 
     def since(self, moment: float) -> float:
-        """CPU seconds from a moment until now, to the nearest sample at its beginning."""
-        at = min(bisect_left(self.moments, moment), len(self.used) - 1)
-        return max(cpu_seconds() - self.used[at], 0.0)
+        """CPU seconds from a moment until now; between two samples they are taken as even."""
+        now, used, taken = perf_counter(), cpu_seconds(), len(self.moments)
+        moments, readings = [*self.moments[:taken], now], [*self.used[:taken], used]
+        return used - float(np.interp(moment, moments, readings))
 
     def _watch(self) -> None:
         while not self._done.wait(TICK):
