@@ -91,7 +91,7 @@ def prisma_is_ready() -> bool:
 def round_of(persons: int, number: int, peers: Sequence[str]) -> list[Run]:
     """Everyone once on one database without faults: no peer survives the others."""
     source = sample(persons, faults=False)
-    require_room(source)
+    require_room(source, 4)
     runs = []
     with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
         for name in in_turn(peers, number):

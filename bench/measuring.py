@@ -209,9 +209,12 @@ def sample(persons: int, *, faults: bool = True) -> Path:
     return path
 
 
-def require_room(source: Path) -> None:
-    """Stop where the disk has no room for a copy of the source, a target and a ledger."""
-    free, needed = shutil.disk_usage(SAMPLES).free, 4 * source.stat().st_size
+def require_room(source: Path, times: int) -> None:
+    """Stop where the disk has no room for ``times`` the source beside it.
+
+    A migration needs the copy of the source, target, ledger and temporary files: 3 times at most.
+    """
+    free, needed = shutil.disk_usage(SAMPLES).free, times * source.stat().st_size
     if free < needed:
         raise SystemExit(
             f"{SAMPLES.relative_to(ROOT)} has {free / 1e9:.1f} GB free, and this size needs "
@@ -273,15 +276,23 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """What the sources are: the commit, with ``-changed`` where they differ from it."""
+    """The last commit of the package, with ``-changed`` where its files differ from it."""
+    last, differing = _git("log", "-1", "--format=%h"), _git("status", "--porcelain")
+    if not last or differing is None:
+        return "unknown"
+    return f"{last}-changed" if differing else last
+
+
+def _git(*arguments: str) -> str | None:
+    """What Git says about the package; None where it says nothing."""
     try:
         said = subprocess.run(
-            ["git", "describe", "--always", "--dirty=-changed", "--exclude=*"],
+            ["git", *arguments, "--", str(PACKAGE)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return None
     return said.stdout.strip()

@@ -41,7 +41,7 @@ def main() -> int:
     for number in range(1, arguments.rounds + 1):
         for persons in arguments.persons or SIZES:
             source = sample(persons)
-            require_room(source)
+            require_room(source, 4 if arguments.prove else 3)
             with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
                 options = ("--prove",) if arguments.prove else ()
                 record.add(migrated(source, persons, number, Path(folder), *options))

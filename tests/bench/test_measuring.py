@@ -108,10 +108,10 @@ def test_full_disk_stops_a_size_before_it_begins(tmp_path: Path, monkeypatch: An
     monkeypatch.setattr(measuring, "SAMPLES", measuring.ROOT / "build" / "bench")
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(**free))
 
-    measuring.require_room(source)
+    measuring.require_room(source, 4)
     free["free"] = 3_999
     with pytest.raises(SystemExit, match="make room, or measure a smaller size"):
-        measuring.require_room(source)
+        measuring.require_room(source, 4)
 
 
 @pytest.mark.parametrize("script", ["compare", "guard", "scale"])
