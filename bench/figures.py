@@ -151,10 +151,10 @@ def _growth(scaled: Sequence[Measured]) -> Iterator[Goal]:
 
 
 def _met(reached: bool, measured: int, aimed: int) -> str:
-    """A goal that holds at a smaller size only holds so far."""
-    if not reached:
-        return "no"
-    return "yes" if measured >= aimed else "so far"
+    """A smaller size than the goal's proves nothing about it, one way or the other."""
+    if measured < aimed:
+        return "so far" if reached else "not at this size"
+    return "yes" if reached else "no"
 
 
 def spoken(ratio: float) -> str:

@@ -200,7 +200,7 @@ def multiples(compared: Sequence[Measured]) -> alt.LayerChart:
         color=ORANGE, strokeDash=[5, 3], strokeWidth=2
     )
     line = ours.encode(x=alt.X("one:Q", scale=x.scale))
-    note = "Right of the line: slower than person-unify; medians of rounds, and from least to most"
+    note = "Right of the line: slower than person-unify at the same size; median and span of rounds"
     return dressed([line, spans, points, numbers], "Peers against person-unify", note)
 
 
