@@ -12,8 +12,8 @@ DEMO := build/demo
 CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-faults lint format docs notebooks lock bench bench-full bench-compare
-.PHONY: bench-linkage bench-proving clean help
+.PHONY: setup demo test test-faults lint format docs notebooks lock clean help
+.PHONY: bench bench-full bench-guard bench-pages bench-proving bench-linkage
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -73,22 +73,30 @@ lock: ## resolve requirements.lock anew, for every supported Python and platform
 	    --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	    --custom-compile-command 'make lock' -o requirements.lock
 
-bench: setup ## time the migration of 10,000 and 100,000 persons
-	$(RUN) bench/migrate.py 10000 100000
-	$(RUN) bench/table.py
+bench: setup ## minutes: compare with the peers at 10,000 persons, time 10,000 and 100,000
+	$(RUN) -m bench.compare --persons 10000 --slow 1000 --rounds 3
+	$(RUN) -m bench.scale 10000 100000
+	$(MAKE) bench-pages
 
-bench-full: setup ## the same, and 300,000 persons
-	$(RUN) bench/migrate.py 10000 100000 300000
-	$(RUN) bench/table.py
+bench-full: setup ## hours: compare at 100,000 and 300,000 persons, time sizes up to 1,000,000
+	$(RUN) -m bench.compare --persons 100000 --slow 5000 --rounds 5 --slow-rounds 3
+	$(RUN) -m bench.compare --persons 300000 --slow 10000 --rounds 5 --slow-rounds 3
+	$(RUN) -m bench.scale 10000 100000 300000 1000000
+	$(MAKE) bench-pages
 
-bench-compare: setup ## time person-unify against what people would use instead
-	$(RUN) -m bench.compare
+bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept
+	$(RUN) -m bench.guard
+
+bench-proving: setup ## time what --prove adds at 100,000 and 300,000 persons
+	$(RUN) -m bench.scale --prove 100000 300000
+	$(MAKE) bench-pages
 
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
-	$(RUN) bench/linkage.py
+	$(RUN) -m bench.linkage
 
-bench-proving: setup ## time what archive, verification and --prove add at 100,000 and 300,000 persons
-	$(RUN) -m bench.proving 100000 300000
+bench-pages: setup ## tables and pictures of the pages anew from what is kept
+	$(RUN) -m bench.tables
+	$(RUN) -m bench.plots
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """Precision, recall and time of the search for suspected duplicates, on people with known truth.
 
-    bench/linkage.py 10000 100000 1000000      these sizes, in persons
+    python -m bench.linkage 10000 100000 1000000      these sizes, in persons
 
 Names are made of syllables with a long tail, so that some are common and most are rare; one person
 in fifty is recorded twice, the second time with one slip of the pen.  Prints what it measures and
@@ -10,22 +10,17 @@ writes it to ``bench/results/linkage-<date>-<machine>.json`` and into ``docs/SUS
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, timedelta
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from bench.measuring import ROOT, SEED, Record, fill
 from person_unify.linkage import PEOPLE, find_suspects
 
-RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parent.parent / "docs" / "SUSPECTS.md"
-BEGIN, END = "<!-- linkage:begin -->", "<!-- linkage:end -->"
-SEED = 7
+PAGE = ROOT / "docs" / "SUSPECTS.md"
 ONSETS = "b bh ch d dh g h j k kh l m n p pr r s sh t th v y".split()
 VOWELS = "a aa e i ee o u".split()
 CODAS = ["", "", "n", "r", "l", "sh", "t"]
@@ -44,34 +39,32 @@ THRESHOLDS = (0.5, 0.9, 0.99)
 
 def main() -> int:
     """Measure every size that was asked for, and keep the figures."""
-    parser = argparse.ArgumentParser(description="Evaluate the search for suspected duplicates.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.linkage", description="Evaluate the search for suspected duplicates."
+    )
     parser.add_argument("persons", nargs="*", type=int, default=[10_000, 100_000, 1_000_000])
-    runs = [measure(persons) for persons in parser.parse_args().persons]
-    stamp = f"{datetime.now(UTC):%Y-%m-%d}-{platform.system()}-{platform.machine()}".lower()
-    path = RESULTS / f"linkage-{stamp}.json"
-    path.write_text(json.dumps({"seed": SEED, "runs": runs}, indent=1) + "\n", encoding="utf-8")
-    print(f"kept in {path.relative_to(RESULTS.parent.parent)}")
-    tabulate(runs)
+    arguments = parser.parse_args()
+    record = Record("linkage", vars(arguments))
+    record.more["searches"] = [measure(persons) for persons in arguments.persons]
+    print(f"kept in {record.keep().relative_to(ROOT)}")
+    fill(PAGE, "linkage", table(record.more["searches"]))
     return 0
 
 
-def tabulate(runs: list[dict[str, Any]]) -> None:
-    """Put the figures into the page that explains them, between its marks."""
+def table(searches: list[dict[str, Any]]) -> list[str]:
+    """Precision and recall at each score, size by size."""
     lines = [
         "| persons | recorded twice | pairs compared | seconds | score | precision | recall |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for run in runs:
-        counts = (f"{run[key]:,}" for key in ("persons", "recorded_twice", "pairs_compared"))
-        cells = [*counts, f"{run['seconds']:.1f}"]
-        for least, found in run["by_score"].items():
+    for search in searches:
+        counts = (f"{search[key]:,}" for key in ("persons", "recorded_twice", "pairs_compared"))
+        cells = [*counts, f"{search['seconds']:.1f}"]
+        for least, found in search["by_score"].items():
             figures = (least, f"{found['precision']:.3f}", f"{found['recall']:.3f}")
             lines.append(f"| {' | '.join((*cells, *figures))} |")
             cells = [""] * len(cells)
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    PAGE.write_text("\n".join((head + BEGIN, *lines, END + tail)), encoding="utf-8")
+    return lines
 
 
 def measure(persons: int) -> dict[str, Any]:

@@ -170,3 +170,10 @@ def _constant(column: Column) -> Any:
     if type_ == "BOOLEAN":
         return default in ("1", "true")
     return int(default) if type_ == "INTEGER" else default.strip("'")
+
+
+if __name__ == "__main__":
+    try:
+        prepare()
+    except NoNodeError as error:
+        raise SystemExit(str(error)) from None

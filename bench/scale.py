@@ -1,0 +1,66 @@
+"""Time ``person-unify migrate`` by size: seconds, memory and phases.
+
+    python -m bench.scale 10000 100000 300000      these sizes, in persons
+    python -m bench.scale --prove 100000           with the proof, to see what proofs add
+
+The samples have faults, as real databases do.  Every run is a process of its own; prints what it
+measures and keeps it in ``bench/results/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from bench.measuring import (
+    ROOT,
+    SAMPLES,
+    Record,
+    Run,
+    migrated,
+    require_room,
+    sample,
+    warn_if_busy,
+)
+
+SIZES = (10_000, 100_000)
+
+
+def main() -> int:
+    """Measure every size that was asked for, and keep the figures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.scale", description="Time migrate by size."
+    )
+    parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000 100000)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
+    parser.add_argument("--prove", action="store_true", help="migrate with --prove")
+    arguments = parser.parse_args()
+    record = Record("proving" if arguments.prove else "scale", vars(arguments))
+    warn_if_busy()
+    for number in range(1, arguments.rounds + 1):
+        for persons in arguments.persons or SIZES:
+            source = sample(persons)
+            require_room(source, 4 if arguments.prove else 3)
+            with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
+                options = ("--prove",) if arguments.prove else ()
+                record.add(migrated(source, persons, number, Path(folder), *options))
+            show(record.runs[-1])
+            record.keep()
+    print(f"kept in {record.keep().relative_to(ROOT)}")
+    return 0
+
+
+def show(run: Run) -> None:
+    """One run as a few lines."""
+    print(
+        f"{run.persons:>9,} persons  {run.source_rows:>11,} rows  {run.seconds:>8.1f} s  "
+        f"{run.rows_per_second:>9,.0f} rows/s  CPU {run.cpu_seconds:>8.1f} s  "
+        f"peak {run.peak_rss_bytes / 2**20:>6,.0f} MiB"
+    )
+    phases = "  ".join(f"{name} {spent:.1f} s" for name, spent in run.phases.items())
+    print(f"{'':>9} {phases}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
