@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 import typer
@@ -88,7 +88,8 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     for problem in problems:
         write_line(f"  {printable(problem)}", sys.stderr)
     if not over_within(_PATIENCE):
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
         os._exit(code)
     raise typer.Exit(code)
 
