@@ -130,11 +130,12 @@ def _carried_out(bench: Bench, parts: Sequence[_Part]) -> _Answers:
 
 
 def _told(answers: _Answers, others: _Answers | None = None) -> list[Check]:
-    """All checks in the order of the story; what both threads found alike is told once."""
-    told: list[Check] = []
-    for name in (_PREPARATION, *(part.__name__ for part in _STORY), _CLEANING):
-        told += answers.get(name, [])
-        told += [c for c in (others or {}).get(name, []) if c not in told]
+    """All checks in the order of the story; what both threads prepared alike is told once."""
+    both = [answers] if others is None else [answers, others]
+    prepared = [check for found in both for check in found[_PREPARATION]]
+    told = list(dict.fromkeys(prepared))
+    for name in (*(part.__name__ for part in _STORY), _CLEANING):
+        told += [check for found in both for check in found.get(name, ())]
     return told
 
 
