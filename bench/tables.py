@@ -32,11 +32,12 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     """Put every table into its page."""
     compared = newest(kept("compare", results))
     scaled = newest(kept("scale", results))
+    proved = newest(kept("proving", results))
     fill(page, "compare", compare_table(compared))
-    fill(page, "goals", goals_table(compared, scaled))
+    fill(page, "goals", goals_table(compared, scaled, proved))
     fill(page, "scale", scale_table(scaled))
     fill(page, "phases", phases_table(scaled))
-    fill(page, "proving", proving_table(newest(kept("proving", results))))
+    fill(page, "proving", proving_table(proved))
     fill(readme, "bench", scale_table(scaled))
 
 
@@ -66,9 +67,11 @@ def compare_table(compared: Sequence[Measured]) -> list[str]:
     return [*_where(compared), *_table((*head, *against), rows)]
 
 
-def goals_table(compared: Sequence[Measured], scaled: Sequence[Measured]) -> list[str]:
+def goals_table(
+    compared: Sequence[Measured], scaled: Sequence[Measured], proved: Sequence[Measured] = ()
+) -> list[str]:
     """Goals that the results can answer."""
-    rows = [(g.aim, f"{g.persons:,}", g.measured, g.met) for g in goals(compared, scaled)]
+    rows = [(g.aim, f"{g.persons:,}", g.measured, g.met) for g in goals(compared, scaled, proved)]
     return _table(("goal", "at persons", "measured", "met"), rows, words=4) if rows else []
 
 
