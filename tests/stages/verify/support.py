@@ -19,7 +19,7 @@ from person_unify.stages.verify import Check, VerifyOptions, verify
 BAD = ("failed", "error")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Migrated:
     """A finished migration, its plan and how it was made."""
 

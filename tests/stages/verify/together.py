@@ -15,6 +15,11 @@ def touch_the_same(one: Damage, other: Damage) -> bool:
     return bool(_written(one) & _written(other))
 
 
+def upsets_comparison(one: Damage, other: Damage) -> bool:
+    """One writes to the maps or the log, by which the rows that the other writes are compared."""
+    return any(_books(a) and _written(b) - _books(b) for a, b in ((one, other), (other, one)))
+
+
 def answer_for_each_other(one: Damage, other: Damage) -> bool:
     """One may be what fails the check that has to find the other."""
     if touch_the_same(one, other) or one.finds[0] in other.also or other.finds[0] in one.also:
@@ -54,6 +59,12 @@ def label(damages: tuple[Damage, ...]) -> str:
 
 def _written(damage: Damage) -> set[str]:
     return {table for statement in damage.statements for table in _WRITTEN.findall(statement)}
+
+
+def _books(damage: Damage) -> set[str]:
+    """What it writes to in the ledger but archives."""
+    ledger = {table for table in _written(damage) if table.startswith("ledger.")}
+    return {table for table in ledger if not table.startswith("ledger.archive_")}
 
 
 def _of_schema(damage: Damage) -> bool:
