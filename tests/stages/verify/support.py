@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from person_unify.stages.verify import Check, VerifyOptions, verify
 BAD = ("failed", "error")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Migrated:
     """A finished migration, its plan and how it was made."""
 
@@ -78,15 +78,18 @@ def attached(migrated: Migrated, target: Path, ledger: Path) -> Iterator[Databas
         database.execute("ROLLBACK")
 
 
-def checks_of(migrated: Migrated, target: Path, ledger: Path, *statements: str) -> list[Check]:
-    """Verify after some statements, whose changes are rolled back."""
+def checks_of(
+    migrated: Migrated, target: Path, ledger: Path, *damages: Sequence[str]
+) -> list[Check]:
+    """Verify after damages, each some statements, whose changes are rolled back."""
     with attached(migrated, target, ledger) as database:
-        before = database.value("SELECT total_changes()")
-        for statement in statements:
-            database.execute(statement)
-        changed = database.value("SELECT total_changes()") - before
-        of_schema = statements and statements[0].startswith(("DROP", "CREATE"))
-        assert changed or not statements or of_schema, "nothing damaged"
+        for statements in damages:
+            before = database.value("SELECT total_changes()")
+            for statement in statements:
+                database.execute(statement)
+            changed = database.value("SELECT total_changes()") - before
+            of_schema = statements[0].startswith(("DROP", "CREATE"))
+            assert changed or of_schema, "nothing damaged"
         return verify(database, migrated.plan, migrated.options, lambda _: None)
 
 
