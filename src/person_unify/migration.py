@@ -259,10 +259,7 @@ class Migration:
 
     def _publish_backup(self) -> None:
         """Name the copy of the target; an attempt that died here has left an equal one."""
-        final = self._target_backup
-        if final.exists() and custody.sha256(final) == custody.sha256(self._staged_backup):
-            return
-        publish(self._staged_backup, final)
+        publish(self._staged_backup, self._target_backup)
 
     def _seal(self, loader: Loader) -> None:
         """Record what target and source are after the commit; rollback asks for it."""

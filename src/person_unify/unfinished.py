@@ -10,7 +10,7 @@ import errno
 from collections.abc import Mapping
 from pathlib import Path
 
-from person_unify import __version__
+from person_unify import __version__, custody
 from person_unify.copies import SIDE_FILES
 from person_unify.database import Database
 from person_unify.errors import (
@@ -88,7 +88,7 @@ def is_over(directory: RunDirectory, facts: Facts) -> bool:
     target = Path(facts.target)
     if facts.in_place:
         return True
-    return target.exists() and (not staged.exists() or staged.samefile(target))
+    return target.exists() and (not staged.exists() or custody.alike(staged, target))
 
 
 def is_committed(directory: RunDirectory, facts: Facts) -> bool:

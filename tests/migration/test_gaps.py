@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,22 @@ def test_created_target_killed_after(gap: str, source: Path, target: Path) -> No
     _in_order(source, target)
     rollback(target)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("gap", ["ledger named", "target named"])
+def test_directory_that_was_copied_meanwhile_has_lost_its_links(
+    gap: str, source: Path, target: Path
+) -> None:
+    """To a larger disk, say: two names of one file have become two files."""
+    killed(CREATED[gap][0], "migrate", source, target, "-q")
+    copied = target.parent.with_name("copied")
+    shutil.copytree(target.parent, copied)
+    shutil.rmtree(target.parent)
+    copied.rename(target.parent)
+
+    migrate(MigrateOptions(source, target, resume=True))
+
+    _in_order(source, target)
 
 
 IN_PLACE = {

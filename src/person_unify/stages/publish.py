@@ -101,7 +101,7 @@ def publish(staged: Path, final: Path) -> None:
     try:
         os.link(staged, final)
     except FileExistsError as error:
-        if not staged.samefile(final):
+        if not custody.alike(staged, final):
             raise TargetError(
                 f"{final} appeared while the run was under way; it was not touched"
             ) from error
