@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Literal
 from tests.faults.site import CANARY, Outcome, Site
 
 from person_unify.pipeline import verify
-from person_unify.rundir import FACTS, run_directory
+from person_unify.rundir import ENDED, FACTS, run_directory
 from person_unify.stages.publish import ledger_path
 
 KILLED = -9
@@ -151,7 +152,9 @@ def finish(site: Site, outcome: Outcome, way: Way = "--resume") -> None:
 
 def is_finished(site: Site) -> bool:
     """Whether a run that was killed had come to its end: nothing is left for another to do."""
-    return site.ledger.exists() and not (run_directory(site.target) / FACTS).exists()
+    facts = run_directory(site.target) / FACTS
+    ended = not facts.exists() or ENDED in json.loads(facts.read_text("utf-8"))["phases"]
+    return site.ledger.exists() and ended
 
 
 def assert_tidy(site: Site, *, live: bool = False) -> None:
