@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from bench.measuring import (
@@ -25,9 +24,9 @@ from bench.measuring import (
     SAMPLES,
     Record,
     Run,
+    finished,
     migrated,
     require_room,
-    rows_in,
     sample,
     timed,
     warn_if_busy,
@@ -115,18 +114,9 @@ def peer(name: str, source: Path, persons: int, number: int, folder: Path) -> Ru
     target = folder / f"{name}.db"
     read = folder / f"{OURS}.db" if name == LIMIT else source
     process = timed("-m", "bench.peers", name, str(read), str(target))
-    rows, size = rows_in(target), target.stat().st_size
+    run = finished(name, persons, number, process, source, target)
     target.unlink()
-    return Run(
-        name=name,
-        persons=persons,
-        round=number,
-        **asdict(process),
-        target_rows=rows,
-        rows_per_second=round(rows / process.seconds, 1),
-        source_bytes=source.stat().st_size,
-        target_bytes=size,
-    )
+    return run
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -147,9 +147,21 @@ def migrated(source: Path, persons: int, number: int, folder: Path, *options: st
     command = ["-m", "person_unify", "migrate", str(source), str(target), "--quiet"]
     process = timed(*command, "--backup-dir", str(folder), *options)
     report = json.loads((folder / "migration-report.json").read_text(encoding="utf-8"))
+    return replace(
+        finished(OURS, persons, number, process, source, target),
+        source_rows=sum(table["source_rows"] for table in report["tables"]),
+        ledger_bytes=(folder / f"{OURS}.ledger.db").stat().st_size,
+        phases={phase["phase"]: round(phase["seconds"], 3) for phase in report["phases"]},
+    )
+
+
+def finished(
+    name: str, persons: int, number: int, process: Process, source: Path, target: Path
+) -> Run:
+    """A run as its process and the files tell it, whoever made the target."""
     rows = rows_in(target)
     return Run(
-        name=OURS,
+        name=name,
         persons=persons,
         round=number,
         **asdict(process),
@@ -157,9 +169,6 @@ def migrated(source: Path, persons: int, number: int, folder: Path, *options: st
         rows_per_second=round(rows / process.seconds, 1),
         source_bytes=source.stat().st_size,
         target_bytes=target.stat().st_size,
-        source_rows=sum(table["source_rows"] for table in report["tables"]),
-        ledger_bytes=(folder / f"{OURS}.ledger.db").stat().st_size,
-        phases={phase["phase"]: round(phase["seconds"], 3) for phase in report["phases"]},
     )
 
 

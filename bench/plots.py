@@ -30,6 +30,7 @@ from person_unify.explore.theme import (
     RED,
     ROSE,
     SKY,
+    STORY,
     VIOLET,
     WIDTH,
     dressed,
@@ -53,7 +54,6 @@ LINES = {
     "prisma-many": "#7d5a3c",
     "prisma-create": "#3b7d7d",
 }
-COLOURS = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, ROSE, RED), strict=True))
 SAID = {
     "ratios": ("Time per row of each peer, as a multiple of person-unify's",),
     "size": ("Time by size", "Memory by size"),
@@ -218,7 +218,7 @@ def phases(scaled: Sequence[Measured]) -> alt.LayerChart:
     ]
     columns = {"size": pl.String, "rank": pl.Int64, "phase": pl.String, "seconds": pl.Float64}
     spent = pl.DataFrame(rows, schema=columns, orient="row")
-    shown = {name: colour for name, colour in COLOURS.items() if name in set(spent["phase"])}
+    shown = {name: colour for name, colour in STORY.items() if name in set(spent["phase"])}
     bars = (
         alt.Chart(_listed(spent), width=WIDTH, height=alt.Step(34))
         .mark_bar()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sqlite3
 import sys
@@ -11,10 +10,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.measuring import fill, system
 from tests.faults.trials import RESULTS
 
 PAGE = RESULTS.parents[1] / "docs" / "RELIABILITY.md"
-BEGIN, END = "<!-- faults:begin -->", "<!-- faults:end -->"
 
 
 def main() -> int:
@@ -24,11 +23,8 @@ def main() -> int:
     if not records:
         raise SystemExit("there are no counts yet: run make test-faults first")
     newest = max(path.stat().st_mtime for path in paths)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     said = rendered(records, datetime.fromtimestamp(newest, UTC))
-    PAGE.write_text(f"{before}{BEGIN}\n{said}\n{END}{after}", encoding="utf-8")
+    fill(PAGE, "faults", said.splitlines())
     return 0
 
 
@@ -42,8 +38,7 @@ def rendered(records: list[dict[str, Any]], moment: datetime) -> str:
         failures[record["what"]] += record["failures"]
         tiers[record["what"]] = record["tier"]
     lines = [
-        f"Counted on {moment:%Y-%m-%d} on {platform.system()} "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"Counted on {moment:%Y-%m-%d} on {system()}, Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}.",
         "",
         "| fault | tier | trials | failures |",

@@ -17,12 +17,11 @@ from person_unify.explore.theme import (
     GREEN,
     GREY,
     INK,
-    OLIVE,
     ORANGE,
     RED,
-    ROSE,
     SEVERITY,
     SKY,
+    STORY,
     VIOLET,
     WIDTH,
     dressed,
@@ -65,8 +64,6 @@ _SLIPS = {
     LIKELY[5]: GREY,
 }
 _LINES = [BLUE, ORANGE, GREEN, RED, VIOLET, SKY, GREY]
-_STORY = (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, ROSE, RED)
-_PHASES = dict(zip(PHASES, _STORY, strict=True))
 
 
 def discrepancies(run: Run) -> alt.LayerChart:
@@ -318,7 +315,7 @@ def bench_phases(bench: Bench) -> alt.LayerChart:
                 axis=alt.Axis(labelLimit=420),
             ),
             x=alt.X("share:Q", title="share of the time", axis=alt.Axis(format="%")),
-            color=alt.Color("phase:N", title=None, scale=scale(_PHASES)),
+            color=alt.Color("phase:N", title=None, scale=scale(STORY)),
             order="rank:Q",
             tooltip=[
                 "run:N",

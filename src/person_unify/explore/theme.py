@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import altair as alt
 
+from person_unify.progress import PHASES
+
 BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY, OLIVE, ROSE = (
     "#2f7fc1",
     "#d98a00",
@@ -18,6 +20,9 @@ BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY, OLIVE, ROSE = (
     "#b8568f",
 )
 """After Okabe and Ito, each with a contrast of 2.7 or more on white and on #111."""
+
+STORY = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, ROSE, RED), strict=True))
+"""A colour for each phase of a run."""
 
 SEVERITY = {"error": RED, "warning": ORANGE, "info": BLUE}
 
