@@ -15,19 +15,17 @@ from person_unify.aside import Aside
 from person_unify.database import Database, Opener
 from person_unify.errors import DatabaseError
 from person_unify.mappings.bind import Plan
-from person_unify.stages.verify.archive import prepare_lists
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.core import check_core
 from person_unify.stages.verify.counts import check_counts
 from person_unify.stages.verify.decided import check_decisions
-from person_unify.stages.verify.grants import check_grants, prepare_implied
-from person_unify.stages.verify.kin import prepare_kin
+from person_unify.stages.verify.grants import check_grants
 from person_unify.stages.verify.likeness import check_likeness
 from person_unify.stages.verify.log import check_log
+from person_unify.stages.verify.lookups import prepare_all, prepare_first
 from person_unify.stages.verify.notes import check_notes
-from person_unify.stages.verify.people import check_people, prepare_people
-from person_unify.stages.verify.prepare import prepare
+from person_unify.stages.verify.people import check_people
 from person_unify.stages.verify.records import check_records, ledger_is_whole
 from person_unify.stages.verify.structure import (
     check_archived_whole,
@@ -81,7 +79,7 @@ def verify(
     second thread, where nothing uncommitted is to be seen.
     """
     if again is None:
-        return _told(_carried_out(Bench(database, plan, options, progress), _STORY))
+        return _told(_carried_out(Bench(database, plan, options, progress), prepare_all, _STORY))
     over = Event()
 
     def heard(name: str) -> None:
@@ -91,12 +89,12 @@ def verify(
 
     def beside() -> _Answers:
         with again() as further:
-            return _carried_out(Bench(further, plan, options, heard), _BESIDE)
+            return _carried_out(Bench(further, plan, options, heard), prepare_first, _BESIDE)
 
     others = Aside(beside)
     try:
         own = [part for part in _STORY if part not in _BESIDE]
-        answers = _carried_out(Bench(database, plan, options, progress), own)
+        answers = _carried_out(Bench(database, plan, options, progress), prepare_all, own)
     except KeyboardInterrupt:
         over.set()
         raise
@@ -111,12 +109,12 @@ class _OverError(Exception):
     """The main thread has given up."""
 
 
-def _carried_out(bench: Bench, parts: Sequence[_Part]) -> _Answers:
+def _carried_out(bench: Bench, lookups: _Part, parts: Sequence[_Part]) -> _Answers:
     """What the parts answer, each by itself; only the preparation if that fails."""
     bench.progress("preparation")
     answers: _Answers = {}
     try:
-        ready = _prepared(bench, all(part in _BESIDE for part in parts))
+        ready = _prepared(bench, lookups)
         answers[_PREPARATION] = bench.checks
         for part in parts if ready else ():
             bench.checks = []
@@ -139,21 +137,13 @@ def _told(answers: _Answers, others: _Answers | None = None) -> list[Check]:
     return told
 
 
-def _prepared(bench: Bench, few: bool) -> bool:
-    """Build what the checks look things up in; False, with a check that says why, if that fails.
-
-    few: only what the parts beside look up.
-    """
+def _prepared(bench: Bench, lookups: _Part) -> bool:
+    """Build what the checks look things up in; False, with a check that says why, if that fails."""
     ready = False
     with bench.guarded("preparation"):
         bench.look()
         if ledger_is_whole(bench):
-            prepare(bench)
-            prepare_lists(bench)
-            if not few:
-                prepare_people(bench)
-                prepare_kin(bench)
-                prepare_implied(bench)
+            lookups(bench)
             ready = True
     return ready
 

@@ -15,15 +15,12 @@ from person_unify.errors import DatabaseError
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.schema import Table, quote
-from person_unify.stages.verify.archive import archive_of, prepare_lists
+from person_unify.stages.verify.archive import archive_of
 from person_unify.stages.verify.archive_probes import archive_probes
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.check import Check, VerifyOptions
 from person_unify.stages.verify.core import check_core
-from person_unify.stages.verify.grants import prepare_implied
-from person_unify.stages.verify.kin import prepare_kin
-from person_unify.stages.verify.people import prepare_people
-from person_unify.stages.verify.prepare import prepare
+from person_unify.stages.verify.lookups import prepare_all
 from person_unify.stages.verify.probes import (
     KINDS,
     Kind,
@@ -106,11 +103,7 @@ def differences(
     try:
         with bench.guarded("preparation"):
             bench.look()
-            prepare(bench)
-            prepare_lists(bench)
-            prepare_people(bench)
-            prepare_kin(bench)
-            prepare_implied(bench)
+            prepare_all(bench)
         _require_no_error(bench)
         found = [f for name in tables for f in _of_table(bench, name, tables, column, limit)]
         targets = _targets(bench, tables)
