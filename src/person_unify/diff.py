@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from person_unify.database import inspect
-from person_unify.errors import TargetError, UsageError
+from person_unify.errors import UsageError
 from person_unify.mappings.bind import Plan, bind
 from person_unify.recorded import recorded_run
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
-from person_unify.stages.publish import ledger_path
+from person_unify.stages.publish import finished_ledger
 from person_unify.stages.snapshot import private_directory, require_file, take
 from person_unify.stages.verify.differences import KINDS, Comparison, differences
 
@@ -26,10 +26,7 @@ def diff(
     Raises :class:`UsageError` for a table or a column that neither side has.
     """
     require_file(source)
-    ledger = ledger_path(target)
-    for path in (target, ledger):
-        if not path.is_file():
-            raise TargetError(f"{path} does not exist: diff needs the target and its ledger")
+    ledger = finished_ledger(target, "diff")
     with private_directory() as temporary:
         snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)

@@ -192,7 +192,8 @@ class Migration:
             record_run(loader.ledger, report, self.facts, self.clock.checkpoints.rows())
             record_artefacts(loader.ledger, artefacts)
             if self.in_place:
-                self._publish_backup()
+                # An attempt that died here has left an equal copy under that name.
+                publish(self._staged_backup, self._target_backup)
             loader.commit()
             self._seal(loader)
         finally:
@@ -256,10 +257,6 @@ class Migration:
             path = str(self._target_backup.absolute())
             found.append(Artefact("pre_migration", path, digest, size))
         return found
-
-    def _publish_backup(self) -> None:
-        """Name the copy of the target; an attempt that died here has left an equal one."""
-        publish(self._staged_backup, self._target_backup)
 
     def _seal(self, loader: Loader) -> None:
         """Record what target and source are after the commit; rollback asks for it."""

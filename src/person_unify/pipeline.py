@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -23,7 +24,7 @@ from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions, read_decisions
-from person_unify.errors import TargetError, UsageError
+from person_unify.errors import UsageError
 from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
@@ -48,7 +49,12 @@ from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.schema import UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
-from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path, require_publishable
+from person_unify.stages.publish import (
+    CHECKPOINTS_NAME,
+    finished_ledger,
+    ledger_path,
+    require_publishable,
+)
 from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
     Snapshot,
@@ -231,20 +237,17 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         chosen = Options(run_time, options.timezone, options.implied_grants)
         registry = Registry(FreshIds(run_time))
         stream = Stream(extractor, plan, chosen, clock, registry, decisions)
-        tally = Tally(plan)
         opening, resolution = stream.opening()
         must_relax_unique(resolution, schema, relax=False)
         witness(plan)
         witness(resolution)
-        for outcome in opening:
+        tally = Tally(plan)
+        later = (made.taken(clock) for made in ahead(stream.rest()))
+        for outcome in chain(opening, later):
             tally.add(outcome)
             witness(outcome)
         tally.say(resolution.discrepancies)
         tally.rows["access_grants"] += resolution.implied.height
-        for made in ahead(stream.rest()):
-            outcome = made.taken(clock)
-            tally.add(outcome)
-            witness(outcome)
     counts = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
@@ -275,10 +278,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     """Prove a finished migration again, from source, target and ledger alone (section 10)."""
     require_text_paths(source, target)
     require_file(source)
-    ledger = ledger_path(target)
-    for path in (target, ledger):
-        if not path.is_file():
-            raise TargetError(f"{path} does not exist: verify needs the target and its ledger")
+    ledger = finished_ledger(target, "verify")
     moment = datetime.now(UTC)
     with private_directory() as temporary, one_at_a_time(progress) as told:
         clock = Clock(told)

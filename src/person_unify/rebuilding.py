@@ -19,7 +19,7 @@ from person_unify.ledger import CATALOG
 from person_unify.progress import PhaseFinished, PhaseStarted, Progress, TableStarted, silent
 from person_unify.proving import comparison_check
 from person_unify.report import CheckResult
-from person_unify.stages.publish import ledger_path, publish
+from person_unify.stages.publish import finished_ledger, publish
 from person_unify.stages.rebuild import Places, Rebuilder, RebuiltTable, compare_table
 from person_unify.stages.snapshot import require_file, require_space, take
 
@@ -72,10 +72,7 @@ def rebuild(
     then.  No existing file is ever replaced, target and ledger are only read.
     """
     started = perf_counter()
-    ledger = ledger_path(target)
-    for path in (target, ledger):
-        if not path.is_file():
-            raise TargetError(f"{path} does not exist: rebuild needs the target and its ledger")
+    ledger = finished_ledger(target, "rebuild")
     _require_free(rebuilt)
     require_space(rebuilt.parent, target.stat().st_size, "the rebuilt database")
     if old is not None:

@@ -28,6 +28,15 @@ def ledger_path(target: Path) -> Path:
     return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
 
 
+def finished_ledger(target: Path, command: str) -> Path:
+    """The ledger of a finished target; raises :class:`TargetError` unless both are there."""
+    ledger = ledger_path(target)
+    for path in (target, ledger):
+        if not path.is_file():
+            raise TargetError(f"{path} does not exist: {command} needs the target and its ledger")
+    return ledger
+
+
 def texts(path: Path) -> set[str]:
     """Every text in a JSON file that a run wrote; none if there is no such file."""
     try:
