@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def target(finished: Path, tmp_path: Path) -> Path:
+def target(
+    finished: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    # What processes of other tests leave in the common one would be listed too.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
     shutil.copytree(finished.parent, tmp_path, dirs_exist_ok=True)
     here = f"UPDATE artefacts SET path = replace(path, '{finished.parent}', '{tmp_path}')"
     change(tmp_path / "new.ledger.db", here)
