@@ -11,6 +11,7 @@ import resource
 import sys
 from io import TextIOWrapper
 
+from person_unify.cli.allocators import give_memory_back
 from person_unify.cli.app import app
 from person_unify.cli.ending import stop_on_signals
 
@@ -21,6 +22,7 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     os.umask(0o077)  # everything that a run writes holds personal data
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and so would a core dump
+    give_memory_back()
     stop_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
