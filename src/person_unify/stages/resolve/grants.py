@@ -30,9 +30,13 @@ def implied(
     children: with ``@parent``; patients: with ``@clinician`` (NULL if missing) and ``deleted_at``.
     Returns ``@id``, ``@patient``, ``@person``, ``@parent``, ``@clinician``.
     """
-    entitled = patients.filter(pl.col("@clinician").is_not_null() & pl.col("@present"))
-    linked = children.filter(pl.col(PATIENT).is_not_null() & pl.col(PARENT).is_not_null()).join(
-        entitled.select(pl.col(ID).alias(PATIENT), "@clinician"), on=PATIENT, how="inner"
+    entitled = (
+        patients.select(ID, "@clinician", "@present").drop_nulls("@clinician").filter("@present")
+    )
+    linked = (
+        children.select(ID, PATIENT, PERSON, PARENT, CREATED)
+        .drop_nulls([PATIENT, PARENT])
+        .join(entitled.select(pl.col(ID).alias(PATIENT), "@clinician"), on=PATIENT, how="inner")
     )
     people = registry.persons().lookup("patients").select("old_id", "person_id")
     spoken = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames import SourceFrame, discrepancies
+from person_unify.frames import discrepancies
 from person_unify.ids import FreshIds
 from person_unify.reading import Reader
 from person_unify.registry import People
@@ -121,10 +121,13 @@ def strays(linked: Linked) -> pl.DataFrame:
     return linked.children.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())
 
 
-def link_log(linked: Linked, children: SourceFrame) -> list[pl.DataFrame]:
-    """Links that name no patient, and patients that several children are linked to."""
+def link_log(linked: Linked, table: str) -> list[pl.DataFrame]:
+    """Links that name no patient, and patients that several children are linked to.
+
+    table: the name of the children's.
+    """
     about: dict[str, str | pl.Expr | None] = {
-        "source_table": children.table.name,
+        "source_table": table,
         "source_id": pl.col(ID),
         "person_id": pl.col(PERSON),
         "field": "linked_patient_id",

@@ -86,6 +86,10 @@ def resolve(
     children = _reader(core.children, "children", bound, run_time)
     links = _reader(core.parent_children, "parent_children", bound, run_time)
     consents = _reader(core.consent_grants, "consent_grants", bound, run_time)
+    tables = (core.children.table.name, core.parent_children.table.name)
+    patient_table = core.patients.table.name
+    # Whole tables are let go as soon as nobody needs them: they are what a run holds most of.
+    del core
     humans = settle_humans(patients, children, decisions, registry.ids)
     linked, differing = humans.linked, humans.differing
     registry.people = linked.people
@@ -96,8 +100,7 @@ def resolve(
     stated = views.read_links(links, registry)
     paired = views.children_with_parent(linked, children, registry)
     made = views.make_views(paired, stated, children, registry.ids)
-    tables = (core.children.table.name, core.parent_children.table.name)
-    origins = _origins(linked, (core.patients.table.name, tables[0]))
+    origins = _origins(linked, (patient_table, tables[0]))
     families = caregivers.caregiver_questions(made, origins)
     made = caregivers.with_decided(made, origins, decisions, families)
     implied = grants.implied(paired, clinical, consents, registry)
@@ -107,17 +110,19 @@ def resolve(
     answers = decided.answered(decisions, asked)
     decided.refuse(decided.strange(answers.filter(pl.col("outcome") == "applied")))
     said = (
-        *link_log(linked, core.children),
+        *link_log(linked, tables[0]),
         *settled_log,
-        _clinician_log(clinical, core.patients.table.name),
+        _clinician_log(clinical, patient_table),
         demographics.mismatch_log(differing, tables[0]),
         suspect_log(humans.suspects),
         *views.view_log(paired, stated, tables),
         *caregivers.caregiver_log(made, origins),
         grants.implied_log(needed, tables[0]),
     )
-    settled = outcomes.Settled(bound, made)
+    settled, counts = outcomes.Settled(bound, made), _counts(linked)
+    del linked, humans, differing
     patients_out = outcomes.of_patients(clinical, patients, settled)
+    del clinical, patients
     children_out, child_cells = outcomes.of_children(paired, children, settled)
     links_out, link_cells = outcomes.of_links(stated, links, settled)
     return Resolution(
@@ -128,7 +133,7 @@ def resolve(
         notes=notes,
         questions=asked,
         decisions=answers.drop("options"),
-        counts=_counts(linked),
+        counts=counts,
     )
 
 

@@ -61,10 +61,16 @@ def read_links(reader: Reader, registry: Registry) -> ParentLinks:
         reader.value("relationship_type", "TEXT").alias(RELATION),
         (reader.value("is_primary", "BOOLEAN") == 1).fill_null(value=False).alias(FLAGGED),
     )
-    ordered = loaded.sort(ADDED, ID, nulls_last=True).with_columns(
+    ordered = _in_order(loaded, ADDED).with_columns(
         (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
     )
-    return ParentLinks(ordered.sort(ROW), frame.filter(pl.col(ORPHAN_FIELD).is_not_null()))
+    loaded = loaded.hstack(ordered.sort(ROW).select(SPEAKS, "@rows"))
+    return ParentLinks(loaded, frame.filter(pl.col(ORPHAN_FIELD).is_not_null()))
+
+
+def _in_order(frame: pl.DataFrame, instant: str) -> pl.DataFrame:
+    """What places a row among those of its pair, the earliest first; the cells stay behind."""
+    return frame.select(ROW, instant, ID, *PAIR).sort(instant, ID, nulls_last=True)
 
 
 def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
@@ -83,13 +89,13 @@ def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> 
     """
     key = reader.peek("parent_id", "TEXT").value
     frame = _with_parent(linked.children.with_columns(key.alias("@parent_key")), registry)
-    ordered = frame.sort(CREATED, ID, nulls_last=True)
     paired = pl.col(PARENT).is_not_null()
-    return ordered.with_columns(
+    ordered = _in_order(frame, CREATED).with_columns(
         (paired & (pl.int_range(pl.len()).over(PAIR) == 0)).alias(SPEAKS),
         pl.when(paired).then(pl.len().over(PAIR)).alias("@rows"),
         pl.when(paired).then(pl.col(ID).first().over(PAIR)).alias("@head"),
-    ).sort(ROW)
+    )
+    return frame.hstack(ordered.sort(ROW).select(SPEAKS, "@rows", "@head"))
 
 
 def make_views(
@@ -120,7 +126,10 @@ def make_views(
 
 def _of_children(children: pl.DataFrame, reader: Reader) -> pl.DataFrame:
     """Per pair, what its children say; texts of several children are joined by a blank line."""
-    paired = children.filter(pl.col(PARENT).is_not_null()).with_columns(
+    paired = children.filter(pl.col(PARENT).is_not_null()).select(
+        *PAIR,
+        CREATED,
+        ID,
         *(reader.peek(text, "TEXT").value.alias(text) for text in TEXTS),
         reader.peek("updated_at", "DATETIME").value.alias("@updated"),
     )
