@@ -8,11 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.strategies.cells import CELLS, BadText
 
 from person_unify.database import Database
+from person_unify.frames import ROW, Archive
 from person_unify.ledger import CATALOG, TABLES, Ledger
+from person_unify.schema import Column, Table
 from person_unify.stages.extract import Extractor
 from person_unify.stages.transform import archive_whole
 
@@ -76,3 +79,36 @@ def test_archive_of_a_table_without_a_key_has_its_rowid(tmp_path: Path) -> None:
 
     assert row[:4] == (7, b"a", b"b", 1.5)
     assert json.loads(row[4]) == ["_rowid", "_archived", "v"]
+
+
+def test_archive_in_parts_has_its_columns_in_the_order_of_the_source(tmp_path: Path) -> None:
+    """Each part may archive other columns, also one that is called like one of the ledger's."""
+    table = Table("t", tuple(Column(n, "TEXT", False) for n in ("a", "_reason", "b", "id")))
+    columns = ("a", "_reason", "b")
+
+    def part(names: tuple[str, ...], row: int) -> Archive:
+        cells = {ROW: [row], **{n: [f"{n}{row}"] for n in names}}
+        said = {"@archived": [json.dumps(names)], "@reason": ["not_carried"]}
+        return Archive("t", (), names, pl.DataFrame({**cells, **said}), table.column_names)
+
+    with Database(tmp_path / "target.db") as database:
+        database.attach(tmp_path / "ledger.db", CATALOG)
+        written = Ledger(database)
+        for row, names in enumerate((("b",), ("a",), ("_reason", "b"), columns)):
+            written.archive(part(names, row))
+        written.end_archive("t")
+        written.end_archive("another")
+        found = database.rows(f"SELECT * FROM {CATALOG}.archive_t ORDER BY rowid")
+        named = [c for (c,) in database.rows("SELECT name FROM pragma_table_info('archive_t')")]
+        tables = database.rows(f"SELECT name FROM {CATALOG}.sqlite_master WHERE type = 'table'")
+
+    assert named == ["_rowid", "a", "_reason", "b", "_archived", "__reason"]
+    assert [row[:4] for row in found] == [
+        (0, None, None, "b0"),
+        (1, "a1", None, None),
+        (2, None, "_reason2", "b2"),
+        (3, "a3", "_reason3", "b3"),
+    ]
+    assert [json.loads(row[4]) for row in found][1:3] == [["a"], ["_reason", "b"]]
+    assert {row[5] for row in found} == {"not_carried"}
+    assert tables == [("archive_t",)]

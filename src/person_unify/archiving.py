@@ -45,7 +45,8 @@ def assemble(
     frame = pl.concat(
         [part.select(*_keys(table), *map(held, columns), "@archived", "@reason") for part in parts]
     )
-    return Archive(table.name, table.primary_key, tuple(columns), frame)
+    beside_key = tuple(_beside_key(table))
+    return Archive(table.name, table.primary_key, tuple(columns), frame, beside_key)
 
 
 def _archived(

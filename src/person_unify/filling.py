@@ -18,7 +18,13 @@ from person_unify.frames import SEVERITY, Outcome
 from person_unify.lineage import lineage
 from person_unify.memory import Memory
 from person_unify.preflight import must_relax_unique
-from person_unify.progress import Note, PhaseStarted, TableFinished, TableStarted
+from person_unify.progress import (
+    Note,
+    PhaseStarted,
+    TableAdvanced,
+    TableFinished,
+    TableStarted,
+)
 from person_unify.schema import Schema
 from person_unify.stages.load import Loader
 from person_unify.stages.resolve import Resolution
@@ -34,6 +40,29 @@ class StagingSpoilt(Exception):
 
 
 @dataclass(slots=True)
+class Loading:
+    """One table that is being loaded: since when (ms), its rows so far and their seconds."""
+
+    began: int = field(default_factory=now_ms)
+    source_rows: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: Outcome, rows: int, seconds: float) -> None:
+        """Count a part of it."""
+        self.source_rows += outcome.source_rows
+        self.rows += rows
+        self.seconds += seconds
+        self.errors += _errors(outcome)
+
+    def ended(self, source: str) -> Checkpoint:
+        """The table's checkpoint, now that it is complete."""
+        errors = tuple(f"{n} {kind}" for kind, n in sorted(self.errors.items()))
+        return Checkpoint("load", source, self.began, now_ms(), self.source_rows, errors)
+
+
+@dataclass(slots=True)
 class Filling:
     """The way of all rows from the snapshot into target and ledger; ``memory`` None in place."""
 
@@ -42,6 +71,7 @@ class Filling:
     tally: Tally
     memory: Memory | None
     _counts: dict[str, int] = field(default_factory=dict)
+    _under_way: Loading | None = None
     _ended: list[Checkpoint] = field(default_factory=list)
 
     @property
@@ -60,9 +90,12 @@ class Filling:
             step = OPENING
         else:
             rest = ahead(self.stream.rest(step - OPENING))
-        for number, made in enumerate(rest, step + 1):
-            self._load(made.taken(self._clock))
-            self._keep(number)
+        number = step + 1
+        for made in rest:
+            self._load(made.taken(self._clock), last=made.last)
+            if made.last:
+                self._keep(number)
+                number += 1
         if step < last:
             started = perf_counter()
             self.loader.finish(schema.values())
@@ -89,37 +122,46 @@ class Filling:
 
     def _open(self, schema: Schema, relax_unique: bool) -> Iterator[Made]:
         """Fill users, parents and persons; returns what follows, the first of it under way."""
-        opening, resolution = self.stream.opening()
-        relax = must_relax_unique(resolution, schema, relax_unique)
-        rest = ahead(self.stream.rest())
-        self._counts = {**resolution.counts, "implied": resolution.implied.height}
+        first = ahead(self.stream.first())
         self._clock.progress(PhaseStarted("load"))
         self.loader.begin(schema.values())
-        if relax:
-            self.loader.drop_unique("parent_child_views", "person_id")
         self.loader.ledger.append("lineage", lineage(self.stream.plan))
-        for outcome in opening:
-            self._load(outcome)
+        for made in first:
+            self._load(made.taken(self._clock), last=made.last)
+        resolution = self.stream.people()
+        if must_relax_unique(resolution, schema, relax_unique):
+            self.loader.drop_unique("parent_child_views", "person_id")
+        rest = ahead(self.stream.rest())
+        self._counts = {**resolution.counts, "implied": resolution.implied.height}
+        for outcome in resolution.outcomes:
+            self._load(outcome, last=True)
         self._load_resolution(resolution)
         self._keep(OPENING)
         return rest
 
-    def _load(self, outcome: Outcome) -> None:
-        self._clock.progress(TableStarted("load", outcome.source, outcome.source_rows))
-        began, started = now_ms(), perf_counter()
+    def _load(self, outcome: Outcome, *, last: bool) -> None:
+        """Load a table, or the next part of the one that is under way."""
+        if self._under_way is None:
+            rows = outcome.source_rows if last else None
+            self._clock.progress(TableStarted("load", outcome.source, rows))
+            self._under_way = Loading()
+        table = self._under_way
+        started = perf_counter()
         rows = self.loader.load(outcome)
         seconds = perf_counter() - started
         self._clock.add("load", rows, seconds)
-        self._clock.progress(TableFinished("load", outcome.source, rows, seconds))
+        table.add(outcome, rows, seconds)
         started = perf_counter()
         archived = self.loader.archive(outcome)
         self._clock.add("archive", archived, perf_counter() - started)
         self.tally.add(outcome)
-        self._ended.append(
-            Checkpoint(
-                "load", outcome.source, began, now_ms(), outcome.source_rows, _errors(outcome)
-            )
-        )
+        if not last:
+            self._clock.progress(TableAdvanced("load", outcome.source, rows))
+            return
+        self.loader.end_table(outcome.source, self.tally.normalised(outcome.source))
+        self._clock.progress(TableFinished("load", outcome.source, table.rows, table.seconds))
+        self._ended.append(table.ended(outcome.source))
+        self._under_way = None
 
     def _load_resolution(self, resolution: Resolution) -> None:
         started = perf_counter()
@@ -145,10 +187,11 @@ class Filling:
         checkpoints.show()
 
 
-def _errors(outcome: Outcome) -> tuple[str, ...]:
-    """How many discrepancies of severity error a table has, by kind."""
+def _errors(outcome: Outcome) -> Counter[str]:
+    """How many discrepancies of severity error rows have, by kind."""
     found: Counter[str] = Counter()
     for frame in outcome.discrepancies:
         for kind, count in frame["kind"].value_counts().iter_rows():
-            found[kind] += count
-    return tuple(f"{n} {kind}" for kind, n in sorted(found.items()) if SEVERITY[kind] == "error")
+            if SEVERITY[kind] == "error":
+                found[kind] += count
+    return found

@@ -135,17 +135,19 @@ class Archive:
 
     frame: the key columns, then the archived columns in their lanes (both by :func:`held`), then
     ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
+    beside_key: every column of the table that is not of its key, in its order.
     """
 
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     frame: pl.DataFrame
+    beside_key: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one source table.
+    """What became of one source table, or of one part of its rows.
 
     rows: target table -> rows to append, named as the target's columns.
     discrepancies: frames of :data:`DISCREPANCY`.

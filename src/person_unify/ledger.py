@@ -7,6 +7,7 @@ cell in the class it came with.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -124,6 +125,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         """Use the database's connection; the file must be attached and empty."""
         self._database = database
+        self._archives: dict[str, Archive] = {}
 
     def create(self) -> None:
         """Create every table of section 9 but the archives, which come with their rows."""
@@ -156,21 +158,53 @@ class Ledger:
             )
 
     def archive(self, archive: Archive) -> None:
-        """Write one source table's archive, every cell in its storage class (section 9)."""
-        frame = archive.frame
-        names = _column_names(archive)
-        table = f"archive_{archive.table}"
-        self._database.execute(
-            f"CREATE TABLE {CATALOG}.{quote(table)} ({', '.join(quote(n) for n in names.values())})"
-        )
+        """Write the archive of one source table, or of the next part of it (section 9).
+
+        Every cell keeps its storage class.
+        """
+        before, frame = self._archives.get(archive.table), archive.frame
+        whole = replace(archive, columns=_both(before, archive), frame=frame.clear())
+        names = _column_names(whole)
+        if before is None:
+            self._create(whole, names)
+        elif before.columns != whole.columns:
+            self._widen(before, whole, names)
+        self._archives[archive.table] = whole
+        given = {name: column for name, column in names.items() if name in frame.columns}
         if MIXED in frame.dtypes:
-            self._through_stage(table, frame, names)
+            self._through_stage(_archive_name(archive), frame, given)
         else:
-            self._database.ingest(table, frame.select(list(names)).rename(names), catalog=CATALOG)
-        listed = ", ".join(map(quote, archive.key)) or quote(names[ROW])
+            named = frame.select(list(given)).rename(given)
+            self._database.ingest(_archive_name(archive), named, catalog=CATALOG)
+
+    def end_archive(self, table: str) -> None:
+        """Index the archive of a source table, if it has one; no part of it follows."""
+        archive = self._archives.pop(table, None)
+        if archive is None:
+            return
+        name = _archive_name(archive)
+        listed = ", ".join(map(quote, archive.key)) or quote(_column_names(archive)[ROW])
         # No table of the ledger begins like that, so no source table can take the name.
-        index = quote(f"key_of_{table}")
-        self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(table)} ({listed})")
+        index = quote(f"key_of_{name}")
+        self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(name)} ({listed})")
+
+    def _create(self, archive: Archive, names: Mapping[str, str]) -> None:
+        listed = ", ".join(map(quote, names.values()))
+        name = quote(_archive_name(archive))
+        self._database.execute(f"CREATE TABLE {CATALOG}.{name} ({listed})")
+
+    def _widen(self, before: Archive, whole: Archive, names: Mapping[str, str]) -> None:
+        """Make room for columns that only a later part archives, in their places."""
+        old = {n: c for n, c in _column_names(before).items() if n in names}
+        name, aside = quote(_archive_name(whole)), quote(f"narrow_{_archive_name(whole)}")
+        self._database.execute(f"ALTER TABLE {CATALOG}.{name} RENAME TO {aside}")
+        self._create(whole, names)
+        into = ", ".join(quote(names[n]) for n in old)
+        self._database.execute(
+            f"INSERT INTO {CATALOG}.{name} ({into}) SELECT {', '.join(map(quote, old.values()))} "
+            f"FROM {CATALOG}.{aside} ORDER BY rowid"
+        )
+        self._database.execute(f"DROP TABLE {CATALOG}.{aside}")
 
     def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
         """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
@@ -191,11 +225,22 @@ class Ledger:
         first, *others = stages
         joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in others)
         self._database.execute(
-            f"INSERT INTO {CATALOG}.{quote(table)} SELECT {', '.join(expressions)} "
+            f"INSERT INTO {CATALOG}.{quote(table)} ({', '.join(map(quote, names.values()))}) "
+            f"SELECT {', '.join(expressions)} "
             f"FROM temp.{first}{joined} ORDER BY {first}.rowid"
         )
         for stage in stages:
             self._database.execute(f"DROP TABLE temp.{stage}")
+
+
+def _archive_name(archive: Archive) -> str:
+    return f"archive_{archive.table}"
+
+
+def _both(before: Archive | None, archive: Archive) -> tuple[str, ...]:
+    """The columns that either archives, in the order of the source."""
+    listed = {*(before.columns if before else ()), *archive.columns}
+    return tuple(column for column in archive.beside_key if column in listed)
 
 
 def _parts(name: str, type_: pl.DataType, prefix: str) -> tuple[list[pl.Expr], str]:

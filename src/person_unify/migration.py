@@ -9,6 +9,7 @@ from pathlib import Path
 
 from person_unify import __version__, custody
 from person_unify.acceptance import require_no_errors, require_sound, run_checks
+from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
 from person_unify.database import inspect
@@ -212,7 +213,8 @@ class Migration:
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
         options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
         registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
-        stream = Stream(extractor, plan, options, self.clock, registry, self.decisions)
+        budget = budget_of(self.options.memory)
+        stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
         memory = None
         if not self.in_place:
             memory = Memory(self.staging, stream.looked_up, registry, self.tally, self.clock)

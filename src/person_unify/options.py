@@ -10,7 +10,8 @@ from pathlib import Path
 class CheckOptions:
     """What ``check`` is asked: the source, a target that may be there already, and the choices.
 
-    decisions: a file of :mod:`person_unify.decisions`.
+    decisions: a file of :mod:`person_unify.decisions`.  memory: bytes that the run should not
+    exceed, None for a share of what the machine has.
     """
 
     source: Path
@@ -18,6 +19,7 @@ class CheckOptions:
     timezone: str = "Asia/Kolkata"
     implied_grants: str = "active"
     decisions: Path | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class MigrateOptions:
     ``busy_timeout``: how many seconds to wait for a database that another program has locked.
     ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
     decisions: a file of :mod:`person_unify.decisions`.
+    memory: bytes that the run should not exceed, None for a share of what the machine has.
     """
 
     source: Path
@@ -42,6 +45,7 @@ class MigrateOptions:
     fresh: bool = False
     decisions: Path | None = None
     prove: bool = False
+    memory: int | None = None
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""

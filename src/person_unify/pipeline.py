@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -20,6 +19,7 @@ import polars as pl
 from person_unify import __version__, custody
 from person_unify.acceptance import run_checks
 from person_unify.aside import ahead, over_within
+from person_unify.budget import budget_of
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
@@ -236,16 +236,22 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
         registry = Registry(FreshIds(run_time))
-        stream = Stream(extractor, plan, chosen, clock, registry, decisions)
-        opening, resolution = stream.opening()
-        must_relax_unique(resolution, schema, relax=False)
-        witness(plan)
-        witness(resolution)
+        budget = budget_of(options.memory)
+        stream = Stream(extractor, plan, chosen, clock, registry, decisions, budget)
         tally = Tally(plan)
-        later = (made.taken(clock) for made in ahead(stream.rest()))
-        for outcome in chain(opening, later):
-            tally.add(outcome)
-            witness(outcome)
+
+        def see(outcomes: Iterable[Outcome]) -> None:
+            for outcome in outcomes:
+                tally.add(outcome)
+                witness(outcome)
+
+        witness(plan)
+        see(made.taken(clock) for made in ahead(stream.first()))
+        resolution = stream.people()
+        must_relax_unique(resolution, schema, relax=False)
+        witness(resolution)
+        see(resolution.outcomes)
+        see(made.taken(clock) for made in ahead(stream.rest()))
         tally.say(resolution.discrepancies)
         tally.rows["access_grants"] += resolution.implied.height
     counts = {**resolution.counts, "implied": resolution.implied.height}

@@ -7,6 +7,7 @@ The stages that make rows fill it; the ones that follow look references up in it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -15,7 +16,11 @@ from person_unify.ids import FreshIds
 OLD, NEW = "@old", "@new"
 
 
-@dataclass(frozen=True, slots=True)
+WORD = r"[\p{L}\p{Nd}_-]"
+"""A character of a word, as soft references are searched (section 11)."""
+
+
+@dataclass(frozen=True)
 class People:
     """The resolved persons.
 
@@ -34,19 +39,38 @@ class People:
         does not say which id stood there: it leads back to its patient from a patient's reference,
         to its only child from a child's.
         """
-        patients_first = pl.lit(value=first == "patients")
-        patients = self.patients.with_columns(
-            of_child=pl.lit(value=False), ambiguous=~patients_first
-        )
-        several = patients_first | (pl.len().over("person_id") > 1)
+        return self._patients_first if first == "patients" else self._children_first
+
+    @cached_property
+    def _patients_first(self) -> pl.DataFrame:
+        children = self.children.with_columns(of_child=pl.lit(value=True), ambiguous=True)
+        patients = self.patients.with_columns(of_child=pl.lit(value=False), ambiguous=False)
+        return pl.concat([patients, children.join(patients, on="old_id", how="anti")])
+
+    @cached_property
+    def _children_first(self) -> pl.DataFrame:
+        several = pl.len().over("person_id") > 1
         children = self.children.with_columns(of_child=pl.lit(value=True), ambiguous=several)
-        pair = (patients, children) if first == "patients" else (children, patients)
-        return pl.concat([pair[0], pair[1].join(pair[0], on="old_id", how="anti")])
+        patients = self.patients.with_columns(of_child=pl.lit(value=False), ambiguous=True)
+        return pl.concat([children, patients.join(children, on="old_id", how="anti")])
+
+    @cached_property
+    def clinician_of(self) -> pl.DataFrame:
+        """``old_id`` of a patient reference and ``clinician_id`` of the person that it names."""
+        people = self.lookup("patients").select("old_id", "person_id")
+        joined = people.join(self.clinicians, on="person_id", how="left")
+        return joined.select("old_id", "clinician_id")
 
     def old_ids(self) -> pl.Series:
-        """Every old patient and child id that is not empty."""
-        ids = pl.concat([self.patients["old_id"], self.children["old_id"]]).unique()
+        """Every old patient and child id that is not empty; an id of both stands twice."""
+        ids = pl.concat([self.patients["old_id"], self.children["old_id"]])
         return ids.filter(ids != "")
+
+    @cached_property
+    def phrases(self) -> pl.Series:
+        """The old ids that are not one word."""
+        ids = self.old_ids()
+        return ids.filter(~ids.str.contains(f"^{WORD}+$")).unique()
 
 
 @dataclass(slots=True)
@@ -62,11 +86,6 @@ class Registry:
     loaded: dict[str, pl.DataFrame] = field(default_factory=dict)
     all_ids: dict[str, pl.Series] = field(default_factory=dict)
     people: People | None = None
-
-    def forget(self, table: str) -> None:
-        """Let go of a table that nobody looks up: its ids may be most of what a run remembers."""
-        self.loaded.pop(table, None)
-        self.all_ids.pop(table, None)
 
     def rows_of(self, table: str) -> pl.DataFrame:
         """The loaded rows of a source table; empty where the source has no such table."""

@@ -1,4 +1,4 @@
-"""Every source table in load order, read and transformed one after the other.
+"""Every source table in load order, read and transformed one after the other, in parts.
 
 The pipeline pulls outcomes from here: the migration loads them, the check only counts them.
 """
@@ -12,20 +12,21 @@ from typing import TypeAlias
 
 import polars as pl
 
+from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
 from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.progress import TableFinished, TableStarted
+from person_unify.progress import Note, Progress, TableAdvanced, TableFinished, TableStarted
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
 from person_unify.spec import Via, Word
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import Choices, Core, Resolution, resolve
-from person_unify.stages.transform import Options, archive_whole, transform
+from person_unify.stages.transform import Options, Task, archive_whole, known_by_row, transform
 from person_unify.values import Lane
 
 FIRST = ("users", "parents")
@@ -38,10 +39,14 @@ Spent: TypeAlias = tuple[str, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one source table, and the work that it took."""
+    """What became of a source table or of one part of it, and the work that it took.
+
+    last: whether no further part of the table follows.
+    """
 
     outcome: Outcome
-    spent: tuple[Spent, ...]
+    spent: tuple[Spent, ...] = ()
+    last: bool = True
 
     def taken(self, clock: Clock) -> Outcome:
         """The outcome, its work counted."""
@@ -56,10 +61,11 @@ def _count(spent: Iterable[Spent], clock: Clock) -> None:
 
 @dataclass(slots=True)
 class Stream:
-    """Reads and transforms the tables of one snapshot.
+    """Reads and transforms the tables of one snapshot, large ones in parts.
 
-    After :meth:`opening` the persons are resolved and nothing has been handed out to load yet.
-    looked_up: the source tables whose ids other tables ask the registry for.
+    :meth:`first` comes first, and is taken to its end; then :meth:`people`, then :meth:`rest`.
+    looked_up: the source tables whose ids other tables ask the registry for.  twins: those whose
+    ids a table with the same target asks for.
     """
 
     extractor: Extractor
@@ -68,20 +74,35 @@ class Stream:
     clock: Clock
     registry: Registry
     decisions: Decisions = field(default_factory=Decisions)
+    budget: Budget = field(default_factory=Budget)
     looked_up: frozenset[str] = field(init=False)
+    twins: frozenset[str] = field(init=False)
     _spent: list[Spent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Find the source tables whose ids other tables ask the registry for."""
         names = {name for b in self.plan.bound for c in b.columns if (name := c.names)}
         vias = {word.table for word in self._words() if isinstance(word, Via)}
-        twins = {name for b in self.plan.bound if (name := b.mapping.shares_ids_with)}
-        self.looked_up = frozenset({*FIRST, *names, *vias, *twins})
+        twins = (b.mapping.shares_ids_with for b in self.plan.bound)
+        self.twins = frozenset(name for name in twins if name)
+        self.looked_up = frozenset({*FIRST, *names, *vias, *self.twins})
 
-    def opening(self) -> tuple[list[Outcome], Resolution]:
-        """Users, parents and the resolved persons; raises :class:`SourceError` for bad keys."""
-        first = [self._transformed(bound) for source in FIRST for bound in self.plan.of(source)]
-        core = Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
+    def first(self) -> Iterator[Made]:
+        """Users and parents, who decide which views can be made."""
+        for source in FIRST:
+            for bound in self.plan.of(source):
+                yield from self._transformed(bound)
+
+    def people(self) -> Resolution:
+        """The resolved persons; raises :class:`SourceError` for bad keys.
+
+        The outcomes are those of the tables that the source has.
+        """
+        names = [self.plan.source_names.get(table) for table in CORE_TABLES]
+        people = sum(self.extractor.count(name) for name in names if name)
+        if warning := self.budget.too_small_for(people):
+            self.clock.progress(Note(warning))
+        read = [Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))]
         started = perf_counter()
         bound = {
             (b.mapping.source, b.target.name): b
@@ -91,44 +112,52 @@ class Stream:
         choices = Choices(
             self.options.run_time, self.options.implied_grants, self.decisions.frame()
         )
-        resolution = resolve(core, bound, self.registry, choices)
-        people = resolution.counts["patients"] + resolution.counts["children"]
-        self._spent.append(("resolve", people, perf_counter() - started))
-        _count(self._spent, self.clock)
-        self._spent.clear()
+        # Popped, so that only the resolve stage holds these tables and can let go of them.
+        resolution = resolve(read.pop(), bound, self.registry, choices)
+        resolved = resolution.counts["patients"] + resolution.counts["children"]
+        self._spent.append(("resolve", resolved, perf_counter() - started))
+        _count(self._all_spent(), self.clock)
         present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
-        return [*first, *present], resolution
+        return replace(resolution, outcomes=tuple(present))
 
     @property
     def later(self) -> tuple[BoundMapping | Table, ...]:
-        """What follows the opening, in load order."""
+        """What follows the persons, in load order."""
         opened = (*FIRST, *CORE_TABLES)
         bound = (b for b in self.plan.bound if b.mapping.source not in opened)
         return (*bound, *self.plan.unmapped)
 
     def rest(self, skip: int = 0) -> Iterator[Made]:
-        """Every other table, one at a time, but for the first ``skip`` of them.
+        """Every other table, one after the other, but for the first ``skip`` of them.
 
         May run ahead of who takes them, in another thread: the clock is left to that one.
         """
         for each in self.later[skip:]:
             if isinstance(each, Table):
-                outcome = self._archived(each)
+                yield from self._archived(each)
             elif each.target is None:
-                outcome = self._archived(each.source)
+                yield from self._archived(each.source)
             else:
-                outcome = self._transformed(each)
-            spent, self._spent = self._spent, []
-            yield Made(outcome, tuple(spent))
+                yield from self._transformed(each)
 
-    def _read(self, name: str, columns: tuple[str, ...] | None = None) -> SourceFrame:
-        self.clock.progress(TableStarted("extract", name))
+    def _all_spent(self) -> tuple[Spent, ...]:
+        spent, self._spent = self._spent, []
+        return tuple(spent)
+
+    def _parts(self, name: str, rows: int | None) -> Iterator[tuple[SourceFrame, bool]]:
+        """A table in parts of at most so many rows, or whole; each with whether it is the last."""
+        told = Told(self.clock.progress, "extract", name)
+        parts = self.extractor.parts(name, rows) if rows else self._whole(name)
         started = perf_counter()
-        frame = self.extractor.read(name, columns)
-        seconds = perf_counter() - started
-        self._spent.append(("extract", frame.height, seconds))
-        self.clock.progress(TableFinished("extract", name, frame.height, seconds))
-        return frame
+        for frame, last in parts:
+            seconds = perf_counter() - started
+            self._spent.append(("extract", frame.height, seconds))
+            told.advance(frame.height, seconds, last=last)
+            yield frame, last
+            started = perf_counter()
+
+    def _whole(self, name: str) -> Iterator[tuple[SourceFrame, bool]]:
+        yield self.extractor.read(name), True
 
     def _core(self, table: str) -> SourceFrame:
         name = self.plan.source_names.get(table)
@@ -137,29 +166,47 @@ class Stream:
         if table == "consent_grants":
             columns = ("id", "parent_id", "patient_id")
             return self.extractor.read(name, columns)
-        source = _keyed(self._read(name), OLD[table])
-        _require_keys(source)
+        ((frame, _),) = self._parts(name, None)
+        source = _keyed(frame, OLD[table])
+        _require_keys(source, whole=True)
         _require_distinct(source)
         return source
 
-    def _transformed(self, bound: BoundMapping) -> Outcome:
-        source = _keyed(self._read(bound.name), OLD.get(bound.mapping.source, bound.target))
-        _require_keys(source)
-        if bound.mapping.source == "consent_grants":
-            _require_distinct(source)
-        started = perf_counter()
-        outcome = transform(
-            source, bound, self.registry, self.options, self._wanted(bound.mapping.source)
+    def _transformed(self, bound: BoundMapping) -> Iterator[Made]:
+        source = bound.mapping.source
+        known = OLD.get(source, bound.target)
+        task = Task(
+            bound,
+            self.registry,
+            self.options,
+            self._wanted(source),
+            remembered=source in self.looked_up,
+            twin=source in self.twins,
         )
-        if bound.mapping.source not in self.looked_up:
-            self.registry.forget(bound.mapping.source)
-        seconds = perf_counter() - started
-        self._spent.append(("transform", source.height, seconds))
-        self.clock.progress(TableFinished("transform", bound.name, source.height, seconds))
-        return outcome
+        rows = self._rows_at_once(bound.source) if _comes_apart(bound, known) else None
+        told = Told(self.clock.progress, "transform", bound.name)
+        for frame, last in self._parts(bound.name, rows):
+            keyed = _keyed(frame, known)
+            _require_keys(keyed, whole=last and not task.parts.number)
+            if source == "consent_grants" and rows is None:
+                _require_distinct(keyed)
+            started = perf_counter()
+            outcome = transform(keyed, task, last=last)
+            seconds = perf_counter() - started
+            self._spent.append(("transform", frame.height, seconds))
+            told.advance(frame.height, seconds, last=last)
+            yield Made(outcome, self._all_spent(), last)
 
-    def _archived(self, table: Table) -> Outcome:
-        return archive_whole(self._read(table.name))
+    def _archived(self, table: Table) -> Iterator[Made]:
+        by_row = self.extractor.has_null_key(table.name)
+        for frame, last in self._parts(table.name, self._rows_at_once(table)):
+            source = known_by_row(frame) if by_row else frame
+            yield Made(archive_whole(source), self._all_spent(), last)
+
+    def _rows_at_once(self, table: Table) -> int:
+        rows = self.extractor.count(table.name)
+        text = self.extractor.text_bytes(table.name)
+        return self.budget.rows_at_once(rows, len(table.columns), text)
 
     def _wanted(self, source: str) -> frozenset[str]:
         """Attributes of a source table's rows that other tables look up."""
@@ -173,6 +220,41 @@ class Stream:
         for bound in self.plan.bound:
             yield from (binding.word for binding in bound.columns)
             yield from bound.mapping.exposes.values()
+
+
+@dataclass(slots=True)
+class Told:
+    """Tells the progress of one table in one phase, part by part."""
+
+    progress: Progress
+    phase: str
+    table: str
+    rows: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Say that the table begins."""
+        self.progress(TableStarted(self.phase, self.table))
+
+    def advance(self, rows: int, seconds: float, *, last: bool) -> None:
+        """Count a part; say so, or with the last one that the table is done."""
+        self.rows += rows
+        self.seconds += seconds
+        if last:
+            self.progress(TableFinished(self.phase, self.table, self.rows, self.seconds))
+        else:
+            self.progress(TableAdvanced(self.phase, self.table, rows))
+
+
+def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:
+    """Whether the rows of a table can be transformed in parts.
+
+    What is told of a row may depend on later ones where rows merge; and only where the file itself
+    declares the key by which others name a row is it known to have no doubles.
+    """
+    declared = bound.source.primary_key
+    usual = known.primary_key if known is not None else ()
+    return bool(declared) and declared == usual and not bound.mapping.merge_on
 
 
 def _empty(table: Table) -> SourceFrame:
@@ -191,7 +273,7 @@ def _keyed(source: SourceFrame, known: Table | None) -> SourceFrame:
     return replace(source, usual_key=tuple(c for c in usual if c in source.lanes))
 
 
-def _require_keys(source: SourceFrame) -> None:
+def _require_keys(source: SourceFrame, *, whole: bool) -> None:
     """Refuse a primary key that is NULL, not TEXT, or not valid UTF-8 (contract section 2)."""
     reader = Reader(source, run_time=0)
     for column in source.key:
@@ -205,8 +287,9 @@ def _require_keys(source: SourceFrame) -> None:
             bad = source.height
         if bad:
             raise SourceError(
-                f"{source.table.name} has {bad} rows whose primary key {column} is NULL, not TEXT "
-                "or not valid UTF-8: give those rows proper ids first"
+                f"{source.table.name} has {'' if whole else 'at least '}{bad} rows whose primary "
+                f"key {column} is NULL, not TEXT or not valid UTF-8: give those rows proper ids "
+                "first"
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import polars as pl
@@ -33,26 +33,38 @@ class Tally:
     rows: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
-        """Count one source table."""
-        bound = (b for b in self.plan.bound if b.name == outcome.source)
-        targets = dict.fromkeys(b.target.name for b in bound if b.target is not None)
-        target = ", ".join(targets) or None
-        self.tables.append(
-            TableCount(
-                outcome.source,
-                target,
-                outcome.source_rows,
-                outcome.loaded,
-                dict(outcome.not_loaded),
-            )
+        """Count one source table, or the next part of the one that was counted last."""
+        name = outcome.source
+        if not self.tables or self.tables[-1].source != name:
+            self.tables.append(TableCount(name, self._targets(name), 0, 0, {}))
+        so_far = self.tables[-1]
+        self.tables[-1] = replace(
+            so_far,
+            source_rows=so_far.source_rows + outcome.source_rows,
+            loaded=so_far.loaded + outcome.loaded,
+            archived=dict(Counter(so_far.archived) + Counter(outcome.not_loaded)),
         )
-        for name, frame in outcome.rows.items():
-            self.rows[name] += frame.height
+        for table, frame in outcome.rows.items():
+            self.rows[table] += frame.height
         self.say(outcome.discrepancies)
-        self.normalisations += [
-            Normalisation(outcome.source, column, rule, cells)
-            for column, rule, cells in outcome.normalisations
-        ]
+        for column, rule, cells in outcome.normalisations:
+            self._normalised(name, column, rule, cells)
+
+    def _targets(self, source: str) -> str | None:
+        bound = (b for b in self.plan.bound if b.name == source)
+        targets = dict.fromkeys(b.target.name for b in bound if b.target is not None)
+        return ", ".join(targets) or None
+
+    def _normalised(self, table: str, column: str, rule: str, cells: int) -> None:
+        for position, found in enumerate(self.normalisations):
+            if (found.table, found.column, found.rule) == (table, column, rule):
+                self.normalisations[position] = replace(found, cells=found.cells + cells)
+                return
+        self.normalisations.append(Normalisation(table, column, rule, cells))
+
+    def normalised(self, table: str) -> tuple[Normalisation, ...]:
+        """What was normalised in one source table so far."""
+        return tuple(found for found in self.normalisations if found.table == table)
 
     def say(self, frames: Iterable[pl.DataFrame]) -> None:
         """Count discrepancies by kind."""

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
 from tests.migration.support import Migrated, make_target
 from tests.reference import Refused, migrate_reference
 from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import write
 
+from person_unify import budget
 from person_unify.errors import SchemaRefused
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
@@ -52,14 +54,16 @@ def _refused(source: Path) -> bool:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(old_databases())
-def test_drawn_databases(description: Description) -> None:
+@given(old_databases(), st.sampled_from([2, 5, 25_000]))
+def test_drawn_databases(description: Description, rows_at_once: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory) / "old.db", Path(directory) / "new.db"
         build(description, source)
         kept = Path(tempfile.gettempdir()) / "person-unify-failing.db"
         try:
-            report = migrate(MigrateOptions(source, target))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(budget, "_FEWEST_ROWS", rows_at_once)
+                report = migrate(MigrateOptions(source, target))
         except SchemaRefused:
             event("refused")
             assert _refused(source)
@@ -74,8 +78,19 @@ def test_drawn_databases(description: Description) -> None:
         assert not found, "\n".join([f"reproduce with {kept}", *found[:20]])
 
 
-@pytest.mark.parametrize(("persons", "faults"), [(40, 0.0), (40, 0.05), (25, 1.0)])
-def test_samples(persons: int, faults: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("persons", "faults", "rows_at_once"),
+    [(40, 0.0, 25_000), (40, 0.05, 9), (25, 1.0, 25_000), (25, 1.0, 4)],
+)
+def test_samples(
+    persons: int,
+    faults: float,
+    rows_at_once: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many rows are worked on at once, the result is the same."""
+    monkeypatch.setattr(budget, "_FEWEST_ROWS", rows_at_once)
     source, target = tmp_path / "old.db", tmp_path / "new.db"
     write_sample(source, SampleOptions(persons=persons, seed=11, faults=faults))
 

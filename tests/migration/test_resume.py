@@ -18,10 +18,10 @@ from tests.faults.site import write_small
 from tests.migration.support import change, make_target, query
 from tests.processes import killed, run
 
-from person_unify import __version__
+from person_unify import __version__, budget
 from person_unify.errors import MigrationError, SourceError, TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate, verify
-from person_unify.progress import PHASES, Event, Note, TableFinished
+from person_unify.progress import PHASES, Event, Note, TableAdvanced, TableFinished
 from person_unify.rundir import ENDED, Facts, RunDirectory, run_directory, this_machine
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
@@ -183,6 +183,28 @@ def test_finished_tables_are_not_loaded_again(tmp_path: Path) -> None:
     assert loaded
     assert {table.source for table in report.tables} >= loaded
     assert not report.unexplained
+
+
+@pytest.mark.parametrize("table", ["users", "legacy"])
+def test_stopped_between_two_parts_of_a_table(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a table is loaded again from its first row; what it had logged and archived is gone."""
+    monkeypatch.setattr(budget, "_FEWEST_ROWS", 1)
+    options, whole = _site(tmp_path / "a", False), _site(tmp_path / "b", False)
+    for site in (options, whole):
+        change(site.source, "INSERT INTO legacy (other) VALUES (7), (x'00'), (NULL)")
+    migrate(whole)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TableAdvanced) and (event.phase, event.table) == ("load", table):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        migrate(options, stop)
+    migrate(options)
+
+    assert _result(options) == _result(whole)
 
 
 def _behind(staging: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from person_unify.errors import SourceError
 from person_unify.frames import ROW
@@ -118,3 +121,61 @@ def test_some_columns_only(tmp_path: Path) -> None:
 def test_foreign_encoding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="UTF-16le"):
         _made(tmp_path / "old.db", "PRAGMA encoding = 'UTF-16le'", "CREATE TABLE t (v TEXT)")
+
+
+ROWIDS = st.one_of(
+    st.sets(st.integers(-20, 60), max_size=40),
+    st.sets(st.integers(-(2**63), 2**63 - 1), max_size=12),
+)
+
+
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@given(rowids=ROWIDS, most=st.integers(1, 9), odd=st.integers(0, 40))
+def test_parts_are_the_table(rowids: set[int], most: int, odd: int) -> None:
+    with TemporaryDirectory() as directory:
+        made = _made(
+            Path(directory) / "old.db",
+            "CREATE TABLE t (v TEXT)",
+            *(
+                f"INSERT INTO t (rowid, v) VALUES ({rowid}, {'7.5' if n == odd else 'NULL'})"
+                for n, rowid in enumerate(sorted(rowids))
+            ),
+            "UPDATE t SET v = x'00' WHERE v IS NOT NULL",
+        )
+
+        parts = list(made.parts("t", most))
+        whole = made.read("t")
+
+        assert [last for _, last in parts] == [False] * (len(parts) - 1) + [True]
+        assert all(source.height <= most for source, _ in parts)
+        assert [row for source, _ in parts for row in source.frame[ROW]] == sorted(rowids)
+        assert whole.frame[ROW].to_list() == sorted(rowids)
+        # Once a part has an odd cell, the column stays in the lane that can hold it.
+        lanes = [source.lane("v") for source, _ in parts]
+        assert lanes == sorted(lanes, key=["text", "mixed"].index)
+        assert (lanes[-1] == "mixed") == (odd < len(rowids))
+
+
+def test_table_without_a_rowid_comes_in_one_part(tmp_path: Path) -> None:
+    made = _made(
+        tmp_path / "old.db",
+        "CREATE TABLE t (k TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT INTO t VALUES ('b'), ('a'), ('c')",
+    )
+
+    ((source, last),) = made.parts("t", 1)
+
+    assert last
+    assert source.frame["k"].to_list() == ["a", "b", "c"]
+
+
+def test_bytes_of_text_are_an_average_of_both_ends(tmp_path: Path) -> None:
+    made = _made(
+        tmp_path / "old.db",
+        "CREATE TABLE t (a TEXT, b BLOB)",
+        "CREATE TABLE bare (a TEXT)",
+        "INSERT INTO t VALUES ('abcd', x'0000'), (NULL, zeroblob(1000))",
+    )
+
+    assert made.text_bytes("t") == 503
+    assert made.text_bytes("bare") == 0

@@ -7,11 +7,20 @@ import pytest
 
 from person_unify.frames import ROW
 from person_unify.mappings.bind import BoundMapping, bind
+from person_unify.registry import People
 from person_unify.schema import OLD, UNIFIED
-from person_unify.stages.transform.soft import soft_references
+from person_unify.stages.transform.parts import Met
+from person_unify.stages.transform.soft import holders, soft_references
 
 PLAN = bind(OLD, UNIFIED, lambda table: False)
-OLD_IDS = pl.Series(["p1", "c-2", "p 5", "na\u00efve.7"])
+_NOBODY = pl.DataFrame(schema={"old_id": pl.String, "person_id": pl.String})
+PEOPLE = People(
+    patients=pl.DataFrame({"old_id": ["p1", "p 5", ""], "person_id": ["n1", "n2", "n3"]}),
+    children=pl.DataFrame(
+        {"old_id": ["c-2", "na\u00efve.7", "p1"], "person_id": ["n1", "n2", "n4"]}
+    ),
+    clinicians=_NOBODY.rename({"old_id": "clinician_id"}),
+)
 
 
 def _bound(table: str) -> BoundMapping:
@@ -34,7 +43,10 @@ def _rows(bound: BoundMapping, **cells: list[str | None]) -> pl.DataFrame:
 def _found(table: str, **cells: list[str | None]) -> dict[str, str]:
     """Source column -> message."""
     bound = _bound(table)
-    logged = soft_references(_rows(bound, **cells), bound, pl.col("id"), OLD_IDS)
+    met: dict[str, Met] = {}
+    for column, keys in holders(_rows(bound, **cells), bound, pl.col("id"), PEOPLE):
+        met.setdefault(column, Met()).add(keys)
+    logged = soft_references(bound.name, met)
     return {row["field"]: row["message"] for frame in logged for row in frame.to_dicts()}
 
 

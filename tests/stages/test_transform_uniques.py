@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from person_unify.frames import ROW
+from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.uniques import losers
 
 UNIQUES = (("a",), ("b", "c"), ("c",))
@@ -49,3 +50,23 @@ def test_few_rows_lose_nothing(height: int) -> None:
     frame = pl.DataFrame({ROW: list(range(height)), "a": ["x"] * height})
 
     assert losers(frame, [("a",)]).height == 0
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@given(st.lists(st.tuples(CELL, CELL, CELL), max_size=12), st.integers(1, 5))
+def test_parts_lose_the_rows_that_the_whole_loses(
+    rows: list[tuple[str | None, ...]], size: int
+) -> None:
+    schema = dict.fromkeys(("a", "b", "c"), pl.String)
+    frame = pl.DataFrame(rows, schema=schema, orient="row").with_row_index(ROW)
+    frame = frame.with_columns(pl.col(ROW).cast(pl.Int64))
+    parts, lost = Parts(), []
+
+    for part in frame.iter_slices(size):
+        rivals = parts.rivals(part, UNIQUES)
+        every = pl.concat([rivals, part]) if rivals.height else part
+        lost.append(losers(every, UNIQUES))
+        parts.taken.append(part.join(lost[-1], on=ROW, how="anti"))
+
+    found = [row for frame in lost for row in frame.rows()]
+    assert {row: (keeper, position) for row, keeper, position in found} == _one_by_one(rows)

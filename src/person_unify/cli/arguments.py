@@ -28,3 +28,11 @@ BusyTimeout = Annotated[
         metavar="SECONDS", min=0, help="How long to wait for a database that is locked by another."
     ),
 ]
+MemorySize = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory to stay within, as in 2GiB; a quarter of the machine's if not given.",
+    ),
+]

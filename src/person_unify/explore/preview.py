@@ -42,7 +42,7 @@ class Preview:
     persons_rows: list[pl.DataFrame] = field(default_factory=list)
     counted: list[pl.DataFrame] = field(default_factory=list)
     said: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    kept: dict[str, Archive] = field(default_factory=dict)
+    kept: dict[str, list[Archive]] = field(default_factory=dict)
     report: Report | None = None
 
     @property
@@ -73,7 +73,7 @@ class Preview:
             self._say(map_, frame)
         self._say("discrepancies", *outcome.discrepancies)
         if outcome.archive is not None and (self.archives or outcome.source in CORE_TABLES):
-            self.kept[outcome.source] = outcome.archive
+            self.kept.setdefault(outcome.source, []).append(outcome.archive)
 
     def _say(self, table: str, *frames: pl.DataFrame) -> None:
         self.said.setdefault(table, []).extend(frames)
@@ -115,18 +115,20 @@ class Preview:
                 f"the check kept no archive of {source}: there is none, or it was not asked for; "
                 "open_check(..., archives=True) keeps them all, in memory"
             )
-        archive = self.kept[source]
-        key = archive.key or (ROW,)
-        wanted = [c for c in archive.columns if columns is None or c in columns]
-        cells = archive.frame.select(as_mixed(archive.frame[name]) for name in (*key, *wanted))
+        parts = self.kept[source]
+        listed = {column for part in parts for column in part.columns}
+        if columns is not None:
+            listed &= set(columns)
+        key = parts[0].key or (ROW,)
+        wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
-        said = archive.frame.select("@archived", "@reason")
+        frame = pl.concat(_cells(part, (*key, *wanted)) for part in parts)
         return ArchivedCells(
             key=tuple(names.get(name, name) for name in key),
             columns=tuple(wanted),
             archived="_archived",
             reason="_reason",
-            frame=pl.concat([cells, said], how="horizontal").rename(names, strict=False),
+            frame=frame.rename(names, strict=False),
         )
 
     def persons(self, columns: Sequence[str]) -> pl.DataFrame:
@@ -165,3 +167,11 @@ class Preview:
         if self.report is None:
             raise UsageError("the check has not ended")
         return self.report
+
+
+def _cells(archive: Archive, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of an archive in the mixed lane, also those that it lacks; then what it says."""
+    there = [as_mixed(archive.frame[c]) for c in columns if c in archive.frame.columns]
+    missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in archive.frame.columns]
+    said = ("@archived", "@reason")
+    return archive.frame.with_columns(*there, *missing).select(*columns, *said)

@@ -2,13 +2,14 @@
 
 A table is read optimistically with the storage class its declared types promise.  Where a cell
 breaks that promise, the columns concerned are read again in the mixed lane, which keeps each cell's
-storage class and bytes.
+storage class and bytes.  Large tables come in parts, by ranges of the rowid.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,10 @@ from person_unify.schema import Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
+_LOOKED_AT = 64
+_SPARSE = 4
+"""Up to so many rowids per row, ranges of the rowid are cut without looking which are taken."""
+
 _EXPRESSIONS_PER_QUERY = 1_000
 _SENTINELS = {"integer": "0", "text": "''"}
 _MIXED_FIELDS = {
@@ -34,6 +39,25 @@ _MIXED_FIELDS = {
     "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ('text', 'blob') THEN CAST({c} AS BLOB) END"),
     "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN printf('%!.15g', {c}) END"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Rows whose rowid, under the name that reaches it, lies from ``first`` to ``last``."""
+
+    rowid: str
+    first: int
+    last: int
+
+    @property
+    def where(self) -> str:
+        """The WHERE clause."""
+        return f" WHERE {self.rowid} BETWEEN {self.first} AND {self.last}"
+
+    def cut(self, step: int) -> list[Range]:
+        """Ranges of ``step`` rowids in order, the last one of what is left."""
+        starts = range(self.first, self.last + 1, step)
+        return [Range(self.rowid, s, min(s + step - 1, self.last)) for s in starts]
 
 
 class Extractor:
@@ -69,51 +93,105 @@ class Extractor:
         with Database(self.snapshot, settled=True) as database:
             return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})"))
 
+    def count(self, table: str) -> int:
+        """Rows of a table of the file."""
+        with Database(self.snapshot, settled=True) as database:
+            return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+
+    def text_bytes(self, name: str) -> int:
+        """Bytes of a row's cells as text, as an average of a few rows from both ends."""
+        table = self.tables[name]
+        total = 0
+        with Database(self.snapshot, settled=True) as database:
+            for order in ("ASC", "DESC"):
+                by = f"ORDER BY {rowid} {order}" if (rowid := self.rowid(table)) else ""
+                few = f"(SELECT * FROM {quote(name)} {by} LIMIT {_LOOKED_AT // 2})"
+                for group in _groups(list(table.column_names)):
+                    sums = (f"coalesce(sum(length(CAST({quote(c)} AS BLOB))), 0)" for c in group)
+                    total += sum(database.rows(f"SELECT {', '.join(sums)} FROM {few}")[0])
+        return total // max(1, min(_LOOKED_AT, 2 * self.count(name)))
+
+    def has_null_key(self, name: str) -> bool:
+        """Whether some row has a NULL in its declared primary key, which SQLite allows."""
+        key = self.tables[name].primary_key
+        missing = " OR ".join(f"{quote(column)} IS NULL" for column in key)
+        if not missing:
+            return False
+        with Database(self.snapshot, settled=True) as database:
+            query = f"SELECT EXISTS (SELECT 1 FROM {quote(name)} WHERE {missing})"
+            return bool(database.value(query))
+
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
         """Read a table, or some of its columns, in source order."""
         table = self.tables[name]
-        wanted = [c for c in table.column_names if columns is None or c in columns]
-        lanes: dict[str, Lane] = {
-            c.name: _promised(c.type) for c in table.columns if c.name in wanted
-        }
+        return self._read(table, self._lanes(table, columns), self._whole(table))
+
+    def parts(self, name: str, rows: int) -> Iterator[tuple[SourceFrame, bool]]:
+        """Read a table in parts of at most ``rows`` rows, each with whether it is the last one.
+
+        The parts are in source order, and one at least.  A table without a rowid that SQL can reach
+        comes in one.  A column whose lane was broken in one part stays mixed in the later ones.
+        """
+        table = self.tables[name]
+        lanes = self._lanes(table, None)
+        ranges = self._ranges(table, rows)
+        for number, part in enumerate(ranges, 1):
+            source = self._read(table, lanes, part)
+            lanes = source.lanes
+            yield source, number == len(ranges)
+
+    def _lanes(self, table: Table, columns: Sequence[str] | None) -> dict[str, Lane]:
+        wanted = (c for c in table.columns if columns is None or c.name in columns)
+        return {c.name: _promised(c.type) for c in wanted}
+
+    def _read(self, table: Table, lanes: dict[str, Lane], part: Range | None) -> SourceFrame:
         try:
-            return SourceFrame(table, *self._frame(table, lanes))
+            return SourceFrame(table, *self._frame(table, lanes, part))
         except DatabaseError:
-            lanes = self._observed(table, lanes)
+            lanes = self._observed(table, lanes, part)
         try:
-            return SourceFrame(table, *self._frame(table, lanes))
+            return SourceFrame(table, *self._frame(table, lanes, part))
         except DatabaseError:
             # SQL cannot see text that is not UTF-8: read every text column by its bytes.
-            return SourceFrame(table, *self._frame(table, lanes, by_bytes=True))
+            return SourceFrame(table, *self._frame(table, lanes, part, by_bytes=True))
 
-    def _observed(self, table: Table, lanes: dict[str, Lane]) -> dict[str, Lane]:
+    def _observed(
+        self, table: Table, lanes: dict[str, Lane], part: Range | None
+    ) -> dict[str, Lane]:
         single = {c: lane for c, lane in lanes.items() if lane != "mixed"}
         if not single:
             return lanes
         broken = dict(lanes)
+        where = part.where if part else ""
         with Database(self.snapshot, settled=True) as database:
             for group in _groups(list(single)):
                 odd = (f"typeof({quote(c)}) NOT IN ('{single[c]}', 'null')" for c in group)
                 sums = ", ".join(f"coalesce(sum({mask}), 0)" for mask in odd)
-                counts = database.rows(f"SELECT {sums} FROM {quote(table.name)}")[0]
+                counts = database.rows(f"SELECT {sums} FROM {quote(table.name)}{where}")[0]
                 broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
         return broken
 
     def _frame(
-        self, table: Table, lanes: dict[str, Lane], by_bytes: bool = False
+        self,
+        table: Table,
+        lanes: dict[str, Lane],
+        part: Range | None,
+        by_bytes: bool = False,
     ) -> tuple[pl.DataFrame, dict[str, Lane]]:
         # A mixed column takes five expressions, and SQLite allows 2,000 in one result.
         groups = list(_groups(list(lanes))) or [[]]
         frames, found = [], dict(lanes)
         for group in groups:
-            frame = self._columns(table, {c: lanes[c] for c in group}, by_bytes)
+            frame = self._columns(table, {c: lanes[c] for c in group}, part, by_bytes)
             frame, seen = _shaped(frame, {c: lanes[c] for c in group})
             frames.append(frame.sort(ROW))
             found.update(seen)
         others = [series for frame in frames[1:] for series in frame.drop(ROW).get_columns()]
         return frames[0].hstack(others), found
 
-    def _columns(self, table: Table, lanes: dict[str, Lane], by_bytes: bool) -> pl.DataFrame:
+    def _columns(
+        self, table: Table, lanes: dict[str, Lane], part: Range | None, by_bytes: bool
+    ) -> pl.DataFrame:
         literals, expressions = ["0"], [self._position(table)]
         for column, lane in lanes.items():
             if lane == "mixed":
@@ -127,21 +205,23 @@ class Extractor:
             else:
                 literals.append(_SENTINELS[lane])
                 expressions.append(quote(column))
-        return self._query(table, literals, expressions)
+        return self._query(table, literals, expressions, part)
 
-    def _query(self, table: Table, literals: list[str], expressions: list[str]) -> pl.DataFrame:
+    def _query(
+        self, table: Table, literals: list[str], expressions: list[str], part: Range | None
+    ) -> pl.DataFrame:
         aliases = [f"c{position}" for position in range(len(expressions))]
         listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
         typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
         sentinel = f"SELECT {', '.join(typed)} LIMIT 0"
+        select = f"SELECT {', '.join(listed)} FROM {quote(table.name)}"
         parts = os.cpu_count() or 1
         while True:
-            ranges = self._partitions(table, parts)
-            queries = [
-                f"SELECT {', '.join(listed)} FROM {quote(table.name)}{where}" for where in ranges
-            ]
+            ranges = _partitions(part, parts)
             try:
-                return read_frame(self.snapshot, sentinel, queries, aliases)
+                return read_frame(
+                    self.snapshot, sentinel, [select + where for where in ranges], aliases
+                )
             except BatchTooLarge:
                 # Huge texts: read fewer rows at a time, down to single rows.
                 if len(ranges) < parts:
@@ -162,25 +242,55 @@ class Extractor:
         hidden = {column.lower() for column in table.column_names}
         return next((n for n in ("rowid", "_rowid_", "oid") if n not in hidden), None)
 
-    def _partitions(self, table: Table, most: int) -> list[str]:
-        """WHERE clauses over ranges of the rowid; small tables are read in one go."""
+    def _whole(self, table: Table) -> Range | None:
+        """The range of a table's rowids; None where it has no rows or no rowid within reach."""
         rowid = self.rowid(table)
         if rowid is None:
-            return [""]
+            return None
         with Database(self.snapshot, settled=True) as database:
             first, last = database.rows(
                 f"SELECT min({rowid}), max({rowid}) FROM {quote(table.name)}"
             )[0]
-        if first is None:
-            return [""]
-        span = last - first + 1
-        cores = os.cpu_count() or 1
-        parts = min(most, span) if most > cores else max(1, min(cores, span // _ROWS_PER_PARTITION))
-        step = -(-span // parts)
-        return [
-            f" WHERE {rowid} BETWEEN {start} AND {min(start + step - 1, last)}"
-            for start in range(first, last + 1, step)
-        ]
+        return None if first is None else Range(rowid, first, last)
+
+    def _ranges(self, table: Table, rows: int) -> list[Range | None]:
+        """Ranges of at most ``rows`` rows in order, which leave no row out."""
+        whole = self._whole(table)
+        if whole is None:
+            return [None]
+        span = whole.last - whole.first + 1
+        if span <= rows:
+            return [whole]
+        count = self.count(table.name)
+        if count <= rows:
+            return [whole]
+        if span <= count * _SPARSE:
+            return list(whole.cut(rows))
+        with Database(self.snapshot, settled=True) as database:
+            return list(_walked(database, table, whole, rows))
+
+
+def _walked(database: Database, table: Table, whole: Range, rows: int) -> Iterator[Range]:
+    """Ranges of ``rows`` rows each, found by looking where they end: few rowids are taken."""
+    rowid, start = whole.rowid, whole.first
+    while start <= whole.last:
+        end, following = database.rows(
+            f"SELECT p.last, (SELECT min({rowid}) FROM {quote(table.name)} WHERE {rowid} > p.last) "
+            f"FROM (SELECT max(n) AS last FROM (SELECT {rowid} AS n FROM {quote(table.name)} "
+            f"WHERE {rowid} >= {start} ORDER BY 1 LIMIT {rows})) AS p"
+        )[0]
+        yield Range(rowid, start, end)
+        start = whole.last + 1 if following is None else following
+
+
+def _partitions(part: Range | None, most: int) -> list[str]:
+    """WHERE clauses over a range of the rowid; a small one is read in one go."""
+    if part is None:
+        return [""]
+    span = part.last - part.first + 1
+    cores = os.cpu_count() or 1
+    parts = min(most, span) if most > cores else max(1, min(cores, span // _ROWS_PER_PARTITION))
+    return [piece.where for piece in part.cut(-(-span // parts))]
 
 
 def _promised(declared: str) -> Lane:

@@ -22,6 +22,7 @@ from person_unify.database import Database, Opener
 from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
+from person_unify.report import Normalisation
 from person_unify.schema import UNIFIED, Table, create_index, create_table, quote
 
 _STAGING = (
@@ -144,7 +145,7 @@ class Loader:
             self.database.execute(f"PRAGMA {name}.user_version = {step}")
 
     def load(self, outcome: Outcome) -> int:
-        """Append what became of one source table, archive aside; returns the target rows."""
+        """Append what became of a source table or a part of it, but the archive; returns rows."""
         loaded = 0
         for table, rows in outcome.rows.items():
             self.database.ingest(table, rows)
@@ -153,26 +154,30 @@ class Loader:
             self.ledger.append(table, frame)
         for frame in outcome.discrepancies:
             self.ledger.append("discrepancies", frame)
-        self.ledger.append_rows(
-            "normalisations",
-            (
-                {
-                    "source_table": outcome.source,
-                    "source_column": column,
-                    "rule": rule,
-                    "cells": cells,
-                }
-                for column, rule, cells in outcome.normalisations
-            ),
-        )
         return loaded
 
     def archive(self, outcome: Outcome) -> int:
-        """Write what the target does not hold of one source table; returns the archive's rows."""
+        """Write what the target does not hold of these rows; returns the archive's rows."""
         if outcome.archive is None:
             return 0
         self.ledger.archive(outcome.archive)
         return outcome.archive.frame.height
+
+    def end_table(self, source: str, normalised: Iterable[Normalisation]) -> None:
+        """Write what is only known when a source table is complete."""
+        self.ledger.append_rows(
+            "normalisations",
+            (
+                {
+                    "source_table": found.table,
+                    "source_column": found.column,
+                    "rule": found.rule,
+                    "cells": found.cells,
+                }
+                for found in normalised
+            ),
+        )
+        self.ledger.end_archive(source)
 
     def record_source(self, rows: Mapping[str, int]) -> None:
         """Keep the old database's DDL and the rows of each table, for ``rebuild``."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from person_unify.budget import parse
 from person_unify.cli.arguments import (
     BusyTimeout,
     DecisionsFile,
     ImpliedGrants,
     Json,
+    MemorySize,
     NewDb,
     OldDb,
     Quiet,
@@ -41,6 +43,7 @@ def check(  # noqa: PLR0913  an option is a parameter
         Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
     ] = None,
     decisions: DecisionsFile = None,
+    memory: MemorySize = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -53,6 +56,7 @@ def check(  # noqa: PLR0913  an option is a parameter
             timezone=timezone,
             implied_grants=implied_grants,
             decisions=decisions,
+            memory=None if memory is None else parse(memory),
         )
         report = pipeline.check(options)
         if html is not None:
@@ -89,6 +93,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the copy of the source.")
     ] = True,
     busy_timeout: BusyTimeout = 5.0,
+    memory: MemorySize = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run, if there is one.")
     ] = False,
@@ -119,6 +124,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 fresh=fresh,
                 decisions=decisions,
                 prove=prove,
+                memory=None if memory is None else parse(memory),
             )
             report = pipeline.migrate(options, progress)
         _show(report, as_json)

@@ -9,17 +9,19 @@ import polars as pl
 from person_unify.mappings.bind import BoundMapping
 from person_unify.reading import Reader
 from person_unify.registry import Registry
+from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import Resolved
 
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """A bound table, its reader and its resolved references."""
+    """A bound table, its reader, its resolved references, and what its parts hand on."""
 
     bound: BoundMapping
     reader: Reader
     resolved: Resolved
     registry: Registry
+    parts: Parts
 
     @property
     def key(self) -> pl.Expr:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from person_unify.frames import MAP, ROW, discrepancies
 from person_unify.mappings.bind import BoundMapping
-from person_unify.spec import NewId
+from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
 
@@ -43,9 +45,16 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
 
 def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Rows whose values under a UNIQUE of the target an earlier row has taken."""
-    uniques = [u for u in _uniques(table) if all(f"@target:{c}" in rows.columns for c in u)]
-    lost = losers(rows, [[f"@target:{c}" for c in unique] for unique in uniques])
-    named = rows.select(pl.col(ROW).alias(KEEPER), table.key.alias("@kept"))
+    uniques = _uniques(table, rows.columns)
+    targets = [[f"@target:{c}" for c in unique] for unique in uniques]
+    columns = dict.fromkeys(c for unique in targets for c in unique)
+    known = rows.select(ROW, table.key.alias("@kept"), *columns)
+    rivals = table.parts.rivals(rows, targets)
+    every = pl.concat([rivals, known]) if rivals.height else known
+    lost = losers(every, targets)
+    named = every.select(pl.col(ROW).alias(KEEPER), "@kept")
+    if uniques and not table.parts.last:
+        table.parts.taken.append(known.join(lost, on=ROW, how="anti"))
     refused = rows.join(lost, on=ROW, how="inner", maintain_order="left").join(
         named, on=KEEPER, how="left", maintain_order="left"
     )
@@ -65,9 +74,25 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
 
 
-def _uniques(table: AtHand) -> list[tuple[str, ...]]:
+def _uniques(table: AtHand, there: Sequence[str]) -> list[tuple[str, ...]]:
+    """The UNIQUEs of the target that rows of this table could violate among themselves."""
+    target = table.bound.target
+    assert target is not None
+    uniques = [] if _keeps_its_key(table) else [target.primary_key]
+    uniques += target.uniques
+    return [u for u in uniques if all(f"@target:{c}" in there for c in u)]
+
+
+def _keeps_its_key(table: AtHand) -> bool:
+    """Whether the file's own primary key, which is TEXT, goes over as it is: it has no doubles."""
     assert table.bound.target is not None
-    return [table.bound.target.primary_key, *table.bound.target.uniques]
+    key = table.reader.source.table.primary_key
+    copied = {
+        b.target.name
+        for b in table.bound.columns
+        if isinstance(b.word, Copy) and b.word.column == b.target.name and b.names is None
+    }
+    return key == table.bound.target.primary_key and copied.issuperset(key)
 
 
 def _source_column(bound: BoundMapping, target: str) -> str | None:
@@ -82,9 +107,10 @@ def with_fresh_ids(
     """Fresh ids for new records, and for PEP rows whose id an IEP row has (contract section 3)."""
     none = discrepancies(rows.clear(), "id_collision")
     collisions = pl.DataFrame(schema=MAP)
+    label = table.parts.label
     for binding in table.bound.columns:
         if isinstance(binding.word, NewId):
-            ids = table.registry.ids.take(f"new {table.bound.name}", rows.height)
+            ids = table.registry.ids.take(f"new {table.bound.name}{label}", rows.height)
             named = ids.alias(f"@target:{binding.target.name}")
             return rows.with_columns(named), none, collisions
     twin = table.bound.mapping.shares_ids_with
@@ -92,7 +118,7 @@ def with_fresh_ids(
     if taken is None:
         return rows, none, collisions
     clash = rows.filter(pl.col("@target:id").is_in(taken.implode()))
-    ids = table.registry.ids.take(f"collision {table.bound.name}", clash.height)
+    ids = table.registry.ids.take(f"collision {table.bound.name}{label}", clash.height)
     collisions = clash.select(pl.col("@target:id").alias("old_id"), ids.alias("new_id"))
     renamed = collisions.rename({"old_id": "@target:id", "new_id": _FRESH})
     rows = rows.join(renamed, on="@target:id", how="left", maintain_order="left")

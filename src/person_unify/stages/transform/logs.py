@@ -7,8 +7,9 @@ import polars as pl
 from person_unify.frames import discrepancies
 from person_unify.spec import Person
 from person_unify.stages.transform.at_hand import AtHand
+from person_unify.stages.transform.parts import Met
 from person_unify.stages.transform.references import ORPHAN_FIELD, ORPHAN_ID
-from person_unify.stages.transform.soft import soft_references
+from person_unify.stages.transform.soft import holders, soft_references
 
 
 def orphan_log(orphans: pl.DataFrame, table: AtHand) -> pl.DataFrame:
@@ -68,7 +69,14 @@ def _child_log(rows: pl.DataFrame, table: AtHand, name: str, column: str) -> pl.
 
 
 def soft_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
-    """Old ids in columns that nobody resolves; none before the persons are resolved."""
-    if table.registry.people is None:
+    """Old ids in columns that nobody resolves, told with the last part of the table.
+
+    None before the persons are resolved.
+    """
+    people = table.registry.people
+    if people is None:
         return []
-    return soft_references(rows, table.bound, table.key, table.registry.people.old_ids())
+    met = table.parts.met
+    for column, keys in holders(rows, table.bound, table.key, people):
+        met.setdefault(column, Met()).add(keys)
+    return soft_references(table.bound.name, met) if table.parts.last else []

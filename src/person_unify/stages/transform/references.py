@@ -67,25 +67,36 @@ def _joined(
         about = {"of_child": f"{value}:child", "ambiguous": f"{value}:ambiguous"}
         table = people.rename({"old_id": key, "person_id": value, **about})
     elif isinstance(word, ClinicianOf):
-        people = registry.persons().lookup("patients").select("old_id", "person_id")
-        named = people.join(registry.persons().clinicians, on="person_id", how="left")
+        named = registry.persons().clinician_of
         table = named.select(pl.col("old_id").alias(key), pl.col("clinician_id").alias(value))
     elif isinstance(word, Via):
         attribute = registry.attribute(word.table, word.attribute)
         table = attribute.select(pl.col(OLD).alias(key), pl.col(word.attribute).alias(value))
     elif isinstance(word, Owner):
-        table = _parents(registry).select(pl.col("id").alias(key), pl.lit("parent").alias(value))
+        parents = _among(_parents(registry).alias(key).to_frame(), frame, key).unique()
+        table = parents.with_columns(pl.lit("parent").alias(value))
     else:
         rows = registry.rows_of(binding.names or "")
         table = rows.select(pl.col(OLD).alias(key), pl.col(NEW).alias(value))
-    return frame.join(table, on=key, how="left", maintain_order="left")
+    return frame.join(_among(table, frame, key), on=key, how="left", maintain_order="left")
 
 
-def _parents(registry: Registry) -> pl.DataFrame:
-    """Every id and user id of a loaded parent, as ``id``."""
-    ids = registry.rows_of("parents").select(pl.col(OLD).alias("id"))
-    users = registry.attribute("parents", "user_id").select(pl.col("user_id").alias("id"))
-    return pl.concat([ids, users]).unique().drop_nulls()
+def _among(table: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows of a lookup that a frame asks for.
+
+    A join hashes the table that it looks up, which may be of all persons, for each part of each
+    table; here the part is hashed.
+    """
+    if table.height <= frame.height:
+        return table
+    return table.join(frame.select(key), on=key, how="semi")
+
+
+def _parents(registry: Registry) -> pl.Series:
+    """Every id and user id of a loaded parent; some stand twice."""
+    ids = registry.rows_of("parents")[OLD]
+    users = registry.attribute("parents", "user_id")["user_id"]
+    return pl.concat([ids, users]).drop_nulls()
 
 
 def mark_orphans(frame: pl.DataFrame, bound: BoundMapping, resolved: Resolved) -> pl.DataFrame:

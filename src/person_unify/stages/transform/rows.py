@@ -7,11 +7,11 @@ the rows that remain logged, counted and archived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive, Outcome, SourceFrame, held
+from person_unify.frames import ROW, Archive, Outcome, SourceFrame
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
@@ -21,10 +21,10 @@ from person_unify.spec import Copy, Via
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.keys import merge, refuse, with_fresh_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
+from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.uniques import KEEPER
 from person_unify.stages.transform.words import Compiler
-from person_unify.values import NULL
 
 ID_MAPS = {"consent_grants": "consent_to_grant"}
 """Source tables whose rows get a new id, and the ledger map that keeps it."""
@@ -39,21 +39,34 @@ class Options:
     implied_grants: str = "active"
 
 
-def transform(
-    source: SourceFrame,
-    bound: BoundMapping,
-    registry: Registry,
-    options: Options,
-    wanted: frozenset[str] = frozenset(),
-) -> Outcome:
-    """Make the target rows of one source table and register them for the tables that follow.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One source table on its way through the transform, and what its parts hand on.
 
     wanted: attributes that other tables look up in this one's loaded rows.
+    remembered: whether they look its ids up; twin: whether one shares its target.
     """
-    frame, table = _opened(source, bound, registry, options.run_time)
+
+    bound: BoundMapping
+    registry: Registry
+    options: Options
+    wanted: frozenset[str] = frozenset()
+    remembered: bool = False
+    twin: bool = False
+    parts: Parts = field(default_factory=Parts)
+
+
+def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
+    """Make the target rows of the next part of a source table, in source order.
+
+    With the ``last`` part the table is registered for those that follow.
+    """
+    bound, parts = task.bound, task.parts
+    parts.begin(last)
+    frame, table = _opened(source, task)
     orphans = frame.filter(pl.col(ORPHAN_FIELD).is_not_null())
     rows = frame.filter(pl.col(ORPHAN_FIELD).is_null())
-    rows = _with_targets(rows, table, options, wanted)
+    rows = _with_targets(rows, table, task)
     rows, merged, merge_log = merge(rows, table)
     rows, refused, refused_log = refuse(rows, table)
     rows, collision_log, collisions = with_fresh_ids(rows, table)
@@ -72,7 +85,9 @@ def transform(
         (merged, "merged_tag"),
         (refused, "duplicate_key"),
     ]
-    _register(rows, table, wanted)
+    _remember(rows, table, task)
+    if last:
+        parts.register(task.registry, bound.mapping.source)
     return Outcome(
         source=bound.name,
         source_rows=source.height,
@@ -85,14 +100,15 @@ def transform(
     )
 
 
-def _opened(
-    source: SourceFrame, bound: BoundMapping, registry: Registry, run_time: int
-) -> tuple[pl.DataFrame, AtHand]:
+def _opened(source: SourceFrame, task: Task) -> tuple[pl.DataFrame, AtHand]:
     """The source rows with their references resolved and the orphans among them marked."""
-    reader = Reader(source, run_time, bound.mapping.created)
+    bound, registry = task.bound, task.registry
+    reader = Reader(source, task.options.run_time, bound.mapping.created)
     reader.prepare(reads(bound))
     frame, resolved = resolve(reader.source.frame, bound, reader, registry)
-    return mark_orphans(frame, bound, resolved), AtHand(bound, reader, resolved, registry)
+    return mark_orphans(frame, bound, resolved), AtHand(
+        bound, reader, resolved, registry, task.parts
+    )
 
 
 def _archive(
@@ -111,8 +127,7 @@ def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFr
 
 
 def archive_whole(source: SourceFrame, reason: str = "unmapped_table") -> Outcome:
-    """Archive every row of a table that the unified schema has no home for."""
-    source = _known_by_row(source)
+    """Archive every row of a table, or of a part of it, that the unified schema has no home for."""
     reader = Reader(source, run_time=0)
     return Outcome(
         source=source.table.name,
@@ -122,26 +137,15 @@ def archive_whole(source: SourceFrame, reason: str = "unmapped_table") -> Outcom
     )
 
 
-def _known_by_row(source: SourceFrame) -> SourceFrame:
-    """Without its primary key where a row has a NULL in it: SQLite lets such rows repeat."""
-    stated = [_stated(source, column) for column in source.table.primary_key]
-    if not stated or source.frame.select(pl.all_horizontal(stated).all()).item():
-        return source
+def known_by_row(source: SourceFrame) -> SourceFrame:
+    """Without its primary key, for a table with NULLs in it: SQLite lets such rows repeat."""
     columns = tuple(replace(column, key_position=0) for column in source.table.columns)
     return replace(source, table=replace(source.table, columns=columns))
 
 
-def _stated(source: SourceFrame, column: str) -> pl.Expr:
-    cell = pl.col(held(column))
-    if source.lane(column) == "mixed":
-        return cell.struct.field("class") != NULL
-    return cell.is_not_null()
-
-
-def _with_targets(
-    rows: pl.DataFrame, table: AtHand, options: Options, wanted: frozenset[str]
-) -> pl.DataFrame:
-    compiler = Compiler(table.reader, table.resolved, options.timezone)
+def _with_targets(rows: pl.DataFrame, table: AtHand, task: Task) -> pl.DataFrame:
+    wanted = task.wanted
+    compiler = Compiler(table.reader, table.resolved, task.options.timezone)
     made = {}
     for binding in table.bound.columns:
         value = compiler.target(binding)
@@ -177,18 +181,19 @@ def _look_up_exposed(rows: pl.DataFrame, table: AtHand, wanted: frozenset[str]) 
     return rows
 
 
-def _register(rows: pl.DataFrame, table: AtHand, wanted: frozenset[str]) -> None:
-    name = table.bound.mapping.source
-    new = "@target:id" if "@target:id" in rows.columns else None
-    attributes = [
-        pl.col(f"@exposed:{a}" if f"@exposed:{a}" in rows.columns else f"@target:{a}").alias(a)
-        for a in sorted(wanted)
-    ]
+def _remember(rows: pl.DataFrame, table: AtHand, task: Task) -> None:
+    """Keep of this part what the registry is to know of the table."""
     key = table.key
-    table.registry.loaded[name] = rows.select(
-        key.alias(OLD), (pl.col(new) if new else key).alias(NEW), *attributes
-    )
-    table.registry.all_ids[name] = table.reader.source.frame.select(key).to_series()
+    if task.remembered:
+        new = pl.col("@target:id") if "@target:id" in rows.columns else key
+        attributes = [
+            pl.col(f"@exposed:{a}" if f"@exposed:{a}" in rows.columns else f"@target:{a}").alias(a)
+            for a in sorted(task.wanted)
+        ]
+        loaded = rows.select(key.alias(OLD), new.alias(NEW), *attributes)
+        table.parts.loaded.append(loaded)
+    if task.twin:
+        table.parts.ids.append(table.reader.source.frame.select(key).to_series())
 
 
 def _maps(

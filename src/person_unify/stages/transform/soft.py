@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import polars as pl
 
 from person_unify.frames import discrepancies
 from person_unify.mappings.bind import BoundMapping
+from person_unify.registry import WORD, People
 from person_unify.schema import UNIFIED
 from person_unify.spec import ClinicianOf, Copy, Via
+from person_unify.stages.transform.parts import Met
 
 WORD_COLUMNS = {"notifications": ("action_url", "action_data")}
 """Target columns whose text is searched for whole words."""
 
-_WORD = r"[\p{L}\p{Nd}_-]"
-_EXAMPLES = 5
 
-
-def soft_references(
-    rows: pl.DataFrame, bound: BoundMapping, key: pl.Expr, old_ids: pl.Series
-) -> list[pl.DataFrame]:
-    """One discrepancy per source column that still holds old ids.
+def holders(
+    rows: pl.DataFrame, bound: BoundMapping, key: pl.Expr, people: People
+) -> Iterator[tuple[str, pl.Series]]:
+    """Each source column in which loaded rows still hold old ids, and the keys of those rows.
 
     rows: the loaded rows with their target cells under ``@target:<column>``.
     """
     if bound.target is None or not rows.height:
-        return []
+        return
     found: dict[str, list[pl.Series]] = {}
     for binding in bound.columns:
         name, word = binding.target.name, binding.word
@@ -32,15 +33,35 @@ def soft_references(
         if column is None:
             continue
         if name in WORD_COLUMNS.get(bound.target.name, ()):
-            found.setdefault(column, []).append(_holds_word(rows[f"@target:{name}"], old_ids))
+            found.setdefault(column, []).append(_holds_word(rows[f"@target:{name}"], people))
         elif _searched(bound, name) and isinstance(word, Copy | Via | ClinicianOf):
-            found.setdefault(column, []).append(rows[f"@target:{name}"].is_in(old_ids.implode()))
-    logged = []
+            found.setdefault(column, []).append(_is_one(rows[f"@target:{name}"], people))
     for column, masks in found.items():
         hit = rows.filter(pl.select(pl.any_horizontal(masks)).to_series())
         if hit.height:
-            logged.append(_row(hit, bound.name, column, key))
-    return logged
+            yield column, hit.select(key).to_series()
+
+
+def soft_references(table: str, met: Mapping[str, Met]) -> list[pl.DataFrame]:
+    """One discrepancy per source column of a table that still holds old ids."""
+    return [
+        discrepancies(
+            pl.DataFrame({"one": [1]}),
+            "soft_reference",
+            source_table=table,
+            field=column,
+            message=f"{found.rows} rows hold an old patient or child id, "
+            f"for example in {', '.join(found.examples)}",
+        )
+        for column, found in met.items()
+    ]
+
+
+def _is_one(cells: pl.Series, people: People) -> pl.Series:
+    """Whether a cell is an old id; looks for the few cells among the many ids, not inversely."""
+    old_ids = people.old_ids()
+    there = old_ids.filter(old_ids.is_in(cells.unique().implode()))
+    return cells.is_in(there.implode())
 
 
 def _searched(bound: BoundMapping, name: str) -> bool:
@@ -50,39 +71,25 @@ def _searched(bound: BoundMapping, name: str) -> bool:
     return table.foreign_key(name) is None
 
 
-def _row(hit: pl.DataFrame, table: str, column: str, key: pl.Expr) -> pl.DataFrame:
-    examples = ", ".join(str(v) for v in hit.head(_EXAMPLES).select(key).to_series())
-    message = f"{hit.height} rows hold an old patient or child id, for example in {examples}"
-    return discrepancies(
-        pl.DataFrame({"one": [1]}),
-        "soft_reference",
-        source_table=table,
-        field=column,
-        message=message,
-    )
-
-
-def _holds_word(texts: pl.Series, old_ids: pl.Series) -> pl.Series:
+def _holds_word(texts: pl.Series, people: People) -> pl.Series:
     """Whether a text holds an old id that no letter, digit, ``_`` or ``-`` adjoins (section 11)."""
-    plain = old_ids.str.contains(f"^{_WORD}+$")
     numbered = texts.alias("text").to_frame().with_row_index("position")
     words = numbered.select(
-        "position", pl.col("text").str.extract_all(f"{_WORD}+").alias("word")
+        "position", pl.col("text").str.extract_all(f"{WORD}+").alias("word")
     ).explode("word")
-    hits = [words.filter(pl.col("word").is_in(old_ids.filter(plain).implode()))["position"]]
-    odd = old_ids.filter(~plain)
-    if odd.len():
-        hits.append(_holds_odd_word(numbered, odd))
+    hits = [words.filter(_is_one(words["word"], people))["position"]]
+    if people.phrases.len():
+        hits.append(_holds_phrase(numbered, people.phrases))
     positions = pl.concat(hits)
     return numbered["position"].is_in(positions.implode())
 
 
-def _holds_odd_word(numbered: pl.DataFrame, odd: pl.Series) -> pl.Series:
-    """Positions of texts with an id that is no single token, by what adjoins it."""
+def _holds_phrase(numbered: pl.DataFrame, phrases: pl.Series) -> pl.Series:
+    """Positions of texts with an id that is not one word, by what adjoins it."""
     candidates = (
         numbered.with_columns(
             pl.col("text")
-            .str.extract_many(odd.implode(), overlapping=True)
+            .str.extract_many(phrases.implode(), overlapping=True)
             .list.unique()
             .alias("id")
         )

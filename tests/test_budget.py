@@ -1,0 +1,92 @@
+"""How much memory a run may take: sizes as people write them, and rows at once."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from person_unify import budget
+from person_unify.budget import Budget
+from person_unify.errors import UsageError
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(("text", "size"), [("256MiB", 2**28), ("2GiB", 2 * GIB)])
+def test_sizes(text: str, size: int) -> None:
+    assert budget.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "2", "2GB", "2 GiB", "-2GiB", "0GiB", "255MiB", "2GiB\n"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="as in 2GiB"):
+        budget.parse(text)
+
+
+def test_a_size_is_shown_as_it_is_written() -> None:
+    assert [budget.shown(budget.parse(t)) for t in ("300MiB", "7GiB")] == ["300MiB", "7GiB"]
+
+
+@given(
+    size=st.integers(budget.LEAST, 2**40),
+    rows=st.integers(0, 10**9),
+    columns=st.integers(1, 2000),
+    text=st.integers(0, 10**9),
+)
+def test_rows_at_once_shrink_with_the_budget(size: int, rows: int, columns: int, text: int) -> None:
+    some = Budget(size).rows_at_once(rows, columns, text)
+
+    assert 1 <= some <= max(25_000, rows // 16)
+    assert some <= Budget(2 * size).rows_at_once(rows, columns, text)
+    assert some == 1 or some * (400 * columns + 6 * text) <= size // 8
+
+
+def test_the_usual_budget_is_a_share_of_the_machine() -> None:
+    assert budget.LEAST <= Budget().size < 2**50
+
+
+def test_few_people_fit_and_many_are_told_of() -> None:
+    assert Budget(GIB).too_small_for(1000) is None
+    assert "8GiB of memory; 1024MiB are allowed" in str(Budget(GIB).too_small_for(2_000_000))
+
+
+ARENAS = """
+import ctypes, sys, tempfile, threading
+from person_unify.cli.allocators import give_memory_back
+libc = ctypes.CDLL(None)
+if sys.argv[1] == "told":
+    give_memory_back()
+started = threading.Barrier(4)
+
+def allocate():
+    started.wait()
+    libc.malloc(10_000)
+
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+with tempfile.NamedTemporaryFile() as file:
+    libc.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    print(file.read().count(b"<heap"))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="asks glibc")
+def test_threads_share_one_arena() -> None:
+    def arenas(word: str) -> int:
+        command = [sys.executable, "-c", ARENAS, word]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return int(done.stdout)
+
+    assert arenas("told") == 1
+    assert arenas("untold") > 1
