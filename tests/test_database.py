@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from adbc_driver_manager import _lib
 
 from person_unify.copies import copy_snapshot
 from person_unify.database import Database, inspect, read_frame
@@ -213,3 +214,27 @@ def test_snapshot_of_a_file_that_shrank_is_refused(path: Path) -> None:
 
     with pytest.raises(SourceError, match=r"cannot be read as a database|is damaged"):
         copy_snapshot(path, path.with_name("copy.db"))
+
+
+def test_an_interrupt_that_leaves_a_statement_open_is_what_is_raised(tmp_path: Path) -> None:
+    """The driver refuses to close the connection then, which is no news to who is interrupted."""
+    database = Database(tmp_path / "new.db")
+    statement = _lib.AdbcStatement(database._connection._conn)
+
+    with pytest.raises(KeyboardInterrupt), database:
+        raise KeyboardInterrupt
+
+    statement.close()
+    database._connection._closed = False
+    database._connection.close()
+
+
+def test_a_statement_left_open_otherwise_is_an_error(tmp_path: Path) -> None:
+    database = Database(tmp_path / "new.db")
+    statement = _lib.AdbcStatement(database._connection._conn)
+
+    with pytest.raises(RuntimeError, match="open AdbcStatement"):
+        database.close()
+
+    statement.close()
+    database.close()

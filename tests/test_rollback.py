@@ -245,6 +245,7 @@ def test_killed_rollback_is_finished_by_the_next(
     rollback(target)
 
     assert {n for n in _names(target) if "ledger" in n} == {"new.ledger.db.rolled-back-*"}
+    assert not [n for n in _names(target) if n.endswith(("-journal", "-wal", "-shm"))]
     if kind == "created":
         assert not target.exists()
     else:

@@ -167,6 +167,17 @@ class Exclusive:
             file.flush()
             os.fsync(file.fileno())
 
+    def remove_spent_journal(self) -> None:
+        """Remove a journal that holds nothing to undo any more.
+
+        A rollback that was killed after its commit leaves one: SQLite, which keeps the file locked,
+        only clears the journal's header then, and removes the file when it closes.  Whoever finds
+        the file put back already writes nothing, and so would leave it there.
+        """
+        journal = self.path.with_name(self.path.name + "-journal")
+        if journal.exists() and journal.read_bytes()[:1] in (b"", b"\0"):
+            journal.unlink(missing_ok=True)
+
 
 def _in_use(path: Path) -> TargetError:
     return TargetError(f"{path} is in use by another program: stop it and run again")

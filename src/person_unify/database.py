@@ -12,6 +12,7 @@ Three SQLite libraries live in this process, and each file has one of them at a 
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -117,8 +118,18 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; an open transaction is rolled back by SQLite."""
-        self._connection.close()
+        """Close the connection; an open transaction is rolled back by SQLite.
+
+        Where an interrupt came while the driver made or closed a statement, it cannot be closed
+        any more.  The process is about to end, which does it, so the interrupt goes on its way.
+        """
+        interrupted = isinstance(sys.exception(), KeyboardInterrupt)
+        try:
+            self._connection.close()
+        except RuntimeError:
+            if not interrupted:
+                raise
+            self._connection._closed = True  # its finalizer would try again, and say so on stderr
         self._release()
 
     def execute(self, statement: str) -> None:

@@ -167,3 +167,24 @@ def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
         process.communicate(timeout=120)
 
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_signal_to_a_process_that_is_done_does_not_change_how_it_ended(
+    number: signal.Signals,
+) -> None:
+    """What is left in modules is destroyed last, after Python has given its handlers back."""
+    late = """
+import sys
+class Late:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=int(sys.argv.pop())):
+        kill(own, number)
+sys.late = Late()
+main()
+"""
+    command = [sys.executable, "-c", _CLI + late, "--version", str(int(number))]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("person-unify ")

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 
 from person_unify.cli.allocators import give_memory_back
 from person_unify.cli.app import app
-from person_unify.cli.ending import stop_on_signals
+from person_unify.cli.ending import ignore_signals, stop_on_signals
 
 __all__ = ["main"]
 
@@ -28,4 +28,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A file name need not fit the terminal's encoding, and must not end a run.
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="person-unify")
+    try:
+        app(prog_name="person-unify")
+    finally:
+        ignore_signals()

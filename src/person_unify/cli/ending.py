@@ -48,6 +48,15 @@ def stop_on_signals() -> None:
             signal.signal(number, _terminate)
 
 
+def ignore_signals() -> None:
+    """Leave signals unheard from here on: all is done, and the exit code is to say how it ended.
+
+    The interpreter takes a while to go, and puts the handlers back that would end it by the signal.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated(number)
 
