@@ -5,14 +5,18 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.faults.site import write_small
 
 from person_unify import budget
 from person_unify.budget import Budget
 from person_unify.errors import UsageError
+from person_unify.pipeline import CheckOptions, check
+from person_unify.progress import Event, Note
 
 GIB = 2**30
 
@@ -53,6 +57,21 @@ def test_the_usual_budget_is_a_share_of_the_machine() -> None:
 def test_few_people_fit_and_many_are_told_of() -> None:
     assert Budget(GIB).too_small_for(1000) is None
     assert "8GiB of memory; 1024MiB are allowed" in str(Budget(GIB).too_small_for(2_000_000))
+
+
+def test_run_says_when_persons_need_more_than_it_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_PERSON_BYTES", GIB)
+    source, events = write_small(tmp_path / "old.db"), list[Event]()
+
+    check(CheckOptions(source, memory=GIB), events.append)
+    told = [event.message for event in events if isinstance(event, Note)]
+    events.clear()
+    check(CheckOptions(source, memory=64 * GIB), events.append)
+
+    assert [message.count("(--memory)") for message in told] == [1]
+    assert not [event for event in events if isinstance(event, Note)]
 
 
 ARENAS = """

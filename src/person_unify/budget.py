@@ -79,13 +79,13 @@ class Budget:
         return max(1, min(wanted, self.size // _SHARE_OF_PARTS // _IN_FLIGHT // max(1, each)))
 
     def too_small_for(self, people: int) -> str | None:
-        """A sentence where so many rows of patients, children and links ask for more than it."""
-        need = LEAST + people * _PERSON_BYTES
-        if need <= self.size:
+        """A sentence where so many rows of patients, children and links need over half of it."""
+        need = people * _PERSON_BYTES
+        if need <= self.size // 2:
             return None
         return (
             f"persons are resolved from all patients, children and links at once, which may take "
-            f"{shown(need)} of memory; {shown(self.size)} are allowed (--memory)"
+            f"{shown(LEAST + need)} of memory; {shown(self.size)} are allowed (--memory)"
         )
 
 
