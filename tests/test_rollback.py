@@ -13,7 +13,8 @@ import pytest
 from tests.migration.support import change, make_target, migrated, query
 from tests.processes import holding, killed, run
 
-from person_unify.errors import TargetError
+from person_unify.copies import Exclusive
+from person_unify.errors import DatabaseError, TargetError
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.rollback import rollback
 from person_unify.rundir import run_directory
@@ -250,6 +251,29 @@ def test_killed_rollback_is_finished_by_the_next(
         assert not target.exists()
     else:
         assert target.read_bytes() == target.with_name("before").read_bytes()
+
+
+@pytest.mark.parametrize("first", [b"", b"\0", b"\xd9"])
+def test_journal_that_a_failing_disk_left(
+    first: bytes, in_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cleared it goes; with its header it would undo the rollback, so that this is no success."""
+    journal = in_place.with_name("new.db-journal")
+    put_back = Exclusive.put_back
+
+    def failing(held: Exclusive, backup: Path) -> None:
+        put_back(held, backup)
+        journal.write_bytes(first)
+
+    monkeypatch.setattr(Exclusive, "put_back", failing)
+    if first == b"\xd9":
+        with pytest.raises(DatabaseError, match="run rollback again"):
+            rollback(in_place)
+        monkeypatch.undo()
+    rollback(in_place)
+
+    assert not journal.exists()
+    assert in_place.read_bytes() == in_place.with_name("before").read_bytes()
 
 
 def test_report_of_another_target_stays(created: Path) -> None:

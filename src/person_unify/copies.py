@@ -170,13 +170,17 @@ class Exclusive:
     def remove_spent_journal(self) -> None:
         """Remove a journal that holds nothing to undo any more.
 
-        A rollback that was killed after its commit leaves one: SQLite, which keeps the file locked,
-        only clears the journal's header then, and removes the file when it closes.  Whoever finds
-        the file put back already writes nothing, and so would leave it there.
+        SQLite, which keeps the file locked, only clears the journal's header after a commit, and
+        removes it when it closes: not where the disk failed meanwhile, or the process was killed.
+        Raises :class:`DatabaseError` where the journal still holds what would be undone.
         """
         journal = self.path.with_name(self.path.name + "-journal")
-        if journal.exists() and journal.read_bytes()[:1] in (b"", b"\0"):
-            journal.unlink(missing_ok=True)
+        if not journal.exists():
+            return
+        with journal.open("rb") as file:
+            if file.read(1) not in (b"", b"\0"):
+                raise DatabaseError(f"could not put {self.path} back for good: run rollback again")
+        journal.unlink()
 
 
 def _in_use(path: Path) -> TargetError:

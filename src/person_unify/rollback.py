@@ -60,7 +60,7 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
                 else:
                     held.put_back(backup)
                     _require_equal(held, before)
-            else:
+            if backup is not None:
                 held.remove_spent_journal()
     elif backup is not None:
         raise TargetError(f"{target} is gone; what it was before the run is in {backup}")
