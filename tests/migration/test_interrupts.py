@@ -173,13 +173,19 @@ def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
 def test_signal_to_a_process_that_is_done_does_not_change_how_it_ended(
     number: signal.Signals,
 ) -> None:
-    """What is left in modules is destroyed last, after Python has given its handlers back."""
+    """What is left in modules is destroyed last, after Python has given its handlers back.
+
+    A finalizer that fails is not heard of.
+    """
     late = """
 import sys
+class Failing:
+    def __del__(self):
+        raise RuntimeError
 class Late:
     def __del__(self, kill=os.kill, own=os.getpid(), number=int(sys.argv.pop())):
         kill(own, number)
-sys.late = Late()
+sys.late = [Late(), Failing()]
 main()
 """
     command = [sys.executable, "-c", _CLI + late, "--version", str(int(number))]

@@ -22,6 +22,9 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     os.umask(0o077)  # everything that a run writes holds personal data
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and so would a core dump
+    # A driver that an interrupt caught half-way fails again in a finalizer, of which Python prints
+    # a traceback: it says nothing that counts, and might quote a cell.
+    sys.unraisablehook = lambda _: None
     give_memory_back()
     stop_on_signals()
     for stream in (sys.stdout, sys.stderr):
