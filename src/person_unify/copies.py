@@ -177,7 +177,7 @@ class Exclusive:
         journal = self.path.with_name(self.path.name + "-journal")
         if not journal.exists():
             return
-        with journal.open("rb") as file:
+        with custody.reading(journal) as file:
             if file.read(1) not in (b"", b"\0"):
                 raise DatabaseError(f"could not put {self.path} back for good: run rollback again")
         journal.unlink()
