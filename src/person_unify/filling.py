@@ -18,13 +18,7 @@ from person_unify.frames import SEVERITY, Outcome
 from person_unify.lineage import lineage
 from person_unify.memory import Memory
 from person_unify.preflight import must_relax_unique
-from person_unify.progress import (
-    Note,
-    PhaseStarted,
-    TableAdvanced,
-    TableFinished,
-    TableStarted,
-)
+from person_unify.progress import Note, PhaseStarted, Told
 from person_unify.schema import Schema
 from person_unify.stages.load import Loader
 from person_unify.stages.resolve import Resolution
@@ -41,25 +35,22 @@ class StagingSpoilt(Exception):
 
 @dataclass(slots=True)
 class Loading:
-    """One table that is being loaded: since when (ms), its rows so far and their seconds."""
+    """One table that is being loaded: since when (ms), and what its parts add up to."""
 
+    told: Told
     began: int = field(default_factory=now_ms)
     source_rows: int = 0
-    rows: int = 0
-    seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
 
-    def add(self, outcome: Outcome, rows: int, seconds: float) -> None:
+    def add(self, outcome: Outcome) -> None:
         """Count a part of it."""
         self.source_rows += outcome.source_rows
-        self.rows += rows
-        self.seconds += seconds
         self.errors += _errors(outcome)
 
-    def ended(self, source: str) -> Checkpoint:
+    def ended(self) -> Checkpoint:
         """The table's checkpoint, now that it is complete."""
         errors = tuple(f"{n} {kind}" for kind, n in sorted(self.errors.items()))
-        return Checkpoint("load", source, self.began, now_ms(), self.source_rows, errors)
+        return Checkpoint("load", self.told.table, self.began, now_ms(), self.source_rows, errors)
 
 
 @dataclass(slots=True)
@@ -142,26 +133,24 @@ class Filling:
     def _load(self, outcome: Outcome, *, last: bool) -> None:
         """Load a table, or the next part of the one that is under way."""
         if self._under_way is None:
-            rows = outcome.source_rows if last else None
-            self._clock.progress(TableStarted("load", outcome.source, rows))
-            self._under_way = Loading()
+            expected = outcome.source_rows if last else None
+            told = Told(self._clock.progress, "load", outcome.source, expected)
+            self._under_way = Loading(told)
         table = self._under_way
         started = perf_counter()
         rows = self.loader.load(outcome)
         seconds = perf_counter() - started
         self._clock.add("load", rows, seconds)
-        table.add(outcome, rows, seconds)
+        table.add(outcome)
         started = perf_counter()
         archived = self.loader.archive(outcome)
         self._clock.add("archive", archived, perf_counter() - started)
         self.tally.add(outcome)
-        if not last:
-            self._clock.progress(TableAdvanced("load", outcome.source, rows))
-            return
-        self.loader.end_table(outcome.source, self.tally.normalised(outcome.source))
-        self._clock.progress(TableFinished("load", outcome.source, table.rows, table.seconds))
-        self._ended.append(table.ended(outcome.source))
-        self._under_way = None
+        if last:
+            self.loader.end_table(outcome.source, self.tally.normalised(outcome.source))
+            self._ended.append(table.ended())
+            self._under_way = None
+        table.told.advance(rows, seconds, last=last)
 
     def _load_resolution(self, resolution: Resolution) -> None:
         started = perf_counter()

@@ -87,6 +87,34 @@ def silent(event: Event) -> None:
     """A progress that nobody watches."""
 
 
+@dataclass(slots=True)
+class Told:
+    """Tells the progress of one table in one phase, part by part.
+
+    expected: its rows, None while nobody has counted them.
+    """
+
+    progress: Progress
+    phase: str
+    table: str
+    expected: int | None = None
+    rows: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Say that the table begins."""
+        self.progress(TableStarted(self.phase, self.table, self.expected))
+
+    def advance(self, rows: int, seconds: float, *, last: bool) -> None:
+        """Count a part; say so, or with the last one that the table is done."""
+        self.rows += rows
+        self.seconds += seconds
+        if last:
+            self.progress(TableFinished(self.phase, self.table, self.rows, self.seconds))
+        else:
+            self.progress(TableAdvanced(self.phase, self.table, rows))
+
+
 @contextmanager
 def one_at_a_time(progress: Progress) -> Iterator[Progress]:
     """The same progress for several threads to tell; nothing is told after the block."""

@@ -19,7 +19,7 @@ from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.progress import Note, Progress, TableAdvanced, TableFinished, TableStarted
+from person_unify.progress import Note, Told
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
@@ -45,8 +45,8 @@ class Made:
     """
 
     outcome: Outcome
-    spent: tuple[Spent, ...] = ()
-    last: bool = True
+    spent: tuple[Spent, ...]
+    last: bool
 
     def taken(self, clock: Clock) -> Outcome:
         """The outcome, its work counted."""
@@ -147,17 +147,13 @@ class Stream:
     def _parts(self, name: str, rows: int | None) -> Iterator[tuple[SourceFrame, bool]]:
         """A table in parts of at most so many rows, or whole; each with whether it is the last."""
         told = Told(self.clock.progress, "extract", name)
-        parts = self.extractor.parts(name, rows) if rows else self._whole(name)
         started = perf_counter()
-        for frame, last in parts:
+        for frame, last in self.extractor.parts(name, rows):
             seconds = perf_counter() - started
             self._spent.append(("extract", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)
             yield frame, last
             started = perf_counter()
-
-    def _whole(self, name: str) -> Iterator[tuple[SourceFrame, bool]]:
-        yield self.extractor.read(name), True
 
     def _core(self, table: str) -> SourceFrame:
         name = self.plan.source_names.get(table)
@@ -220,30 +216,6 @@ class Stream:
         for bound in self.plan.bound:
             yield from (binding.word for binding in bound.columns)
             yield from bound.mapping.exposes.values()
-
-
-@dataclass(slots=True)
-class Told:
-    """Tells the progress of one table in one phase, part by part."""
-
-    progress: Progress
-    phase: str
-    table: str
-    rows: int = 0
-    seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Say that the table begins."""
-        self.progress(TableStarted(self.phase, self.table))
-
-    def advance(self, rows: int, seconds: float, *, last: bool) -> None:
-        """Count a part; say so, or with the last one that the table is done."""
-        self.rows += rows
-        self.seconds += seconds
-        if last:
-            self.progress(TableFinished(self.phase, self.table, self.rows, self.seconds))
-        else:
-            self.progress(TableAdvanced(self.phase, self.table, rows))
 
 
 def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:

@@ -23,6 +23,8 @@ from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
 _LOOKED_AT = 64
+"""Rows by which the bytes of a table's rows are estimated."""
+
 _SPARSE = 4
 """Up to so many rowids per row, ranges of the rowid are cut without looking which are taken."""
 
@@ -70,6 +72,7 @@ class Extractor:
         that is too wide for the archive.
         """
         self.snapshot = snapshot
+        self._counted: dict[str, int] = {}
         with Database(snapshot, settled=True) as database:
             encoding = database.value("PRAGMA encoding")
             if encoding != "UTF-8":
@@ -94,9 +97,11 @@ class Extractor:
             return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})"))
 
     def count(self, table: str) -> int:
-        """Rows of a table of the file."""
-        with Database(self.snapshot, settled=True) as database:
-            return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+        """Rows of a table of the file, counted once."""
+        if table not in self._counted:
+            with Database(self.snapshot, settled=True) as database:
+                self._counted[table] = int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+        return self._counted[table]
 
     def text_bytes(self, name: str) -> int:
         """Bytes of a row's cells as text, as an average of a few rows from both ends."""
@@ -126,15 +131,16 @@ class Extractor:
         table = self.tables[name]
         return self._read(table, self._lanes(table, columns), self._whole(table))
 
-    def parts(self, name: str, rows: int) -> Iterator[tuple[SourceFrame, bool]]:
+    def parts(self, name: str, rows: int | None) -> Iterator[tuple[SourceFrame, bool]]:
         """Read a table in parts of at most ``rows`` rows, each with whether it is the last one.
 
-        The parts are in source order, and one at least.  A table without a rowid that SQL can reach
-        comes in one.  A column whose lane was broken in one part stays mixed in the later ones.
+        None reads it whole.  The parts are in source order, and one at least.  A table without a
+        rowid that SQL can reach comes in one.  A column whose lane was broken in one part stays
+        mixed in the later ones.
         """
         table = self.tables[name]
         lanes = self._lanes(table, None)
-        ranges = self._ranges(table, rows)
+        ranges = [self._whole(table)] if rows is None else self._ranges(table, rows)
         for number, part in enumerate(ranges, 1):
             source = self._read(table, lanes, part)
             lanes = source.lanes
