@@ -56,6 +56,13 @@ def as_mixed(cells: pl.Series) -> pl.Series:
     )
 
 
+def all_mixed(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The frame with these columns in the mixed lane, all NULL where it lacks one."""
+    there = [as_mixed(frame[c]) for c in columns if c in frame.columns]
+    missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in frame.columns]
+    return frame.with_columns(*there, *missing)
+
+
 def text(column: str) -> pl.Expr:
     """A mixed cell as text that tells it apart from every other of its class.
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from person_unify.database import Database, read_frame
 from person_unify.errors import TargetError
-from person_unify.explore.cells import as_mixed, text
+from person_unify.explore.cells import all_mixed, text
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -25,7 +25,7 @@ from person_unify.report import Report
 from person_unify.schema import Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path
-from person_unify.values import MIXED, cells
+from person_unify.values import cells
 
 ARCHIVE = "archive_"
 _REPORT = "migration-report.json"
@@ -123,8 +123,7 @@ class Files:
         named = cells("id", source.lane("id"), "TEXT").value
         there = [c for c in columns if c in source.lanes]
         frame = source.frame.select(named.alias("id"), *there)
-        missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in there]
-        return frame.with_columns(*(as_mixed(frame[c]) for c in there), *missing)
+        return all_mixed(frame, columns)
 
     def records(self) -> pl.DataFrame:
         """Per new table and person, the rows that name the person."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from person_unify.errors import UsageError
-from person_unify.explore.cells import as_mixed
+from person_unify.explore.cells import all_mixed
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -122,7 +122,11 @@ class Preview:
         key = parts[0].key or (ROW,)
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
-        frame = pl.concat(_cells(part, (*key, *wanted)) for part in parts)
+        columns = (*key, *wanted)
+        frame = pl.concat(
+            all_mixed(part.frame, columns).select(*columns, "@archived", "@reason")
+            for part in parts
+        )
         return ArchivedCells(
             key=tuple(names.get(name, name) for name in key),
             columns=tuple(wanted),
@@ -133,11 +137,7 @@ class Preview:
 
     def persons(self, columns: Sequence[str]) -> pl.DataFrame:
         """``id``, and columns of the persons that there would be, in the mixed lane."""
-        frames = []
-        for rows in self.persons_rows:
-            there = [as_mixed(rows[c]) for c in columns if c in rows.columns]
-            missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in rows.columns]
-            frames.append(rows.select("id", *there, *missing).select("id", *columns))
+        frames = [all_mixed(rows, columns).select("id", *columns) for rows in self.persons_rows]
         schema = pl.Schema({"id": pl.String(), **dict.fromkeys(columns, MIXED)})
         return stacked(frames, schema)
 
@@ -167,11 +167,3 @@ class Preview:
         if self.report is None:
             raise UsageError("the check has not ended")
         return self.report
-
-
-def _cells(archive: Archive, columns: Sequence[str]) -> pl.DataFrame:
-    """Columns of an archive in the mixed lane, also those that it lacks; then what it says."""
-    there = [as_mixed(archive.frame[c]) for c in columns if c in archive.frame.columns]
-    missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in archive.frame.columns]
-    said = ("@archived", "@reason")
-    return archive.frame.with_columns(*there, *missing).select(*columns, *said)
