@@ -18,7 +18,7 @@ import polars as pl
 from person_unify.clock import Clock, Worked
 from person_unify.errors import DiskError
 from person_unify.registry import People, Registry
-from person_unify.report import Normalisation, TableCount
+from person_unify.report import TableCount
 from person_unify.rundir import write_json
 from person_unify.tally import Tally
 
@@ -118,7 +118,8 @@ def _tally_to_json(tally: Tally) -> dict[str, Any]:
 def _tally_from_json(tally: Tally, raw: Mapping[str, Any]) -> None:
     tally.tables = [TableCount(**table) for table in raw["tables"]]
     tally.kinds = Counter(raw["kinds"])
-    tally.normalisations = [Normalisation(**rule) for rule in raw["normalisations"]]
+    rules = raw["normalisations"]
+    tally.recast = Counter({(r["table"], r["column"], r["rule"]): r["cells"] for r in rules})
     tally.rows = Counter(raw["rows"])
 
 

@@ -327,7 +327,7 @@ class Migration:
             equations=self.tally.equations(counts, actual),
             discrepancies=self.tally.discrepancies(),
             decisions=count_decisions(recorded_decisions(loader.database)),
-            normalisations=tuple(self.tally.normalisations),
+            normalisations=self.tally.normalisations,
             drift=plan.notes,
             verification=tuple(checks),
             lineage=lines(plan),

@@ -46,7 +46,7 @@ from person_unify.recorded import recorded_run, source_check
 from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine
-from person_unify.schema import UNIFIED
+from person_unify.schema import UNIFIED, Schema
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import (
@@ -239,21 +239,8 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         budget = budget_of(options.memory)
         stream = Stream(extractor, plan, chosen, clock, registry, decisions, budget)
         tally = Tally(plan)
-
-        def see(outcomes: Iterable[Outcome]) -> None:
-            for outcome in outcomes:
-                tally.add(outcome)
-                witness(outcome)
-
         witness(plan)
-        see(made.taken(clock) for made in ahead(stream.first()))
-        resolution = stream.people()
-        must_relax_unique(resolution, schema, relax=False)
-        witness(resolution)
-        see(resolution.outcomes)
-        see(made.taken(clock) for made in ahead(stream.rest()))
-        tally.say(resolution.discrepancies)
-        tally.rows["access_grants"] += resolution.implied.height
+        resolution = _gone_through(stream, schema, tally, witness)
     counts = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
@@ -274,10 +261,29 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         equations=tally.equations(counts, tally.rows),
         discrepancies=tally.discrepancies(),
         decisions=count_decisions(resolution.decisions),
-        normalisations=tuple(tally.normalisations),
+        normalisations=tally.normalisations,
         drift=plan.notes,
         lineage=lines(plan),
     )
+
+
+def _gone_through(stream: Stream, schema: Schema, tally: Tally, witness: Witness) -> Resolution:
+    """Pull all outcomes, count them and show them to the witness; returns the persons'."""
+
+    def see(outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            tally.add(outcome)
+            witness(outcome)
+
+    see(made.taken(stream.clock) for made in ahead(stream.first()))
+    resolution = stream.people()
+    must_relax_unique(resolution, schema, relax=False)
+    witness(resolution)
+    see(resolution.outcomes)
+    see(made.taken(stream.clock) for made in ahead(stream.rest()))
+    tally.say(resolution.discrepancies)
+    tally.rows["access_grants"] += resolution.implied.height
+    return resolution
 
 
 def verify(source: Path, target: Path, progress: Progress = silent) -> Report:

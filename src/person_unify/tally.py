@@ -24,12 +24,15 @@ from person_unify.report import (
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one run over the tables of a plan."""
+    """Counts of one run over the tables of a plan.
+
+    kinds: discrepancies.  recast: cells by source table, column and rule.  rows: by target table.
+    """
 
     plan: Plan
     tables: list[TableCount] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
-    normalisations: list[Normalisation] = field(default_factory=list)
+    recast: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -48,19 +51,17 @@ class Tally:
             self.rows[table] += frame.height
         self.say(outcome.discrepancies)
         for column, rule, cells in outcome.normalisations:
-            self._normalised(name, column, rule, cells)
+            self.recast[name, column, rule] += cells
 
     def _targets(self, source: str) -> str | None:
         bound = (b for b in self.plan.bound if b.name == source)
         targets = dict.fromkeys(b.target.name for b in bound if b.target is not None)
         return ", ".join(targets) or None
 
-    def _normalised(self, table: str, column: str, rule: str, cells: int) -> None:
-        for position, found in enumerate(self.normalisations):
-            if (found.table, found.column, found.rule) == (table, column, rule):
-                self.normalisations[position] = replace(found, cells=found.cells + cells)
-                return
-        self.normalisations.append(Normalisation(table, column, rule, cells))
+    @property
+    def normalisations(self) -> tuple[Normalisation, ...]:
+        """How many cells a rule brought into canonical form, table by table."""
+        return tuple(Normalisation(*spot, cells) for spot, cells in self.recast.items())
 
     def normalised(self, table: str) -> tuple[Normalisation, ...]:
         """What was normalised in one source table so far."""
