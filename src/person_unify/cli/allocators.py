@@ -1,7 +1,7 @@
 """Memory that a run has freed goes back to the machine, instead of being kept for later.
 
 glibc gives each thread an arena of its own, which keeps what is freed in it.  The threads that read
-tables thus held as much as if no part of a table had ever been let go of: 1.3 GB instead of 0.6 at
+tables thus held as much as if no part of a table had ever been let go of: 1.2 GB instead of 0.6 at
 100,000 persons.  (Polars has an allocator of its own, which gives back within a second or two.)
 """
 

@@ -29,6 +29,9 @@ Exit codes:
 """
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those by which a process is asked to end."""
+
 _PATIENCE = 0.5
 """Seconds that threads of ours have to end; a driver in one of them may hear nothing for long."""
 
@@ -53,7 +56,7 @@ def ignore_signals() -> None:
 
     The interpreter takes a while to go, and puts the handlers back that would end it by the signal.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

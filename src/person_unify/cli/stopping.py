@@ -21,13 +21,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from person_unify.cli.ending import Terminated, exit_code, said
+from person_unify.cli.ending import SIGNALS, Terminated, exit_code, said
 from person_unify.rundir import FACTS, run_directory
 
 GRACE = 1.0
 """Seconds that the main thread has to hear of a signal."""
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def stopping_promptly(target: Path, as_json: bool) -> Iterator[None]:
     Signals that the caller ignores (nohup) stay ignored.  To be entered before libraries are
     imported that start threads: those must not take the signals, and inherit that they are blocked.
     """
-    numbers = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    numbers = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     watcher = _Watcher(target, as_json, frozenset(numbers))
     handlers = {n: signal.signal(n, watcher.hear) for n in numbers}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
