@@ -115,9 +115,6 @@ _INDEXES = {
     "discrepancies": ("source_table", "source_id"),
 }
 
-_STAGED = 400
-"""Columns per staging table: four parts each, and a table of SQLite has 2,000 at the most."""
-
 
 class Ledger:
     """Writes the ledger through the target's connection, where it is attached as ``ledger``."""

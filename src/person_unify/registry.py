@@ -61,6 +61,7 @@ class People:
         joined = people.join(self.clinicians, on="person_id", how="left")
         return joined.select("old_id", "clinician_id")
 
+    @cached_property
     def old_ids(self) -> pl.Series:
         """Every old patient and child id that is not empty; an id of both stands twice."""
         ids = pl.concat([self.patients["old_id"], self.children["old_id"]])
@@ -69,7 +70,7 @@ class People:
     @cached_property
     def phrases(self) -> pl.Series:
         """The old ids that are not one word."""
-        ids = self.old_ids()
+        ids = self.old_ids
         return ids.filter(~ids.str.contains(f"^{WORD}+$")).unique()
 
 

@@ -63,9 +63,7 @@ def test_parts_lose_the_rows_that_the_whole_loses(
     parts, lost = Parts(), []
 
     for part in frame.iter_slices(size):
-        rivals = parts.rivals(part, UNIQUES)
-        every = pl.concat([rivals, part]) if rivals.height else part
-        lost.append(losers(every, UNIQUES))
+        lost.append(losers(parts.with_rivals(part, UNIQUES), UNIQUES))
         parts.taken.append(part.join(lost[-1], on=ROW, how="anti"))
 
     found = [row for frame in lost for row in frame.rows()]

@@ -49,8 +49,7 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     targets = [[f"@target:{c}" for c in unique] for unique in uniques]
     columns = dict.fromkeys(c for unique in targets for c in unique)
     known = rows.select(ROW, table.key.alias("@kept"), *columns)
-    rivals = table.parts.rivals(rows, targets)
-    every = pl.concat([rivals, known]) if rivals.height else known
+    every = table.parts.with_rivals(known, targets)
     lost = losers(every, targets)
     named = every.select(pl.col(ROW).alias(KEEPER), "@kept")
     if uniques and not table.parts.last:

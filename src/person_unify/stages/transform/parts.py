@@ -58,14 +58,14 @@ class Parts:
         """What tells the fresh ids of this part from those of the others."""
         return "" if self.number == 1 else f" {self.number}"
 
-    def rivals(self, rows: pl.DataFrame, uniques: Sequence[Sequence[str]]) -> pl.DataFrame:
-        """The earlier rows that share a key with one of ``rows``, in order."""
-        found = [
+    def with_rivals(self, rows: pl.DataFrame, uniques: Sequence[Sequence[str]]) -> pl.DataFrame:
+        """``rows`` in order, after the earlier rows that share a key with one of them."""
+        rivals = [
             frame.join(rows.select(unique), on=list(unique), how="semi")
             for unique in uniques
             for frame in self.taken
         ]
-        return pl.concat(found).unique(ROW).sort(ROW) if found else pl.DataFrame()
+        return pl.concat([*rivals, rows]).unique(ROW).sort(ROW) if rivals else rows
 
     def register(self, registry: Registry, table: str) -> None:
         """Hand the ids of a complete table to the registry."""

@@ -59,8 +59,7 @@ def soft_references(table: str, met: Mapping[str, Met]) -> list[pl.DataFrame]:
 
 def _is_one(cells: pl.Series, people: People) -> pl.Series:
     """Whether a cell is an old id; looks for the few cells among the many ids, not inversely."""
-    old_ids = people.old_ids()
-    there = old_ids.filter(old_ids.is_in(cells.unique().implode()))
+    there = people.old_ids.filter(people.old_ids.is_in(cells.unique().implode()))
     return cells.is_in(there.implode())
 
 
