@@ -122,10 +122,10 @@ class Filling:
         resolution = self.stream.people()
         if must_relax_unique(resolution, schema, relax_unique):
             self.loader.drop_unique("parent_child_views", "person_id")
-        rest = ahead(self.stream.rest())
         self._counts = {**resolution.counts, "implied": resolution.implied.height}
-        for outcome in resolution.outcomes:
-            self._load(outcome, last=True)
+        for made in ahead(self.stream.represented(resolution.outcomes)):
+            self._load(made.taken(self._clock), last=made.last)
+        rest = ahead(self.stream.rest())
         self._load_resolution(resolution)
         self._keep(OPENING)
         return rest
@@ -154,14 +154,15 @@ class Filling:
 
     def _load_resolution(self, resolution: Resolution) -> None:
         started = perf_counter()
-        self.loader.database.ingest("parent_child_views", resolution.views)
+        views = resolution.outcomes.other_views()
+        self.loader.database.ingest("parent_child_views", views)
         self.loader.database.ingest("access_grants", resolution.implied)
         for frame in resolution.discrepancies:
             self.loader.ledger.append("discrepancies", frame)
         self.loader.ledger.append("person_notes", resolution.notes)
         self.loader.ledger.append("questions", resolution.questions)
         self.loader.ledger.append("decisions", resolution.decisions)
-        rows = resolution.views.height + resolution.implied.height
+        rows = views.height + resolution.implied.height
         self._clock.add("load", rows, perf_counter() - started)
         self.tally.say(resolution.discrepancies)
 

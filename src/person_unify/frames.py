@@ -126,7 +126,10 @@ class SourceFrame:
 
     def lane(self, column: str) -> Lane:
         """The column's lane; ``absent`` where the file has no such column."""
-        return self.lanes.get(column, "absent")
+        lane = self.lanes.get(column, "absent")
+        if lane == "absent" and self.table.column(column) is not None:
+            raise RuntimeError(f"{self.table.name}.{column} is asked for and was not read")
+        return lane
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,8 +278,8 @@ def _gone_through(stream: Stream, schema: Schema, tally: Tally, witness: Witness
     see(made.taken(stream.clock) for made in ahead(stream.first()))
     resolution = stream.people()
     must_relax_unique(resolution, schema, relax=False)
+    see(made.taken(stream.clock) for made in ahead(stream.represented(resolution.outcomes)))
     witness(resolution)
-    see(resolution.outcomes)
     see(made.taken(stream.clock) for made in ahead(stream.rest()))
     tally.say(resolution.discrepancies)
     tally.rows["access_grants"] += resolution.implied.height

@@ -12,7 +12,7 @@ from person_unify.lineage import lineage, without_line
 from person_unify.mappings.bind import BoundMapping, Plan, bind
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
-from person_unify.stages.resolve import Resolution
+from person_unify.stages.resolve import PERSON, Resolution
 
 
 def require_timezone(name: str) -> None:
@@ -156,7 +156,7 @@ def must_relax_unique(resolution: Resolution, schema: Schema, relax: bool) -> bo
     """
     if ("person_id",) not in schema["parent_child_views"].uniques:
         return False
-    views = resolution.views.group_by("person_id").len()
+    views = resolution.views.group_by(PERSON).len()
     several = views.filter(views["len"] > 1).height
     if several and not relax:
         raise TargetError(

@@ -25,7 +25,7 @@ from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
 from person_unify.spec import Via, Word
 from person_unify.stages.extract import Extractor
-from person_unify.stages.resolve import Choices, Core, Resolution, resolve
+from person_unify.stages.resolve import DECIDING, Choices, Core, Outcomes, Resolution, resolve
 from person_unify.stages.transform import Options, Task, archive_whole, known_by_row, transform
 from person_unify.values import Lane
 
@@ -63,7 +63,8 @@ def _count(spent: Iterable[Spent], clock: Clock) -> None:
 class Stream:
     """Reads and transforms the tables of one snapshot, large ones in parts.
 
-    :meth:`first` comes first, and is taken to its end; then :meth:`people`, then :meth:`rest`.
+    :meth:`first` comes first, and is taken to its end; then :meth:`people`, then
+    :meth:`represented`, then :meth:`rest`.
     looked_up: the source tables whose ids other tables ask the registry for.  twins: those whose
     ids a table with the same target asks for.
     """
@@ -94,15 +95,12 @@ class Stream:
                 yield from self._transformed(bound)
 
     def people(self) -> Resolution:
-        """The resolved persons; raises :class:`SourceError` for bad keys.
-
-        The outcomes are those of the tables that the source has.
-        """
+        """The resolved persons, from the columns that decide; raises SourceError for bad keys."""
         names = [self.plan.source_names.get(table) for table in CORE_TABLES]
         people = sum(self.extractor.count(name) for name in names if name)
         if warning := self.budget.too_small_for(people):
             self.clock.progress(Note(warning))
-        read = [Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))]
+        core = Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
         started = perf_counter()
         bound = {
             (b.mapping.source, b.target.name): b
@@ -112,13 +110,26 @@ class Stream:
         choices = Choices(
             self.options.run_time, self.options.implied_grants, self.decisions.frame()
         )
-        # Popped, so that only the resolve stage holds these tables and can let go of them.
-        resolution = resolve(read.pop(), bound, self.registry, choices)
+        resolution = resolve(core, bound, self.registry, choices)
         resolved = resolution.counts["patients"] + resolution.counts["children"]
         self._spent.append(("resolve", resolved, perf_counter() - started))
         _count(self._all_spent(), self.clock)
-        present = [o for o in resolution.outcomes if o.source in self.extractor.tables]
-        return replace(resolution, outcomes=tuple(present))
+        return resolution
+
+    def represented(self, outcomes: Outcomes) -> Iterator[Made]:
+        """What became of every patient, parent link and child, in parts; to be taken to the end."""
+        for source in outcomes.beside:
+            name = self.plan.source_names.get(source)
+            if name is None:
+                continue
+            told = Told(self.clock.progress, "transform", name)
+            for frame, last in self._parts(name, self._rows_at_once(self.extractor.tables[name])):
+                started = perf_counter()
+                outcome = outcomes.made(source, _keyed(frame, OLD[source]))
+                seconds = perf_counter() - started
+                self._spent.append(("transform", frame.height, seconds))
+                told.advance(frame.height, seconds, last=last)
+                yield Made(outcome, self._all_spent(), last)
 
     @property
     def later(self) -> tuple[BoundMapping | Table, ...]:
@@ -156,16 +167,18 @@ class Stream:
             started = perf_counter()
 
     def _core(self, table: str) -> SourceFrame:
+        """The deciding columns of all rows; these are counted when they are read in full."""
+        known = OLD[table]
         name = self.plan.source_names.get(table)
         if name is None:
-            return _empty(OLD[table])
-        if table == "consent_grants":
-            columns = ("id", "parent_id", "patient_id")
-            return self.extractor.read(name, columns)
-        ((frame, _),) = self._parts(name, None)
-        source = _keyed(frame, OLD[table])
-        _require_keys(source, whole=True)
-        _require_distinct(source)
+            return _empty(known)
+        key = (*self.extractor.tables[name].primary_key, *known.primary_key)
+        started = perf_counter()
+        source = _keyed(self.extractor.read(name, (*key, *DECIDING[table])), known)
+        self._spent.append(("extract", 0, perf_counter() - started))
+        if table in CORE_TABLES:
+            _require_keys(source, whole=True)
+            _require_distinct(source)
         return source
 
     def _transformed(self, bound: BoundMapping) -> Iterator[Made]:

@@ -59,7 +59,7 @@ class Preview:
             self._say("person_notes", found.notes)
             self._say("questions", found.questions)
             self._say("decisions", found.decisions)
-            self._count("parent_child_views", found.views)
+            self._count("parent_child_views", found.outcomes.other_views())
             self._count("access_grants", found.implied)
         else:
             self._outcome(found)

@@ -33,14 +33,14 @@ def genders(linked: Linked, patients: Reader, children: Reader) -> tuple[pl.Seri
 
     The origin's own comes first, then the first non-empty one of the children it is one with.
     """
-    stated = children.value("gender", "TEXT")
+    stated = children.peek("gender", "TEXT").value
     candidates = linked.children.with_columns(pl.when(stated != "").then(stated).alias("@gender"))
     first = (
         earliest_first(candidates.filter(~pl.col(ALONE)).drop_nulls("@gender"))
         .group_by(PERSON)
         .agg(pl.col("@gender").first().alias("@first"))
     )
-    own = patients.value("gender", "TEXT")
+    own = patients.peek("gender", "TEXT").value
     of_patients = linked.patients.with_columns(pl.when(own != "").then(own).alias("@gender"))
     found = [
         frame.join(first, on=PERSON, how="left", maintain_order="left")

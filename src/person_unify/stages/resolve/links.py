@@ -35,7 +35,7 @@ def link(patients: Reader, children: Reader, ids: FreshIds) -> Linked:
     """Give every patient, and every child that is not linked to one, a person (section 3)."""
     known = _keyed(patients)
     known = known.with_columns(ids.take("persons of patients", known.height).alias(PERSON))
-    said = children.value("linked_patient_id", "TEXT")
+    said = children.peek("linked_patient_id", "TEXT").value
     named = _keyed(children).with_columns(pl.when(said != "").then(said).alias(LINK))
     named = named.join(
         known.select(pl.col(ID).alias(LINK), pl.col(ID).alias(PATIENT), PERSON),

@@ -1,21 +1,28 @@
-"""What became of every patient, child and parent link: target rows, and each cell they hold."""
+"""What became of every patient, child and parent link: target rows, and each cell they hold.
+
+Who is who is settled from a few columns of all rows.  Here the rows come once more, whole but part
+by part, and each gets beside it what was settled.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import MAP, Outcome
+from person_unify.frames import MAP, ROW, Outcome, SourceFrame
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader, constant_default
 from person_unify.spec import Copy, Decided
+from person_unify.stages.resolve.deciding import reader_of
 from person_unify.stages.resolve.demographics import TAKE
-from person_unify.stages.resolve.links import ALONE, ID, NAMED, PATIENT, PERSON
+from person_unify.stages.resolve.links import ALONE, CREATED, ID, NAMED, PATIENT, PERSON
 from person_unify.stages.resolve.views import (
     ADDED,
+    CHILDREN,
     OF_CHILD,
+    ORPHAN_FIELD,
     PAIR,
     PARENT,
     RELATION,
@@ -23,83 +30,247 @@ from person_unify.stages.resolve.views import (
     TEXTS,
     VIEW,
     ParentLinks,
+    joined_texts,
 )
 
 CLINICIAN_VIEW = "@clinician_view"
-_VIEW_CELLS = (*TEXTS, "relationship_type", "is_primary_caregiver", "added_at", "updated_at")
+_SETTLED = ("relationship_type", "is_primary_caregiver", "added_at", "updated_at")
+"""Cells of a view that are settled from all rows of its pair."""
+
+_OF_VIEW = "@view:"
+"""Prefix of these cells beside a child or a link."""
+
+_PERSON_CELLS = ("@gender", "@udid", "@note")
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The bound core mappings by (source, target), and the views as settled."""
+@dataclass(slots=True)
+class Outcomes:
+    """Makes target rows of patients, parent links and children, part by part and in this order.
+
+    bound: the core mappings by (source, target).  run_time: ms since the epoch.
+    views: of :func:`views.make_views`.
+    beside: source -> ``@row`` and what was settled of each row, in source order.
+    """
 
     bound: Mapping[tuple[str, str], BoundMapping]
+    run_time: int
     views: pl.DataFrame
+    beside: dict[str, pl.DataFrame]
+    _link_cells: list[pl.DataFrame] = field(default_factory=list)
+    _several: list[pl.DataFrame] = field(default_factory=list)
+    _done: dict[str, int] = field(default_factory=dict)
 
-    def bindings(self, source: str, target: str) -> tuple[Binding, ...]:
+    @classmethod
+    def of(
+        cls,
+        bound: Mapping[tuple[str, str], BoundMapping],
+        run_time: int,
+        views: pl.DataFrame,
+        patients: pl.DataFrame,
+        children: pl.DataFrame,
+        links: ParentLinks,
+    ) -> Outcomes:
+        """Keep of the frames what the rows need beside them.
+
+        patients: with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children: of
+        :func:`views.children_with_parent`.
+        """
+        of_views = views.select(
+            *PAIR,
+            VIEW,
+            "@created_first",
+            *(pl.col(name).alias(f"{_OF_VIEW}{name}") for name in _SETTLED),
+        )
+        of_children = of_views.with_columns(views.select(ADDED, "@supplier", "@linked"))
+        said = pl.concat(
+            [
+                links.loaded.select(
+                    ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows", ORPHAN_FIELD
+                ),
+                links.orphans.select(ROW, ID, *PAIR, OF_CHILD, ORPHAN_FIELD),
+            ],
+            how="diagonal",
+        ).sort(ROW)
+        beside = {
+            "patients": patients.select(
+                ROW, ID, PERSON, *_PERSON_CELLS, *_taken(patients), "@clinician", CLINICIAN_VIEW
+            ),
+            "parent_children": _with_view(said, of_views),
+            "children": _with_view(
+                children.select(
+                    *(ROW, ID, CREATED, *PAIR, NAMED, PATIENT, ALONE, SPEAKS, "@rows"),
+                    *_PERSON_CELLS,
+                ),
+                of_children,
+            ),
+        }
+        return cls(bound, run_time, views, beside)
+
+    def made(self, source: str, part: SourceFrame) -> Outcome:
+        """What became of the next part of ``source``, which is its name in the contract."""
+        reader = reader_of(part, source, self.bound, self.run_time)
+        frame = self._beside(source, reader.source.frame)
+        if source == "patients":
+            return self._of_patients(frame, reader)
+        if source == "children":
+            return self._of_children(frame, reader)
+        return self._of_links(frame, reader)
+
+    def _beside(self, source: str, part: pl.DataFrame) -> pl.DataFrame:
+        start = self._done.get(source, 0)
+        settled = self.beside[source].slice(start, part.height)
+        if not settled[ROW].equals(part[ROW]):
+            raise RuntimeError(f"rows of {source} came in another order than they were settled in")
+        self._done[source] = start + part.height
+        return part.hstack(settled.drop(ROW))
+
+    def _bindings(self, source: str, target: str) -> tuple[Binding, ...]:
         """The columns of one core mapping; none where the source has no such table."""
         found = self.bound.get((source, target))
         return found.columns if found else ()
 
+    def _of_patients(self, frame: pl.DataFrame, reader: Reader) -> Outcome:
+        """Rows of persons and clinician_patient_views; every patient is represented."""
+        reader.value("gender", "TEXT")
+        taken = frozenset(name.removeprefix(TAKE) for name in _taken(frame))
+        persons = _persons(reader, self._bindings("patients", "persons"), None, taken)
+        has_view = pl.col(CLINICIAN_VIEW).is_not_null()
+        clinical: dict[str, pl.Expr] = {}
+        for binding in self._bindings("patients", "clinician_patient_views"):
+            name, word = binding.target.name, binding.word
+            if isinstance(word, Decided):
+                clinical[name] = pl.col(PERSON if word.rule == "person" else CLINICIAN_VIEW)
+            elif isinstance(word, Copy) and binding.names is not None:
+                reader.carry(word.column, "TEXT", where=has_view)
+                clinical[name] = pl.col("@clinician")
+            elif isinstance(word, Copy):
+                clinical[name] = reader.required(
+                    word.column, binding.target, binding.type, where=has_view
+                )
+        rows = {
+            "persons": _select(frame, persons),
+            "clinician_patient_views": _select(frame.filter(has_view), clinical),
+        }
+        maps = {
+            "patient_to_person": _map(frame, PERSON),
+            "patient_to_view": _map(frame.filter(has_view), CLINICIAN_VIEW),
+        }
+        return _outcome(frame, reader, rows, maps)
 
-def of_patients(frame: pl.DataFrame, reader: Reader, settled: Settled) -> Outcome:
-    """Rows of persons and clinician_patient_views; every patient is represented."""
-    taken = frozenset(name.removeprefix(TAKE) for name in frame.columns if name.startswith(TAKE))
-    persons = _persons(reader, settled.bindings("patients", "persons"), None, taken)
-    has_view = pl.col(CLINICIAN_VIEW).is_not_null()
-    clinical: dict[str, pl.Expr] = {}
-    for binding in settled.bindings("patients", "clinician_patient_views"):
-        name, word = binding.target.name, binding.word
-        if isinstance(word, Decided):
-            clinical[name] = pl.col(PERSON if word.rule == "person" else CLINICIAN_VIEW)
-        elif isinstance(word, Copy) and binding.names is not None:
-            reader.carry(word.column, "TEXT", where=has_view)
-            clinical[name] = pl.col("@clinician")
-        elif isinstance(word, Copy):
-            clinical[name] = reader.required(
-                word.column, binding.target, binding.type, where=has_view
+    def _of_children(self, frame: pl.DataFrame, reader: Reader) -> Outcome:
+        """Rows of persons for standalone children, and the views that one child alone states.
+
+        The cells of children that share a view are kept for :meth:`other_views`.
+        """
+        alone = pl.col(ALONE)
+        reader.value("gender", "TEXT")
+        reader.value("linked_patient_id", "TEXT")
+        persons = _persons(reader, self._bindings("children", "persons"), alone)
+        unstated = pl.col(SPEAKS) & pl.col(ADDED).is_null() & pl.col("@created_first").is_null()
+        reader.counted.setdefault(("created_at", "required_default"), []).append(
+            unstated & pl.col("@linked").is_null()
+        )
+        # A decided link is not what the cell says.
+        as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
+        reader.carry("linked_patient_id", "TEXT", where=as_said)
+        own = _view_cells(reader, self._bindings("children", "parent_child_views"))
+        texts = {text: reader.peek(text, "TEXT").value for text in TEXTS}
+        stated = [cell.alias(name) for name, cell in (texts | own).items()]
+        self._several.append(
+            frame.filter(pl.col("@rows") > 1).select(*PAIR, CREATED, ID, SPEAKS, *stated)
+        )
+        single = frame.filter(pl.col("@rows") == 1)
+        rows = {
+            "persons": _select(frame.filter(alone), persons),
+            "parent_child_views": self._view_rows(single, _OF_VIEW, single.select(*PAIR, *stated)),
+        }
+        paired = frame.filter(pl.col(PARENT).is_not_null())
+        maps = {"child_to_person": _map(frame, PERSON), "child_to_view": _map(paired, VIEW)}
+        return _outcome(frame, reader, rows, maps, whole=~alone)
+
+    def _of_links(self, frame: pl.DataFrame, reader: Reader) -> Outcome:
+        """Where the cells of ``parent_children`` went; those that only a link states are kept."""
+        out = pl.col(ORPHAN_FIELD).is_not_null()
+        frame, orphans = frame.filter(~out), frame.filter(out)
+        reader.value("added_at", "DATETIME")
+        reader.value("relationship_type", "TEXT")
+        reader.value("is_primary", "BOOLEAN")
+        speaks = pl.col(SPEAKS)
+        reader.carry("patient_id", "TEXT", also=pl.col(OF_CHILD), where=speaks)
+        reader.carry("parent_id", "TEXT", where=speaks)
+        relation, added = pl.col(f"{_OF_VIEW}relationship_type"), pl.col(f"{_OF_VIEW}added_at")
+        reader.carry("relationship_type", "TEXT", result=relation, where=speaks)
+        reader.carry("added_at", "DATETIME", result=added, where=speaks)
+        unstated = speaks & pl.col(ADDED).is_null() & pl.col("@created_first").is_null()
+        reader.counted["added_at", "required_default"] = [unstated]
+        reader.counted["relationship_type", "required_default"] = [
+            speaks & pl.col(RELATION).is_null()
+        ]
+        own = [
+            reader.required(word.column, binding.target, binding.type, where=speaks).alias(
+                binding.target.name
             )
-    rows = {
-        "persons": _select(frame, persons),
-        "clinician_patient_views": _select(frame.filter(has_view), clinical),
-    }
-    maps = {
-        "patient_to_person": _map(frame, PERSON),
-        "patient_to_view": _map(frame.filter(has_view), CLINICIAN_VIEW),
-    }
-    return _outcome(frame, reader, rows, maps)
+            for binding in self._bindings("parent_children", "parent_child_views")
+            if isinstance(word := binding.word, Copy) and binding.names is None
+        ]
+        if own:
+            self._link_cells.append(frame.filter(speaks).select(*PAIR, *own))
+        return _outcome(
+            frame,
+            reader,
+            {},
+            {"parent_link_to_view": _map(frame, VIEW)},
+            whole=pl.col("@rows") > 1,
+            orphans=orphans,
+        )
+
+    def other_views(self) -> pl.DataFrame:
+        """The rows of parent_child_views that several children state, or a link without a child."""
+        stated = []
+        if self._several:
+            several = pl.concat(self._several)
+            texts = joined_texts(several.select(*PAIR, CREATED, ID, *TEXTS))
+            stated = [texts, several.filter(SPEAKS).drop(CREATED, ID, SPEAKS, *TEXTS)]
+        return self._view_rows(self.views.filter(pl.col(CHILDREN) != 1), "", *stated)
+
+    def _view_rows(self, frame: pl.DataFrame, settled: str, *stated: pl.DataFrame) -> pl.DataFrame:
+        """Rows of parent_child_views, with the cells that single child or link rows state.
+
+        settled: the prefix of the cells that are settled from all rows of the pair.
+        """
+        rows = frame.select(
+            *PAIR,
+            pl.col(VIEW).alias("id"),
+            pl.col(PERSON).alias("person_id"),
+            pl.col(PARENT).alias("parent_id"),
+            *(pl.col(f"{settled}{name}").alias(name) for name in _SETTLED),
+        )
+        of_links = [pl.concat(self._link_cells)] if self._link_cells else []
+        for cells in (*stated, *of_links):
+            rows = rows.join(cells, on=PAIR, how="left", maintain_order="left")
+        for source in ("children", "parent_children"):
+            for binding in self._bindings(source, "parent_child_views"):
+                column = binding.target
+                if _is_own(binding) and column.not_null and column.name in rows.columns:
+                    # A pair without such a row takes the default that an absent column would take.
+                    default = constant_default(column, binding.type)
+                    empty = "" if binding.type == "TEXT" else 0
+                    filler = empty if default is None else default
+                    rows = rows.with_columns(pl.col(column.name).fill_null(filler))
+        return rows.drop(PAIR)
 
 
-def of_children(
-    frame: pl.DataFrame, reader: Reader, settled: Settled
-) -> tuple[Outcome, pl.DataFrame]:
-    """Rows of persons for standalone children, and the view cells that only a child row states.
+def _taken(frame: pl.DataFrame) -> list[str]:
+    return [name for name in frame.columns if name.startswith(TAKE)]
 
-    The second frame has ``@person``, ``@parent`` and one column per such target column.
-    """
-    alone = pl.col(ALONE)
-    persons = _persons(reader, settled.bindings("children", "persons"), alone)
-    frame = frame.join(
-        settled.views.select(*PAIR, VIEW, ADDED, "@created_first", "@supplier", "@linked"),
-        on=PAIR,
-        how="left",
-        maintain_order="left",
-    )
-    unstated = pl.col(SPEAKS) & pl.col(ADDED).is_null() & pl.col("@created_first").is_null()
-    reader.counted.setdefault(("created_at", "required_default"), []).append(
-        unstated & pl.col("@linked").is_null()
-    )
-    # A decided link is not what the cell says.
-    as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
-    reader.carry("linked_patient_id", "TEXT", where=as_said)
-    own = _view_cells(reader, settled.bindings("children", "parent_child_views"))
-    rows = {"persons": _select(frame.filter(alone), persons)}
-    paired = frame.filter(pl.col(PARENT).is_not_null())
-    maps = {"child_to_person": _map(frame, PERSON), "child_to_view": _map(paired, VIEW)}
-    cells = frame.filter(pl.col(SPEAKS)).select(
-        *PAIR, *(expression.alias(name) for name, expression in own.items())
-    )
-    return _outcome(frame, reader, rows, maps, whole=~alone), cells
+
+def _is_own(binding: Binding) -> bool:
+    """Whether a row alone states a cell of its view, rather than all rows of the pair."""
+    return isinstance(binding.word, Copy) and binding.names is None
+
+
+def _with_view(frame: pl.DataFrame, views: pl.DataFrame) -> pl.DataFrame:
+    return frame.join(views, on=PAIR, how="left", maintain_order="left")
 
 
 def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.Expr]:
@@ -127,76 +298,6 @@ def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.E
                 supplies = has_view & pl.col(ADDED).is_null() & (pl.col(ID) == pl.col("@supplier"))
                 reader.carry(word.column, "DATETIME", where=supplies.fill_null(value=False))
     return own
-
-
-def of_links(links: ParentLinks, reader: Reader, settled: Settled) -> tuple[Outcome, pl.DataFrame]:
-    """Where the cells of ``parent_children`` went, and the view cells that only a link states."""
-    frame = links.loaded.join(
-        settled.views.select(
-            *PAIR,
-            VIEW,
-            "@created_first",
-            pl.col("relationship_type").alias("@view_relation"),
-            pl.col("added_at").alias("@view_added"),
-        ),
-        on=PAIR,
-        how="left",
-        maintain_order="left",
-    )
-    speaks = pl.col(SPEAKS)
-    reader.carry("patient_id", "TEXT", also=pl.col(OF_CHILD), where=speaks)
-    reader.carry("parent_id", "TEXT", where=speaks)
-    relation, added = pl.col("@view_relation"), pl.col("@view_added")
-    reader.carry("relationship_type", "TEXT", result=relation, where=speaks)
-    reader.carry("added_at", "DATETIME", result=added, where=speaks)
-    unstated = speaks & pl.col(ADDED).is_null() & pl.col("@created_first").is_null()
-    reader.counted[("added_at", "required_default")] = [unstated]
-    reader.counted[("relationship_type", "required_default")] = [
-        speaks & pl.col(RELATION).is_null()
-    ]
-    own = {
-        binding.target.name: reader.required(
-            binding.word.column, binding.target, binding.type, where=speaks
-        )
-        for binding in settled.bindings("parent_children", "parent_child_views")
-        if isinstance(binding.word, Copy) and binding.names is None
-    }
-    cells = frame.filter(speaks).select(
-        *PAIR, *(expression.alias(name) for name, expression in own.items())
-    )
-    outcome = _outcome(
-        frame,
-        reader,
-        {},
-        {"parent_link_to_view": _map(frame, VIEW)},
-        whole=pl.col("@rows") > 1,
-        orphans=links.orphans,
-    )
-    return outcome, cells
-
-
-def view_rows(settled: Settled, *stated: pl.DataFrame) -> pl.DataFrame:
-    """The rows of parent_child_views, with the cells that single child or link rows state."""
-    rows = settled.views.select(
-        *PAIR,
-        pl.col(VIEW).alias("id"),
-        pl.col(PERSON).alias("person_id"),
-        pl.col(PARENT).alias("parent_id"),
-        *_VIEW_CELLS,
-    )
-    for cells in stated:
-        rows = rows.join(cells, on=PAIR, how="left", maintain_order="left")
-    stated_only = {name for cells in stated for name in cells.columns} - set(PAIR)
-    for source in ("children", "parent_children"):
-        for binding in settled.bindings(source, "parent_child_views"):
-            column = binding.target
-            if column.name in stated_only and column.not_null:
-                # A pair without such a row takes the default that an absent column would take.
-                default = constant_default(column, binding.type)
-                empty = "" if binding.type == "TEXT" else 0
-                filler = empty if default is None else default
-                rows = rows.with_columns(pl.col(column.name).fill_null(filler))
-    return rows.drop(PAIR)
 
 
 def _persons(
@@ -232,7 +333,7 @@ def _persons(
     return made
 
 
-def _select(frame: pl.DataFrame, cells: dict[str, pl.Expr]) -> pl.DataFrame:
+def _select(frame: pl.DataFrame, cells: Mapping[str, pl.Expr]) -> pl.DataFrame:
     return frame.select(expression.alias(name) for name, expression in cells.items())
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import DECISION, Outcome, SourceFrame, discrepancies
+from person_unify.frames import DECISION, SourceFrame, discrepancies
 from person_unify.mappings.bind import BoundMapping
-from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
-from person_unify.stages.resolve import caregivers, decided, demographics, grants, outcomes, views
+from person_unify.stages.resolve import caregivers, decided, demographics, grants, views
+from person_unify.stages.resolve.deciding import deciding_reader
 from person_unify.stages.resolve.humans import Humans, settle_humans
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -24,14 +24,14 @@ from person_unify.stages.resolve.links import (
     Linked,
     link_log,
 )
+from person_unify.stages.resolve.outcomes import CLINICIAN_VIEW, Outcomes
 from person_unify.stages.resolve.suspects import suspect_log
 from person_unify.stages.resolve.udids import Udids, settle_udids, udid_log
-from person_unify.values import Type
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The four source tables that persons, views and grants are resolved from."""
+    """The deciding columns of the four tables that persons, views and grants are resolved from."""
 
     patients: SourceFrame
     children: SourceFrame
@@ -43,15 +43,15 @@ class Core:
 class Resolution:
     """What the resolve stage made.
 
-    outcomes: of patients, children and parent_children, in this order.
-    views, implied: rows of parent_child_views, and the access_grants rows without a consent.
+    outcomes: makes what became of each row of patients, parent_children and children.
+    views: of :func:`views.make_views`.  implied: the access_grants rows without a consent.
     discrepancies: what is said of persons and pairs rather than of single cells.
     notes: ``person_id``, ``note``.
     questions: what a person may decide.  decisions: what was decided, with its ``outcome``.
     counts: the terms of the equations.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: Outcomes
     views: pl.DataFrame
     implied: pl.DataFrame
     discrepancies: tuple[pl.DataFrame, ...]
@@ -82,14 +82,12 @@ def resolve(
     :class:`DecisionsRefused` where decisions cannot be carried out together.
     """
     run_time, decisions = choices.run_time, choices.decisions
-    patients = _reader(core.patients, "patients", bound, run_time)
-    children = _reader(core.children, "children", bound, run_time)
-    links = _reader(core.parent_children, "parent_children", bound, run_time)
-    consents = _reader(core.consent_grants, "consent_grants", bound, run_time)
+    patients = deciding_reader(core.patients, "patients", run_time)
+    children = deciding_reader(core.children, "children", run_time)
+    links = deciding_reader(core.parent_children, "parent_children", run_time)
+    consents = deciding_reader(core.consent_grants, "consent_grants", run_time)
     tables = (core.children.table.name, core.parent_children.table.name)
     patient_table = core.patients.table.name
-    # Whole tables are let go as soon as nobody needs them: they are what a run holds most of.
-    del core
     humans = settle_humans(patients, children, decisions, registry.ids)
     linked, differing = humans.linked, humans.differing
     registry.people = linked.people
@@ -119,51 +117,16 @@ def resolve(
         *caregivers.caregiver_log(made, origins),
         grants.implied_log(needed, tables[0]),
     )
-    settled, counts = outcomes.Settled(bound, made), _counts(linked)
-    del linked, humans, differing
-    patients_out = outcomes.of_patients(clinical, patients, settled)
-    del clinical, patients
-    children_out, child_cells = outcomes.of_children(paired, children, settled)
-    links_out, link_cells = outcomes.of_links(stated, links, settled)
     return Resolution(
-        outcomes=(patients_out, children_out, links_out),
-        views=outcomes.view_rows(settled, child_cells, link_cells),
+        outcomes=Outcomes.of(bound, run_time, made, clinical, paired, stated),
+        views=made,
         implied=grants.implied_rows(needed, registry, run_time),
         discrepancies=tuple(frame for frame in said if frame.height),
         notes=notes,
         questions=asked,
         decisions=answers.drop("options"),
-        counts=counts,
+        counts=_counts(linked),
     )
-
-
-def _reader(
-    frame: SourceFrame, source: str, bound: Mapping[tuple[str, str], BoundMapping], run_time: int
-) -> Reader:
-    reader = Reader(frame, run_time)
-    reader.prepare(_reads(source, bound))
-    return reader
-
-
-def _reads(source: str, bound: Mapping[tuple[str, str], BoundMapping]) -> list[tuple[str, Type]]:
-    """What this stage reads of a table: its mappings' columns, and what decides who is who."""
-    found = [read for (name, _), b in bound.items() if name == source for read in reads(b)]
-    return found + [read for name, read in _DECIDING if name == source]
-
-
-_DECIDING: tuple[tuple[str, tuple[str, Type]], ...] = (
-    ("patients", ("clinician_id", "TEXT")),
-    ("children", ("first_name", "TEXT")),
-    ("children", ("last_name", "TEXT")),
-    ("children", ("date_of_birth", "DATETIME")),
-    ("children", ("linked_patient_id", "TEXT")),
-    ("children", ("parent_id", "TEXT")),
-    ("parent_children", ("patient_id", "TEXT")),
-    ("parent_children", ("parent_id", "TEXT")),
-    ("parent_children", ("is_primary", "BOOLEAN")),
-    ("consent_grants", ("patient_id", "TEXT")),
-    ("consent_grants", ("parent_id", "TEXT")),
-)
 
 
 def _settle(
@@ -218,7 +181,7 @@ def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> 
     return frame.with_columns(
         pl.when(pl.col("@clinician").is_not_null())
         .then(registry.ids.take("clinician views", frame.height))
-        .alias(outcomes.CLINICIAN_VIEW)
+        .alias(CLINICIAN_VIEW)
     )
 
 

@@ -15,6 +15,7 @@ from person_unify.stages.resolve.links import CREATED, ID, PERSON, Linked
 PARENT, VIEW = "@parent", "@view"
 ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
 ORPHAN_FIELD, ORPHAN_ID, OF_CHILD = "@orphan_field", "@orphan_id", "@of_child"
+CHILDREN = "@children"
 PAIR = (PERSON, PARENT)
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 
@@ -57,9 +58,9 @@ def read_links(reader: Reader, registry: Registry) -> ParentLinks:
         pl.when(nobody).then("@patient_key").otherwise("@parent_key").alias(ORPHAN_ID),
     )
     loaded = frame.filter(pl.col(ORPHAN_FIELD).is_null()).with_columns(
-        reader.value("added_at", "DATETIME").alias(ADDED),
-        reader.value("relationship_type", "TEXT").alias(RELATION),
-        (reader.value("is_primary", "BOOLEAN") == 1).fill_null(value=False).alias(FLAGGED),
+        reader.peek("added_at", "DATETIME").value.alias(ADDED),
+        reader.peek("relationship_type", "TEXT").value.alias(RELATION),
+        (reader.peek("is_primary", "BOOLEAN").value == 1).fill_null(value=False).alias(FLAGGED),
     )
     ordered = _in_order(loaded, ADDED).with_columns(
         (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
@@ -101,7 +102,10 @@ def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> 
 def make_views(
     children: pl.DataFrame, links: ParentLinks, reader: Reader, ids: FreshIds
 ) -> pl.DataFrame:
-    """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name."""
+    """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name.
+
+    ``@children`` counts the child rows of the pair, whose texts are joined when they are read.
+    """
     said = _of_children(children, reader)
     linked = links.loaded.group_by(PAIR, maintain_order=True).agg(
         pl.col(ADDED).sort_by(~pl.col(SPEAKS)).first(),
@@ -117,6 +121,7 @@ def make_views(
     views = views.with_columns(
         ids.take("parent views", views.height).alias(VIEW),
         pl.col(FLAGGED).fill_null(value=False),
+        pl.col(CHILDREN).fill_null(0),
         pl.col(RELATION).fill_null("parent").alias("relationship_type"),
         added.alias("added_at"),
         pl.coalesce("@updated_last", added).alias("updated_at"),
@@ -125,35 +130,39 @@ def make_views(
 
 
 def _of_children(children: pl.DataFrame, reader: Reader) -> pl.DataFrame:
-    """Per pair, what its children say; texts of several children are joined by a blank line."""
+    """Per pair, what its children say of when, and how many they are."""
     paired = children.filter(pl.col(PARENT).is_not_null()).select(
-        *PAIR,
-        CREATED,
-        ID,
-        *(reader.peek(text, "TEXT").value.alias(text) for text in TEXTS),
-        reader.peek("updated_at", "DATETIME").value.alias("@updated"),
+        *PAIR, CREATED, ID, reader.peek("updated_at", "DATETIME").value.alias("@updated")
     )
-    distinct = {
-        text: pl.col(text).filter(pl.col(text) != "").unique(maintain_order=True).str.join("\n\n")
-        for text in TEXTS
-    }
     return (
         paired.sort(CREATED, ID, nulls_last=True)
         .group_by(PAIR, maintain_order=True)
         .agg(
-            *(
-                pl.when(pl.len() == 1)
-                .then(pl.col(text).first())
-                .when((pl.col(text) != "").any())
-                .then(joined)
-                .alias(text)
-                for text, joined in distinct.items()
-            ),
+            pl.len().alias(CHILDREN),
             pl.col(CREATED).first().alias("@child_created"),
             pl.col(ID).first().alias("@child"),
             pl.col(CREATED).drop_nulls().first().alias("@created_first"),
             pl.col(ID).filter(pl.col(CREATED).is_not_null()).first().alias("@supplier"),
             pl.col("@updated").max().alias("@updated_last"),
+        )
+    )
+
+
+def joined_texts(several: pl.DataFrame) -> pl.DataFrame:
+    """Per pair, the texts of its children, joined by a blank line (section 4).
+
+    several: ``@person``, ``@parent``, ``@created``, ``@id`` and the texts, a row per child.
+    """
+    return (
+        several.sort(CREATED, ID, nulls_last=True)
+        .group_by(PAIR, maintain_order=True)
+        .agg(
+            pl.when((pl.col(text) != "").any())
+            .then(
+                pl.col(text).filter(pl.col(text) != "").unique(maintain_order=True).str.join("\n\n")
+            )
+            .alias(text)
+            for text in TEXTS
         )
     )
 

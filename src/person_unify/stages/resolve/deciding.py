@@ -1,0 +1,55 @@
+"""Which cells decide who is who, so that only these are read of all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from person_unify.frames import SourceFrame
+from person_unify.mappings.bind import BoundMapping
+from person_unify.mappings.reads import reads
+from person_unify.reading import Reader
+from person_unify.values import Type
+
+_OF_A_HUMAN: dict[str, Type] = {
+    "first_name": "TEXT",
+    "last_name": "TEXT",
+    "date_of_birth": "DATETIME",
+    "gender": "TEXT",
+    "udid_number": "TEXT",
+    "created_at": "DATETIME",
+}
+DECIDING: dict[str, dict[str, Type]] = {
+    "patients": {**_OF_A_HUMAN, "clinician_id": "TEXT", "deleted_at": "DATETIME"},
+    "children": {
+        **_OF_A_HUMAN,
+        "linked_patient_id": "TEXT",
+        "parent_id": "TEXT",
+        "updated_at": "DATETIME",
+    },
+    "parent_children": {
+        "patient_id": "TEXT",
+        "parent_id": "TEXT",
+        "relationship_type": "TEXT",
+        "is_primary": "BOOLEAN",
+        "added_at": "DATETIME",
+    },
+    "consent_grants": {"patient_id": "TEXT", "parent_id": "TEXT"},
+}
+"""Source table -> the columns beside its key that persons, views and grants depend on, by type."""
+
+
+def deciding_reader(source: SourceFrame, name: str, run_time: int) -> Reader:
+    """Reads the key and the deciding columns of a table; ``name`` is its name in the contract."""
+    reader = Reader(source, run_time)
+    reader.prepare([*((column, "TEXT") for column in source.key), *DECIDING[name].items()])
+    return reader
+
+
+def reader_of(
+    source: SourceFrame, name: str, bound: Mapping[tuple[str, str], BoundMapping], run_time: int
+) -> Reader:
+    """Reads whole rows of a table: what its mappings in ``bound`` read, and what decides."""
+    reader = Reader(source, run_time)
+    mapped = [read for (of, _), b in bound.items() if of == name for read in reads(b)]
+    reader.prepare([*mapped, *DECIDING[name].items()])
+    return reader
