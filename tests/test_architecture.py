@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"frames"}),
     frozenset({"spec", "values", "conversions", "names", "ids", "guidance"}),
     frozenset({"schema", "database", "copies", "progress", "files"}),
-    frozenset({"aside", "budget", "custody"}),
+    frozenset({"allocators", "aside", "budget", "custody"}),
     frozenset({"errors", "__init__"}),
 )
 

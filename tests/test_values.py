@@ -70,7 +70,8 @@ def test_mixed_column_is_read_like_its_cells_one_by_one(
 
     assert source.lane("v") == "mixed"
     _check(source.frame, cells("v", "mixed", type_), expected)
-    _check(*converted(source.frame, "v", "mixed", type_), expected)
+    frame, (read,) = converted(source.frame, [("v", "mixed", type_)])
+    _check(frame, read, expected)
 
 
 @pytest.mark.parametrize("type_", TYPES)

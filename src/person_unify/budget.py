@@ -22,8 +22,8 @@ _IN_FLIGHT = 2
 _MOST_PARTS = 16
 """Aim of parts per table: each part looks through all ids once for each reference."""
 
-_FEWEST_ROWS = 25_000
-"""Smaller parts than these save no memory to speak of, but where the budget asks for them."""
+_PART = 96 * _UNITS["MiB"]
+"""Bytes of the parts that a usual budget gives; smaller ones take more time each than they save."""
 
 _CELL_BYTES = 400
 """What a cell takes as it was read, in parts, converted and archived; measured, texts short."""
@@ -31,7 +31,7 @@ _CELL_BYTES = 400
 _COPIES = 6
 """How often the bytes of a text stand in memory at most."""
 
-_PERSON_BYTES = 4_000
+_PERSON_BYTES = 1_000
 """What a row of patients, children or their links takes while persons are resolved; measured."""
 
 
@@ -74,9 +74,9 @@ class Budget:
 
     def rows_at_once(self, rows: int, columns: int, text_bytes: int) -> int:
         """How many of a table's rows to work on at once; ``text_bytes`` is those of a row."""
-        wanted = max(_FEWEST_ROWS, rows // _MOST_PARTS)
-        each = columns * _CELL_BYTES + text_bytes * _COPIES
-        return max(1, min(wanted, self.size // _SHARE_OF_PARTS // _IN_FLIGHT // max(1, each)))
+        each = max(1, columns * _CELL_BYTES + text_bytes * _COPIES)
+        wanted = max(_PART // each, rows // _MOST_PARTS)
+        return max(1, min(wanted, self.size // _SHARE_OF_PARTS // _IN_FLIGHT // each))
 
     def too_small_for(self, people: int) -> str | None:
         """A sentence where so many rows of patients, children and links need over half of it."""

@@ -23,6 +23,7 @@ from person_unify.values import (
     NULL,
     PLAIN,
     Cells,
+    Lane,
     Type,
     cells,
     converted,
@@ -48,16 +49,24 @@ class Reader:
 
     def prepare(self, reads: Iterable[tuple[str, Type]]) -> None:
         """Convert the columns that will be read, once; reading others converts each time."""
-        frame = self.source.frame
+        convert: list[tuple[str, Lane, Type]] = []
         for column, type_ in dict.fromkeys(reads):
             lane = self.source.lane(column)
             if lane == "absent" or (lane, type_) in PLAIN:
                 continue
-            if lane == "integer" and _canonical(frame[column], type_):
+            if lane == "integer" and _canonical(self.source.frame[column], type_):
                 self.ready[column, type_] = Cells(pl.col(column))
-                continue
-            frame, self.ready[column, type_] = converted(frame, column, lane, type_)
+            else:
+                convert.append((column, lane, type_))
+        frame, found = converted(self.source.frame, convert)
+        for (column, _, type_), cells_ in zip(convert, found, strict=True):
+            self.ready[column, type_] = cells_
         self.source = replace(self.source, frame=frame)
+
+    def let_go_of_cells(self) -> None:
+        """Drop mixed cells that are converted; they can be peeked at from now on, not archived."""
+        done = [column for column, _ in self.ready if self.source.lane(column) == "mixed"]
+        self.source = replace(self.source, frame=self.source.frame.drop(set(done)))
 
     def value(self, column: str, type_: Type, where: Mask = None) -> pl.Expr:
         """The cell as a value that feeds a derived one; unreadable cells are noted ``where``."""
@@ -167,22 +176,7 @@ class Reader:
         self, rows: pl.DataFrame, person: pl.Expr | None = None
     ) -> tuple[list[pl.DataFrame], list[tuple[str, str, int]]]:
         """Unreadable cells and normalisation counts of the rows that are represented."""
-        key = self.key_text()
-        found = []
-        for column, masks in self.unreadable.items():
-            hit = rows.filter(reduce(or_, masks))
-            if hit.height:
-                found.append(
-                    discrepancies(
-                        hit,
-                        "unreadable_value",
-                        source_table=self.source.table.name,
-                        source_id=key,
-                        person_id=person,
-                        field=column,
-                        message=f"{column} cannot be read as its type; the cell is archived",
-                    )
-                )
+        found = self._unreadable(rows, person)
         counts = rows.select(
             reduce(or_, masks).sum().alias(str(position))
             for position, masks in enumerate(self.counted.values())
@@ -193,6 +187,32 @@ class Reader:
             for (column, rule), total in zip(self.counted, totals, strict=True)
         ]
         return found, [entry for entry in counted if entry[2]]
+
+    def _unreadable(self, rows: pl.DataFrame, person: pl.Expr | None) -> list[pl.DataFrame]:
+        """The unreadable cells, column by column, in one frame if there are any."""
+        if not self.unreadable:
+            return []
+        index = {"@key": self.key_text(), **({} if person is None else {"@who": person})}
+        flags = {f"@flag:{column}": reduce(or_, masks) for column, masks in self.unreadable.items()}
+        cells = (
+            rows.select(e.alias(name) for name, e in (index | flags).items())
+            .unpivot(list(flags), index=list(index), variable_name="@column", value_name="@hit")
+            .filter("@hit")
+        )
+        if not cells.height:
+            return []
+        column = pl.col("@column").str.strip_prefix("@flag:")
+        return [
+            discrepancies(
+                cells,
+                "unreadable_value",
+                source_table=self.source.table.name,
+                source_id=pl.col("@key"),
+                person_id=None if person is None else pl.col("@who"),
+                field=column,
+                message=column + " cannot be read as its type; the cell is archived",
+            )
+        ]
 
     def key_text(self) -> pl.Expr:
         """The row's first key column as text, for ``source_id``; the rowid where it has no key."""

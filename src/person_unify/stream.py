@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from person_unify.allocators import give_memory_back
 from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
@@ -25,7 +26,16 @@ from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
 from person_unify.spec import Via, Word
 from person_unify.stages.extract import Extractor
-from person_unify.stages.resolve import DECIDING, Choices, Core, Outcomes, Resolution, resolve
+from person_unify.stages.resolve import (
+    REPRESENTED,
+    Choices,
+    Core,
+    Outcomes,
+    Resolution,
+    deciding_columns,
+    deciding_reader,
+    resolve,
+)
 from person_unify.stages.transform import Options, Task, archive_whole, known_by_row, transform
 from person_unify.values import Lane
 
@@ -111,6 +121,8 @@ class Stream:
             self.options.run_time, self.options.implied_grants, self.decisions.frame()
         )
         resolution = resolve(core, bound, self.registry, choices)
+        del core
+        give_memory_back()
         resolved = resolution.counts["patients"] + resolution.counts["children"]
         self._spent.append(("resolve", resolved, perf_counter() - started))
         _count(self._all_spent(), self.clock)
@@ -118,7 +130,7 @@ class Stream:
 
     def represented(self, outcomes: Outcomes) -> Iterator[Made]:
         """What became of every patient, parent link and child, in parts; to be taken to the end."""
-        for source in outcomes.beside:
+        for source in REPRESENTED:
             name = self.plan.source_names.get(source)
             if name is None:
                 continue
@@ -130,6 +142,7 @@ class Stream:
                 self._spent.append(("transform", frame.height, seconds))
                 told.advance(frame.height, seconds, last=last)
                 yield Made(outcome, self._all_spent(), last)
+                del frame, outcome
 
     @property
     def later(self) -> tuple[BoundMapping | Table, ...]:
@@ -156,7 +169,10 @@ class Stream:
         return tuple(spent)
 
     def _parts(self, name: str, rows: int | None) -> Iterator[tuple[SourceFrame, bool]]:
-        """A table in parts of at most so many rows, or whole; each with whether it is the last."""
+        """A table in parts of at most so many rows, or whole; each with whether it is the last.
+
+        Who takes a part lets go of it before it asks for the next one.
+        """
         told = Told(self.clock.progress, "extract", name)
         started = perf_counter()
         for frame, last in self.extractor.parts(name, rows):
@@ -164,22 +180,27 @@ class Stream:
             self._spent.append(("extract", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)
             yield frame, last
+            del frame
+            give_memory_back()
             started = perf_counter()
 
-    def _core(self, table: str) -> SourceFrame:
-        """The deciding columns of all rows; these are counted when they are read in full."""
+    def _core(self, table: str) -> Reader:
+        """The deciding cells of all rows; these are counted when they are read in full."""
         known = OLD[table]
         name = self.plan.source_names.get(table)
         if name is None:
-            return _empty(known)
+            return deciding_reader(_empty(known), table, self.options.run_time)
         key = (*self.extractor.tables[name].primary_key, *known.primary_key)
         started = perf_counter()
-        source = _keyed(self.extractor.read(name, (*key, *DECIDING[table])), known)
+        source = _keyed(self.extractor.read(name, (*key, *deciding_columns(table))), known)
         self._spent.append(("extract", 0, perf_counter() - started))
         if table in CORE_TABLES:
             _require_keys(source, whole=True)
             _require_distinct(source)
-        return source
+        reader = deciding_reader(source, table, self.options.run_time)
+        del source
+        give_memory_back()
+        return reader
 
     def _transformed(self, bound: BoundMapping) -> Iterator[Made]:
         source = bound.mapping.source
@@ -205,12 +226,14 @@ class Stream:
             self._spent.append(("transform", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)
             yield Made(outcome, self._all_spent(), last)
+            del frame, keyed, outcome
 
     def _archived(self, table: Table) -> Iterator[Made]:
         by_row = self.extractor.has_null_key(table.name)
         for frame, last in self._parts(table.name, self._rows_at_once(table)):
             source = known_by_row(frame) if by_row else frame
             yield Made(archive_whole(source), self._all_spent(), last)
+            del frame, source
 
     def _rows_at_once(self, table: Table) -> int:
         rows = self.extractor.count(table.name)

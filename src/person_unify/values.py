@@ -7,7 +7,7 @@ cell's class and exact bytes.  :func:`cells` reads a column as one of the five t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -51,6 +51,9 @@ DTYPES: dict[Type, pl.DataType] = {
     "DATETIME": pl.Int64(),
 }
 
+_CONVERTED_AT_ONCE = 12
+"""Columns."""
+
 PLAIN: frozenset[tuple[Lane, Type]] = frozenset({("text", "TEXT"), ("integer", "INTEGER")})
 """Lanes that are canonical as they are."""
 
@@ -92,29 +95,61 @@ def cells(column: str, lane: Lane, type_: Type) -> Cells:
 
 
 def converted(
-    frame: pl.DataFrame, column: str, lane: Lane, type_: Type
-) -> tuple[pl.DataFrame, Cells]:
-    """The frame with the column's conversion computed once, and cells that point at the result.
+    frame: pl.DataFrame, reads: Sequence[tuple[str, Lane, Type]]
+) -> tuple[pl.DataFrame, list[Cells]]:
+    """The frame with conversions of columns computed once, and cells that point at the results.
 
-    Masks that hold in no row are left out of the cells.
+    reads: column, its lane and the type that it is read as.  Masks that hold in no row are left out
+    of the cells and of the frame.
     """
-    name = f"@{column}:{type_}"
-    forms = _FORMS[type_](_parts(column, lane))
-    frame = frame.with_columns(form.value.alias(f"{name}:{form.name}") for form in forms)
-    known = [replace(form, value=pl.col(f"{name}:{form.name}")) for form in forms]
-    read = _combined(column, lane, type_, known)
-    made = {"value": read.value}
-    made |= {"unreadable": read.unreadable} if read.unreadable is not None else {}
-    made |= {"altered": read.altered} if read.altered is not None else {}
-    made |= dict(read.recast)
-    frame = frame.with_columns(e.alias(f"{name}:{part}") for part, e in made.items())
-    there = {p: pl.col(f"{name}:{p}") for p in made if p == "value" or frame[f"{name}:{p}"].any()}
-    return frame.drop(f"{name}:{form.name}" for form in forms), Cells(
-        there["value"],
-        there.get("unreadable"),
-        there.get("altered"),
-        tuple((rule, there[rule]) for rule, _ in read.recast if rule in there),
-    )
+    read: list[Cells] = []
+    # In groups: one column at a time has Polars begin over and over, all at once is much in memory.
+    for start in range(0, len(reads), _CONVERTED_AT_ONCE):
+        frame, found = _converted(frame, reads[start : start + _CONVERTED_AT_ONCE])
+        read += found
+    return frame, read
+
+
+def _converted(
+    frame: pl.DataFrame, reads: Sequence[tuple[str, Lane, Type]]
+) -> tuple[pl.DataFrame, list[Cells]]:
+    forms: dict[str, pl.Expr] = {}
+    made: dict[str, pl.Expr] = {}
+    masks: list[str] = []
+    read: list[Cells] = []
+    for column, lane, type_ in reads:
+        name = f"@{column}:{type_}"
+        own = _FORMS[type_](_parts(column, lane))
+        forms |= {f"{name}:{form.name}": form.value for form in own}
+        known = [replace(form, value=pl.col(f"{name}:{form.name}")) for form in own]
+        cells = _combined(column, lane, type_, known)
+        parts = {"unreadable": cells.unreadable, "altered": cells.altered, **dict(cells.recast)}
+        made[f"{name}:value"] = cells.value
+        made |= {f"{name}:{part}": mask for part, mask in parts.items() if mask is not None}
+        masks += [f"{name}:{part}" for part, mask in parts.items() if mask is not None]
+        read.append(cells)
+    frame = frame.with_columns(e.alias(n) for n, e in forms.items())
+    frame = frame.with_columns(e.alias(n) for n, e in made.items())
+    held = frame.select(pl.col(masks).any()).row(0) if masks else ()
+    nowhere = {mask for mask, holds in zip(masks, held, strict=True) if not holds}
+    frame = frame.drop(*forms, *nowhere)
+
+    def there(name: str) -> pl.Expr | None:
+        return pl.col(name) if name in made and name not in nowhere else None
+
+    pointing = []
+    for (column, _, type_), cells in zip(reads, read, strict=True):
+        name = f"@{column}:{type_}"
+        recast = ((rule, there(f"{name}:{rule}")) for rule, _ in cells.recast)
+        pointing.append(
+            Cells(
+                pl.col(f"{name}:value"),
+                there(f"{name}:unreadable"),
+                there(f"{name}:altered"),
+                tuple((rule, mask) for rule, mask in recast if mask is not None),
+            )
+        )
+    return frame, pointing
 
 
 def _combined(column: str, lane: Lane, type_: Type, forms: list[_Form]) -> Cells:

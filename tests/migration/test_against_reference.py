@@ -21,7 +21,7 @@ from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import write
 
-from person_unify import budget
+from person_unify.budget import Budget
 from person_unify.errors import SchemaRefused
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
@@ -62,7 +62,7 @@ def test_drawn_databases(description: Description, rows_at_once: int) -> None:
         kept = Path(tempfile.gettempdir()) / "person-unify-failing.db"
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(budget, "_FEWEST_ROWS", rows_at_once)
+                patch.setattr(Budget, "rows_at_once", lambda *_: rows_at_once)
                 report = migrate(MigrateOptions(source, target))
         except SchemaRefused:
             event("refused")
@@ -90,7 +90,7 @@ def test_samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many rows are worked on at once, the result is the same."""
-    monkeypatch.setattr(budget, "_FEWEST_ROWS", rows_at_once)
+    monkeypatch.setattr(Budget, "rows_at_once", lambda *_: rows_at_once)
     source, target = tmp_path / "old.db", tmp_path / "new.db"
     write_sample(source, SampleOptions(persons=persons, seed=11, faults=faults))
 

@@ -18,7 +18,8 @@ from tests.faults.site import write_small
 from tests.migration.support import change, make_target, query
 from tests.processes import killed, run
 
-from person_unify import __version__, budget
+from person_unify import __version__
+from person_unify.budget import Budget
 from person_unify.errors import MigrationError, SourceError, TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import PHASES, Event, Note, TableAdvanced, TableFinished
@@ -190,7 +191,7 @@ def test_stopped_between_two_parts_of_a_table(
     table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a table is loaded again from its first row; what it had logged and archived is gone."""
-    monkeypatch.setattr(budget, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(Budget, "rows_at_once", lambda _, rows, *__: max(1, rows // 16))
     options, whole = _site(tmp_path / "a", False), _site(tmp_path / "b", False)
     for site in (options, whole):
         change(site.source, "INSERT INTO legacy (other) VALUES (7), (x'00'), (NULL)")

@@ -11,7 +11,7 @@ import resource
 import sys
 from io import TextIOWrapper
 
-from person_unify.cli.allocators import give_memory_back
+from person_unify.allocators import share_one_arena
 from person_unify.cli.app import app
 from person_unify.cli.ending import ignore_signals, stop_on_signals
 
@@ -25,7 +25,7 @@ def main() -> None:
     # A driver that an interrupt caught half-way fails again in a finalizer, of which Python prints
     # a traceback: it says nothing that counts, and might quote a cell.
     sys.unraisablehook = lambda _: None
-    give_memory_back()
+    share_one_arena()
     stop_on_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

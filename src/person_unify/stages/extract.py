@@ -145,6 +145,7 @@ class Extractor:
             source = self._read(table, lanes, part)
             lanes = source.lanes
             yield source, number == len(ranges)
+            del source  # one part at a time: the next one is read with this one gone
 
     def _lanes(self, table: Table, columns: Sequence[str] | None) -> dict[str, Lane]:
         wanted = (c for c in table.columns if columns is None or c.name in columns)

@@ -19,7 +19,7 @@ _OF_A_HUMAN: dict[str, Type] = {
     "created_at": "DATETIME",
 }
 DECIDING: dict[str, dict[str, Type]] = {
-    "patients": {**_OF_A_HUMAN, "clinician_id": "TEXT", "deleted_at": "DATETIME"},
+    "patients": {**_OF_A_HUMAN, "clinician_id": "TEXT"},
     "children": {
         **_OF_A_HUMAN,
         "linked_patient_id": "TEXT",
@@ -38,10 +38,23 @@ DECIDING: dict[str, dict[str, Type]] = {
 """Source table -> the columns beside its key that persons, views and grants depend on, by type."""
 
 
+STATED = {"patients": ("deleted_at",)}
+"""Columns of which it only matters whether a cell states anything."""
+
+
+def deciding_columns(name: str) -> tuple[str, ...]:
+    """The columns beside its key that are read of all rows of a table, named as in the contract."""
+    return (*DECIDING[name], *STATED.get(name, ()))
+
+
 def deciding_reader(source: SourceFrame, name: str, run_time: int) -> Reader:
-    """Reads the key and the deciding columns of a table; ``name`` is its name in the contract."""
+    """Reads the key and the deciding columns of a table; ``name`` is its name in the contract.
+
+    Cells that were converted are let go of: only their values are asked for.
+    """
     reader = Reader(source, run_time)
     reader.prepare([*((column, "TEXT") for column in source.key), *DECIDING[name].items()])
+    reader.let_go_of_cells()
     return reader
 
 

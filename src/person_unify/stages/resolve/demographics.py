@@ -57,6 +57,11 @@ def with_taken(frame: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.coalesce(f"{TAKE}gender", "@gender").alias("@gender"))
 
 
+def taken_columns(patients: pl.DataFrame) -> list[str]:
+    """The columns ``@take:<field>`` that the patients have by decisions."""
+    return [name for name in patients.columns if name.startswith(TAKE)]
+
+
 def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
     """One row per child beside a patient and differing field.
 

@@ -13,6 +13,9 @@ from person_unify.registry import People
 
 ID, CREATED, PERSON = "@id", "@created", "@person"
 LINK, NAMED, PATIENT, ALONE = "@link", "@named", "@patient", "@alone"
+PERSON_CELLS = ("@gender", "@udid", "@note")
+"""Cells of a person that are settled from all its records."""
+
 PAIRED = pl.coalesce(NAMED, PATIENT)
 """The patient that a child stands beside: the one it was linked to, else the decided one."""
 

@@ -16,8 +16,16 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader, constant_default
 from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.deciding import reader_of
-from person_unify.stages.resolve.demographics import TAKE
-from person_unify.stages.resolve.links import ALONE, CREATED, ID, NAMED, PATIENT, PERSON
+from person_unify.stages.resolve.demographics import TAKE, taken_columns
+from person_unify.stages.resolve.links import (
+    ALONE,
+    CREATED,
+    ID,
+    NAMED,
+    PATIENT,
+    PERSON,
+    PERSON_CELLS,
+)
 from person_unify.stages.resolve.views import (
     ADDED,
     CHILDREN,
@@ -40,16 +48,18 @@ _SETTLED = ("relationship_type", "is_primary_caregiver", "added_at", "updated_at
 _OF_VIEW = "@view:"
 """Prefix of these cells beside a child or a link."""
 
-_PERSON_CELLS = ("@gender", "@udid", "@note")
+REPRESENTED = ("patients", "parent_children", "children")
+"""The tables whose rows are made here, in the order in which they come."""
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """Makes target rows of patients, parent links and children, part by part and in this order.
+    """Makes what became of the rows of :data:`REPRESENTED`, part by part.
 
     bound: the core mappings by (source, target).  run_time: ms since the epoch.
     views: of :func:`views.make_views`.
-    beside: source -> ``@row`` and what was settled of each row, in source order.
+    beside: source -> ``@row`` and what was settled of each row, in source order, until all of them
+    came.
     """
 
     bound: Mapping[tuple[str, str], BoundMapping]
@@ -72,7 +82,7 @@ class Outcomes:
     ) -> Outcomes:
         """Keep of the frames what the rows need beside them.
 
-        patients: with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children: of
+        patients: settled, with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children: of
         :func:`views.children_with_parent`.
         """
         of_views = views.select(
@@ -84,22 +94,26 @@ class Outcomes:
         of_children = of_views.with_columns(views.select(ADDED, "@supplier", "@linked"))
         said = pl.concat(
             [
-                links.loaded.select(
-                    ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows", ORPHAN_FIELD
-                ),
+                links.loaded.select(ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows"),
                 links.orphans.select(ROW, ID, *PAIR, OF_CHILD, ORPHAN_FIELD),
             ],
             how="diagonal",
         ).sort(ROW)
         beside = {
             "patients": patients.select(
-                ROW, ID, PERSON, *_PERSON_CELLS, *_taken(patients), "@clinician", CLINICIAN_VIEW
+                ROW,
+                ID,
+                PERSON,
+                *PERSON_CELLS,
+                *taken_columns(patients),
+                "@clinician",
+                CLINICIAN_VIEW,
             ),
             "parent_children": _with_view(said, of_views),
             "children": _with_view(
                 children.select(
                     *(ROW, ID, CREATED, *PAIR, NAMED, PATIENT, ALONE, SPEAKS, "@rows"),
-                    *_PERSON_CELLS,
+                    *PERSON_CELLS,
                 ),
                 of_children,
             ),
@@ -122,6 +136,8 @@ class Outcomes:
         if not settled[ROW].equals(part[ROW]):
             raise RuntimeError(f"rows of {source} came in another order than they were settled in")
         self._done[source] = start + part.height
+        if self._done[source] == self.beside[source].height:
+            del self.beside[source]
         return part.hstack(settled.drop(ROW))
 
     def _bindings(self, source: str, target: str) -> tuple[Binding, ...]:
@@ -132,7 +148,7 @@ class Outcomes:
     def _of_patients(self, frame: pl.DataFrame, reader: Reader) -> Outcome:
         """Rows of persons and clinician_patient_views; every patient is represented."""
         reader.value("gender", "TEXT")
-        taken = frozenset(name.removeprefix(TAKE) for name in _taken(frame))
+        taken = frozenset(name.removeprefix(TAKE) for name in taken_columns(frame))
         persons = _persons(reader, self._bindings("patients", "persons"), None, taken)
         has_view = pl.col(CLINICIAN_VIEW).is_not_null()
         clinical: dict[str, pl.Expr] = {}
@@ -258,10 +274,6 @@ class Outcomes:
                     filler = empty if default is None else default
                     rows = rows.with_columns(pl.col(column.name).fill_null(filler))
         return rows.drop(PAIR)
-
-
-def _taken(frame: pl.DataFrame) -> list[str]:
-    return [name for name in frame.columns if name.startswith(TAKE)]
 
 
 def _is_own(binding: Binding) -> bool:

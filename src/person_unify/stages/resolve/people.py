@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import DECISION, SourceFrame, discrepancies
+from person_unify.frames import DECISION, ROW, discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve import caregivers, decided, demographics, grants, views
-from person_unify.stages.resolve.deciding import deciding_reader
 from person_unify.stages.resolve.humans import Humans, settle_humans
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -21,6 +20,7 @@ from person_unify.stages.resolve.links import (
     NAMED,
     PATIENT,
     PERSON,
+    PERSON_CELLS,
     Linked,
     link_log,
 )
@@ -31,12 +31,12 @@ from person_unify.stages.resolve.udids import Udids, settle_udids, udid_log
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The deciding columns of the four tables that persons, views and grants are resolved from."""
+    """Read the deciding columns of the tables that persons, views and grants are resolved from."""
 
-    patients: SourceFrame
-    children: SourceFrame
-    parent_children: SourceFrame
-    consent_grants: SourceFrame
+    patients: Reader
+    children: Reader
+    parent_children: Reader
+    consent_grants: Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +82,38 @@ def resolve(
     :class:`DecisionsRefused` where decisions cannot be carried out together.
     """
     run_time, decisions = choices.run_time, choices.decisions
-    patients = deciding_reader(core.patients, "patients", run_time)
-    children = deciding_reader(core.children, "children", run_time)
-    links = deciding_reader(core.parent_children, "parent_children", run_time)
-    consents = deciding_reader(core.consent_grants, "consent_grants", run_time)
-    tables = (core.children.table.name, core.parent_children.table.name)
-    patient_table = core.patients.table.name
+    patients, children = core.patients, core.children
+    tables = (children.source.table.name, core.parent_children.source.table.name)
+    patient_table = patients.source.table.name
     humans = settle_humans(patients, children, decisions, registry.ids)
-    linked, differing = humans.linked, humans.differing
-    registry.people = linked.people
+    registry.people = humans.linked.people
+    differing, suspected = humans.differing, suspect_log(humans.suspects)
     notes = demographics.notes(differing)
-    udids = settle_udids(linked, patients, children, decisions)
+    udids = settle_udids(humans.linked, patients, children, decisions)
+    asked = [humans.asked, udids.asked]
     linked, settled_log = _settle(humans, udids, patients, children, notes)
+    del humans, udids  # frames of all records, which take most of a run's memory
+    origins, counts = _origins(linked, (patient_table, tables[0])), _counts(linked)
+    linking_log = link_log(linked, tables[0])
     clinical = _with_clinician(linked.patients, patients, registry)
-    stated = views.read_links(links, registry)
     paired = views.children_with_parent(linked, children, registry)
-    made = views.make_views(paired, stated, children, registry.ids)
-    origins = _origins(linked, (patient_table, tables[0]))
+    del linked
+    stated = views.read_links(core.parent_children, registry)
+    made = views.make_views(paired, stated, registry.ids)
     families = caregivers.caregiver_questions(made, origins)
     made = caregivers.with_decided(made, origins, decisions, families)
-    implied = grants.implied(paired, clinical, consents, registry)
+    implied = grants.implied(paired, clinical, core.consent_grants, registry)
     granting = grants.implied_questions(implied, tables[0])
     needed = grants.with_mode(implied, decisions, granting, choices.implied_grants)
-    asked = pl.concat([humans.asked, udids.asked, families, granting])
-    answers = decided.answered(decisions, asked)
+    questions = pl.concat([*asked, families, granting])
+    answers = decided.answered(decisions, questions)
     decided.refuse(decided.strange(answers.filter(pl.col("outcome") == "applied")))
     said = (
-        *link_log(linked, tables[0]),
+        *linking_log,
         *settled_log,
         _clinician_log(clinical, patient_table),
         demographics.mismatch_log(differing, tables[0]),
-        suspect_log(humans.suspects),
+        suspected,
         *views.view_log(paired, stated, tables),
         *caregivers.caregiver_log(made, origins),
         grants.implied_log(needed, tables[0]),
@@ -123,9 +124,9 @@ def resolve(
         implied=grants.implied_rows(needed, registry, run_time),
         discrepancies=tuple(frame for frame in said if frame.height),
         notes=notes,
-        questions=asked,
+        questions=questions,
         decisions=answers.drop("options"),
-        counts=_counts(linked),
+        counts=counts,
     )
 
 
@@ -170,11 +171,16 @@ def _settle(
 
 
 def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> pl.DataFrame:
-    """Add ``@clinician`` and a view id where that user exists, and ``@present``: never deleted."""
+    """What was settled of the patients, and their clinician.
+
+    ``@clinician`` and a view id stand where that user exists, ``@clinician_key`` is who is named,
+    ``@present``: never deleted.
+    """
     users = registry.rows_of("users").select(
         pl.col(OLD).alias("@clinician_key"), pl.col(OLD).alias("@clinician")
     )
-    frame = frame.with_columns(
+    frame = frame.select(
+        *(ROW, ID, PERSON, *PERSON_CELLS, *demographics.taken_columns(frame)),
         reader.peek("clinician_id", "TEXT").value.alias("@clinician_key"),
         (~reader.stated("deleted_at")).alias("@present"),
     ).join(users, on="@clinician_key", how="left", maintain_order="left")

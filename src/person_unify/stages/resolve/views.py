@@ -10,7 +10,16 @@ from person_unify.frames import ROW, discrepancies
 from person_unify.ids import FreshIds
 from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
-from person_unify.stages.resolve.links import CREATED, ID, PERSON, Linked
+from person_unify.stages.resolve.links import (
+    ALONE,
+    CREATED,
+    ID,
+    NAMED,
+    PATIENT,
+    PERSON,
+    PERSON_CELLS,
+    Linked,
+)
 
 PARENT, VIEW = "@parent", "@view"
 ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
@@ -24,9 +33,9 @@ TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 class ParentLinks:
     """The rows of ``parent_children``: those whose patient and parent exist, and the others.
 
-    loaded: with ``@person``, ``@parent``, ``@of_child``, ``@added``, ``@relation``, ``@flagged``,
-    and ``@speaks`` on the earliest row of each pair; ``@rows`` counts the pair's rows.
-    orphans: with ``@orphan_field`` and ``@orphan_id``.
+    Both: ``@row``, ``@id``, ``@patient_key``, ``@person``, ``@parent``, ``@of_child``.
+    loaded: with ``@added``, ``@relation``, ``@flagged``, ``@rows`` (those of the pair), and
+    ``@speaks`` on the earliest of them.  orphans: with ``@orphan_field`` and ``@orphan_id``.
     """
 
     loaded: pl.DataFrame
@@ -66,7 +75,11 @@ def read_links(reader: Reader, registry: Registry) -> ParentLinks:
         (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
     )
     loaded = loaded.hstack(ordered.sort(ROW).select(SPEAKS, "@rows"))
-    return ParentLinks(loaded, frame.filter(pl.col(ORPHAN_FIELD).is_not_null()))
+    both = (ROW, ID, "@patient_key", *PAIR, OF_CHILD)
+    return ParentLinks(
+        loaded.select(*both, ADDED, RELATION, FLAGGED, SPEAKS, "@rows"),
+        frame.filter(pl.col(ORPHAN_FIELD).is_not_null()).select(*both, ORPHAN_FIELD, ORPHAN_ID),
+    )
 
 
 def _in_order(frame: pl.DataFrame, instant: str) -> pl.DataFrame:
@@ -85,11 +98,16 @@ def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
 def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
     """The children in source order, with the pair that each of them states.
 
-    Adds ``@parent`` where it exists, ``@speaks`` on the earliest child of a pair, ``@rows``
-    (children of the pair) and ``@head`` (id of the earliest).
+    Only what was settled of them, and ``@parent`` where it exists, ``@parent_key`` (who is named),
+    ``@updated``, ``@speaks`` on the earliest child of a pair, ``@rows`` (children of the pair) and
+    ``@head`` (id of the earliest).
     """
-    key = reader.peek("parent_id", "TEXT").value
-    frame = _with_parent(linked.children.with_columns(key.alias("@parent_key")), registry)
+    settled = linked.children.select(
+        *(ROW, ID, CREATED, PERSON, NAMED, PATIENT, ALONE, *PERSON_CELLS),
+        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
+        reader.peek("updated_at", "DATETIME").value.alias("@updated"),
+    )
+    frame = _with_parent(settled, registry)
     paired = pl.col(PARENT).is_not_null()
     ordered = _in_order(frame, CREATED).with_columns(
         (paired & (pl.int_range(pl.len()).over(PAIR) == 0)).alias(SPEAKS),
@@ -99,14 +117,12 @@ def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> 
     return frame.hstack(ordered.sort(ROW).select(SPEAKS, "@rows", "@head"))
 
 
-def make_views(
-    children: pl.DataFrame, links: ParentLinks, reader: Reader, ids: FreshIds
-) -> pl.DataFrame:
+def make_views(children: pl.DataFrame, links: ParentLinks, ids: FreshIds) -> pl.DataFrame:
     """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name.
 
     ``@children`` counts the child rows of the pair, whose texts are joined when they are read.
     """
-    said = _of_children(children, reader)
+    said = _of_children(children)
     linked = links.loaded.group_by(PAIR, maintain_order=True).agg(
         pl.col(ADDED).sort_by(~pl.col(SPEAKS)).first(),
         pl.col(RELATION).sort_by(~pl.col(SPEAKS)).first(),
@@ -129,13 +145,12 @@ def make_views(
     return _with_primary(views)
 
 
-def _of_children(children: pl.DataFrame, reader: Reader) -> pl.DataFrame:
+def _of_children(children: pl.DataFrame) -> pl.DataFrame:
     """Per pair, what its children say of when, and how many they are."""
-    paired = children.filter(pl.col(PARENT).is_not_null()).select(
-        *PAIR, CREATED, ID, reader.peek("updated_at", "DATETIME").value.alias("@updated")
-    )
     return (
-        paired.sort(CREATED, ID, nulls_last=True)
+        children.filter(pl.col(PARENT).is_not_null())
+        .select(*PAIR, CREATED, ID, "@updated")
+        .sort(CREATED, ID, nulls_last=True)
         .group_by(PAIR, maintain_order=True)
         .agg(
             pl.len().alias(CHILDREN),
