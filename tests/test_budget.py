@@ -110,3 +110,30 @@ def test_threads_share_one_arena() -> None:
 
     assert arenas("told") == 1
     assert arenas("untold") > 1
+
+
+GIVEN_BACK = """
+import ctypes, sys
+from pathlib import Path
+from person_unify.allocators import give_memory_back
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+blocks = [libc.malloc(50_000) for _ in range(4_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 50_000)
+for block in blocks[:-1]:
+    libc.free(ctypes.c_void_p(block))
+if sys.argv[1] == "told":
+    give_memory_back()
+print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="asks glibc")
+def test_freed_memory_goes_back_to_the_machine() -> None:
+    def resident(word: str) -> int:
+        command = [sys.executable, "-c", GIVEN_BACK, word]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return int(done.stdout)
+
+    assert resident("told") < resident("untold") - 100_000_000

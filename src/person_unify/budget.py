@@ -84,7 +84,7 @@ class Budget:
         if need <= self.size // 2:
             return None
         return (
-            f"persons are resolved from all patients, children and links at once, which may take "
+            "persons are resolved from all patients, children and links at once, which may take "
             f"{shown(LEAST + need)} of memory; {shown(self.size)} are allowed (--memory)"
         )
 
