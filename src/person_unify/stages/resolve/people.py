@@ -31,7 +31,7 @@ from person_unify.stages.resolve.udids import Udids, settle_udids, udid_log
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Read the deciding columns of the tables that persons, views and grants are resolved from."""
+    """Readers of the deciding columns that persons, views and grants are resolved from."""
 
     patients: Reader
     children: Reader
