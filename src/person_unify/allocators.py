@@ -21,8 +21,9 @@ def share_one_arena() -> None:
 
 
 def give_memory_back() -> None:
-    """Give back what was freed inside the arenas; some milliseconds, so once per part of a table.
+    """Give back what was freed inside the arenas.
 
+    Some milliseconds, and what is allocated next takes longer: so once per table, not per part.
     Does nothing with another C library than glibc.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -143,6 +143,7 @@ class Stream:
                 told.advance(frame.height, seconds, last=last)
                 yield Made(outcome, self._all_spent(), last)
                 del frame, outcome
+                give_memory_back()  # what resolving them took is still about
 
     @property
     def later(self) -> tuple[BoundMapping | Table, ...]:
@@ -181,7 +182,8 @@ class Stream:
             told.advance(frame.height, seconds, last=last)
             yield frame, last
             del frame
-            give_memory_back()
+            if last:
+                give_memory_back()
             started = perf_counter()
 
     def _core(self, table: str) -> Reader:
