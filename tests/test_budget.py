@@ -46,7 +46,7 @@ def test_rows_at_once_shrink_with_the_budget(size: int, rows: int, columns: int,
     some = Budget(size).rows_at_once(rows, columns, text)
 
     each = 400 * columns + 6 * text
-    assert 1 <= some <= max(1, 96 * 2**20 // each, rows // 16)
+    assert 1 <= some <= max(1, 64 * 2**20 // each, rows // 16)
     assert some <= Budget(2 * size).rows_at_once(rows, columns, text)
     assert some == 1 or some * each <= size // 8
 

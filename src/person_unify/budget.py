@@ -22,7 +22,7 @@ _IN_FLIGHT = 2
 _MOST_PARTS = 16
 """Aim of parts per table: each part looks through all ids once for each reference."""
 
-_PART = 96 * _UNITS["MiB"]
+_PART = 64 * _UNITS["MiB"]
 """Bytes of the parts that a usual budget gives; smaller ones take more time each than they save."""
 
 _CELL_BYTES = 400

@@ -125,10 +125,9 @@ class Filling:
         self._counts = {**resolution.counts, "implied": resolution.implied.height}
         for made in ahead(self.stream.represented(resolution.outcomes)):
             self._load(made.taken(self._clock), last=made.last)
-        rest = ahead(self.stream.rest())
         self._load_resolution(resolution)
         self._keep(OPENING)
-        return rest
+        return ahead(self.stream.rest())
 
     def _load(self, outcome: Outcome, *, last: bool) -> None:
         """Load a table, or the next part of the one that is under way."""
