@@ -45,6 +45,20 @@ def texts() -> Iterator[tuple[Path, str]]:
                 continue
 
 
+def test_no_package_lies_about() -> None:
+    """Whoever downloads one by hand is not to commit it: the lock file says what is installed."""
+    kinds = (".whl", ".tar.gz", ".zip", ".tgz")
+    kept = [
+        Path(folder, name).relative_to(ROOT)
+        for folder, _, names in os.walk(ROOT)
+        if not MADE.intersection(Path(folder).relative_to(ROOT).parts)
+        for name in names
+        if name.endswith(kinds)
+    ]
+
+    assert not kept
+
+
 def test_lock_pins_and_hashes_every_package() -> None:
     for pinned, hashes in locked().items():
         assert re.fullmatch(r"[a-z0-9-]+==[^=]+", pinned)
