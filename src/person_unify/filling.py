@@ -7,7 +7,6 @@ run that is resumed; a target in place is one transaction, so nothing is kept be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -22,7 +21,7 @@ from person_unify.progress import Note, PhaseStarted, Told
 from person_unify.schema import Schema
 from person_unify.stages.load import Loader
 from person_unify.stages.resolve import Resolution
-from person_unify.stream import Made, Stream
+from person_unify.stream import Stream
 from person_unify.tally import Tally
 
 OPENING = 1
@@ -77,16 +76,13 @@ class Filling:
         last = OPENING + len(self.stream.later) + 1
         step = self._go_on(last) if resumed else 0
         if step < OPENING:
-            rest = self._open(schema, relax_unique)
+            self._open(schema, relax_unique)
             step = OPENING
-        else:
-            rest = ahead(self.stream.rest(step - OPENING))
-        number = step + 1
-        for made in rest:
+        for made in ahead(self.stream.rest(step - OPENING)):
             self._load(made.taken(self._clock), last=made.last)
             if made.last:
-                self._keep(number)
-                number += 1
+                step += 1
+                self._keep(step)
         if step < last:
             started = perf_counter()
             self.loader.finish(schema.values())
@@ -111,8 +107,8 @@ class Filling:
         self._clock.progress(Note(f"taken over: the snapshot and {what}"))
         return step
 
-    def _open(self, schema: Schema, relax_unique: bool) -> Iterator[Made]:
-        """Fill users, parents and persons; returns what follows, the first of it under way."""
+    def _open(self, schema: Schema, relax_unique: bool) -> None:
+        """Fill users, parents and persons; what it knows of all persons is gone at its end."""
         first = ahead(self.stream.first())
         self._clock.progress(PhaseStarted("load"))
         self.loader.begin(schema.values())
@@ -127,7 +123,6 @@ class Filling:
             self._load(made.taken(self._clock), last=made.last)
         self._load_resolution(resolution)
         self._keep(OPENING)
-        return ahead(self.stream.rest())
 
     def _load(self, outcome: Outcome, *, last: bool) -> None:
         """Load a table, or the next part of the one that is under way."""

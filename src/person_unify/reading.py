@@ -167,10 +167,7 @@ class Reader:
             if column == self.created or self.source.lane(self.created) == "absent":
                 return run_time
             return pl.coalesce(self.peek(self.created, "DATETIME").value, run_time)
-        constant = constant_default(target, type_)
-        if constant is None:
-            constant = "" if type_ == "TEXT" else 0
-        return literal(constant, type_)
+        return literal(constant_filler(target, type_), type_)
 
     def settle(
         self, rows: pl.DataFrame, person: pl.Expr | None = None
@@ -274,3 +271,11 @@ def constant_default(column: Column, type_: Type) -> str | int | None:
         return int(default)
     except ValueError:
         return None
+
+
+def constant_filler(column: Column, type_: Type) -> str | int:
+    """The constant that a required column takes without a value: its default, ``''`` or 0."""
+    default = constant_default(column, type_)
+    if default is not None:
+        return default
+    return "" if type_ == "TEXT" else 0

@@ -5,8 +5,9 @@ The pipeline pulls outcomes from here: the migration loads them, the check only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import TypeAlias
 
@@ -132,18 +133,10 @@ class Stream:
         """What became of every patient, parent link and child, in parts; to be taken to the end."""
         for source in REPRESENTED:
             name = self.plan.source_names.get(source)
-            if name is None:
-                continue
-            told = Told(self.clock.progress, "transform", name)
-            for frame, last in self._parts(name, self._rows_at_once(self.extractor.tables[name])):
-                started = perf_counter()
-                outcome = outcomes.made(source, _keyed(frame, OLD[source]))
-                seconds = perf_counter() - started
-                self._spent.append(("transform", frame.height, seconds))
-                told.advance(frame.height, seconds, last=last)
-                yield Made(outcome, self._all_spent(), last)
-                del frame, outcome
-                give_memory_back()  # what resolving them took is still about
+            if name is not None:
+                rows = self._rows_at_once(self.extractor.tables[name])
+                make = partial(_represented, outcomes, source)
+                yield from self._made(name, rows, make, thrifty=True)
 
     @property
     def later(self) -> tuple[BoundMapping | Table, ...]:
@@ -169,10 +162,13 @@ class Stream:
         spent, self._spent = self._spent, []
         return tuple(spent)
 
-    def _parts(self, name: str, rows: int | None) -> Iterator[tuple[SourceFrame, bool]]:
+    def _parts(
+        self, name: str, rows: int | None, *, thrifty: bool = False
+    ) -> Iterator[tuple[SourceFrame, bool]]:
         """A table in parts of at most so many rows, or whole; each with whether it is the last.
 
-        Who takes a part lets go of it before it asks for the next one.
+        Who takes a part lets go of it before it asks for the next one.  ``thrifty``: memory goes
+        back after each part already, as what resolving persons took is still about.
         """
         told = Told(self.clock.progress, "extract", name)
         started = perf_counter()
@@ -182,7 +178,7 @@ class Stream:
             told.advance(frame.height, seconds, last=last)
             yield frame, last
             del frame
-            if last:
+            if last or thrifty:
                 give_memory_back()
             started = perf_counter()
 
@@ -216,19 +212,37 @@ class Stream:
             twin=source in self.twins,
         )
         rows = self._rows_at_once(bound.source) if _comes_apart(bound, known) else None
-        told = Told(self.clock.progress, "transform", bound.name)
-        for frame, last in self._parts(bound.name, rows):
+
+        def make(frame: SourceFrame, last: bool) -> Outcome:
             keyed = _keyed(frame, known)
             _require_keys(keyed, whole=last and not task.parts.number)
             if source == "consent_grants" and rows is None:
                 _require_distinct(keyed)
+            return transform(keyed, task, last=last)
+
+        yield from self._made(bound.name, rows, make)
+
+    def _made(
+        self,
+        name: str,
+        rows: int | None,
+        make: Callable[[SourceFrame, bool], Outcome],
+        *,
+        thrifty: bool = False,
+    ) -> Iterator[Made]:
+        """What became of a table: ``make`` tells it of a part, and hears whether it is the last.
+
+        rows, thrifty: see :meth:`_parts`.
+        """
+        told = Told(self.clock.progress, "transform", name)
+        for frame, last in self._parts(name, rows, thrifty=thrifty):
             started = perf_counter()
-            outcome = transform(keyed, task, last=last)
+            outcome = make(frame, last)
             seconds = perf_counter() - started
             self._spent.append(("transform", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)
             yield Made(outcome, self._all_spent(), last)
-            del frame, keyed, outcome
+            del frame, outcome
 
     def _archived(self, table: Table) -> Iterator[Made]:
         by_row = self.extractor.has_null_key(table.name)
@@ -254,6 +268,11 @@ class Stream:
         for bound in self.plan.bound:
             yield from (binding.word for binding in bound.columns)
             yield from bound.mapping.exposes.values()
+
+
+def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, _last: bool) -> Outcome:
+    """What became of a part of ``source``: nothing depends on whether it is the last."""
+    return outcomes.made(source, _keyed(frame, OLD[source]))
 
 
 def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:

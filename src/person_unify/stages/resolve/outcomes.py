@@ -6,14 +6,15 @@ by part, and each gets beside it what was settled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from person_unify.frames import MAP, ROW, Outcome, SourceFrame
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.reading import Reader, constant_default
+from person_unify.reading import Reader, constant_filler
+from person_unify.schema import Column
 from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.deciding import reader_of
 from person_unify.stages.resolve.demographics import TAKE, taken_columns
@@ -40,6 +41,7 @@ from person_unify.stages.resolve.views import (
     ParentLinks,
     joined_texts,
 )
+from person_unify.values import Type
 
 CLINICIAN_VIEW = "@clinician_view"
 _SETTLED = ("relationship_type", "is_primary_caregiver", "added_at", "updated_at")
@@ -58,8 +60,7 @@ class Outcomes:
 
     bound: the core mappings by (source, target).  run_time: ms since the epoch.
     views: of :func:`views.make_views`.
-    beside: source -> ``@row`` and what was settled of each row, in source order, until all of them
-    came.
+    beside: source -> ``@row`` and what was settled of each row that has not come yet, in order.
     """
 
     bound: Mapping[tuple[str, str], BoundMapping]
@@ -68,7 +69,6 @@ class Outcomes:
     beside: dict[str, pl.DataFrame]
     _link_cells: list[pl.DataFrame] = field(default_factory=list)
     _several: list[pl.DataFrame] = field(default_factory=list)
-    _done: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -131,19 +131,21 @@ class Outcomes:
         return self._of_links(frame, reader)
 
     def _beside(self, source: str, part: pl.DataFrame) -> pl.DataFrame:
-        start = self._done.get(source, 0)
-        settled = self.beside[source].slice(start, part.height)
+        waiting = self.beside.pop(source)
+        settled, later = waiting.head(part.height), waiting.slice(part.height)
         if not settled[ROW].equals(part[ROW]):
             raise RuntimeError(f"rows of {source} came in another order than they were settled in")
-        self._done[source] = start + part.height
-        if self._done[source] == self.beside[source].height:
-            del self.beside[source]
+        if later.height:
+            self.beside[source] = later
         return part.hstack(settled.drop(ROW))
 
     def _bindings(self, source: str, target: str) -> tuple[Binding, ...]:
         """The columns of one core mapping; none where the source has no such table."""
         found = self.bound.get((source, target))
         return found.columns if found else ()
+
+    def _view_bindings(self, source: str) -> tuple[Binding, ...]:
+        return self._bindings(source, "parent_child_views")
 
     def _of_patients(self, frame: pl.DataFrame, reader: Reader) -> Outcome:
         """Rows of persons and clinician_patient_views; every patient is represented."""
@@ -189,7 +191,7 @@ class Outcomes:
         # A decided link is not what the cell says.
         as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
         reader.carry("linked_patient_id", "TEXT", where=as_said)
-        own = _view_cells(reader, self._bindings("children", "parent_child_views"))
+        own = _view_cells(reader, self._view_bindings("children"))
         texts = {text: reader.peek(text, "TEXT").value for text in TEXTS}
         stated = [cell.alias(name) for name, cell in (texts | own).items()]
         self._several.append(
@@ -223,11 +225,8 @@ class Outcomes:
             speaks & pl.col(RELATION).is_null()
         ]
         own = [
-            reader.required(word.column, binding.target, binding.type, where=speaks).alias(
-                binding.target.name
-            )
-            for binding in self._bindings("parent_children", "parent_child_views")
-            if isinstance(word := binding.word, Copy) and binding.names is None
+            reader.required(column, target, type_, where=speaks).alias(target.name)
+            for column, target, type_ in _stated_alone(self._view_bindings("parent_children"))
         ]
         if own:
             self._link_cells.append(frame.filter(speaks).select(*PAIR, *own))
@@ -265,20 +264,19 @@ class Outcomes:
         for cells in (*stated, *of_links):
             rows = rows.join(cells, on=PAIR, how="left", maintain_order="left")
         for source in ("children", "parent_children"):
-            for binding in self._bindings(source, "parent_child_views"):
-                column = binding.target
-                if _is_own(binding) and column.not_null and column.name in rows.columns:
+            for _, target, type_ in _stated_alone(self._view_bindings(source)):
+                if target.not_null and target.name in rows.columns:
                     # A pair without such a row takes the default that an absent column would take.
-                    default = constant_default(column, binding.type)
-                    empty = "" if binding.type == "TEXT" else 0
-                    filler = empty if default is None else default
-                    rows = rows.with_columns(pl.col(column.name).fill_null(filler))
+                    filler = constant_filler(target, type_)
+                    rows = rows.with_columns(pl.col(target.name).fill_null(filler))
         return rows.drop(PAIR)
 
 
-def _is_own(binding: Binding) -> bool:
-    """Whether a row alone states a cell of its view, rather than all rows of the pair."""
-    return isinstance(binding.word, Copy) and binding.names is None
+def _stated_alone(bindings: tuple[Binding, ...]) -> Iterator[tuple[str, Column, Type]]:
+    """The cells of a view that one row states by itself: source column, target column and type."""
+    for binding in bindings:
+        if isinstance(binding.word, Copy) and binding.names is None:
+            yield binding.word.column, binding.target, binding.type
 
 
 def _with_view(frame: pl.DataFrame, views: pl.DataFrame) -> pl.DataFrame:
@@ -288,15 +286,10 @@ def _with_view(frame: pl.DataFrame, views: pl.DataFrame) -> pl.DataFrame:
 def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.Expr]:
     """Note which cells of a child its view holds; return those that the child row alone states."""
     has_view = pl.col(PARENT).is_not_null()
-    own: dict[str, pl.Expr] = {}
     for binding in bindings:
-        name, word = binding.target.name, binding.word
+        word = binding.word
         if isinstance(word, Copy) and binding.names is not None:
             reader.carry(word.column, "TEXT", where=has_view)
-        elif isinstance(word, Copy):
-            own[name] = reader.required(
-                word.column, binding.target, binding.type, where=pl.col(SPEAKS)
-            )
         elif isinstance(word, Decided) and word.column is not None:
             reader.value(word.column, binding.type, where=has_view)
             single = has_view & (pl.col("@rows") == 1)
@@ -309,7 +302,10 @@ def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.E
             else:
                 supplies = has_view & pl.col(ADDED).is_null() & (pl.col(ID) == pl.col("@supplier"))
                 reader.carry(word.column, "DATETIME", where=supplies.fill_null(value=False))
-    return own
+    return {
+        target.name: reader.required(column, target, type_, where=pl.col(SPEAKS))
+        for column, target, type_ in _stated_alone(bindings)
+    }
 
 
 def _persons(
