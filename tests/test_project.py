@@ -37,7 +37,7 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Every text file that is not made by a tool."""
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in MADE]
-        for name in names:
+        for name in sorted({*names} - MADE):  # in a linked work tree .git is a file
             path = Path(folder, name)
             try:
                 yield path.relative_to(ROOT), path.read_text(encoding="utf-8")
