@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from person_unify.errors import DatabaseError, UsageError
-from person_unify.sample import SampleOptions, write_sample, writer
+from person_unify.sample import SampleOptions, vocab, write_sample, writer
+from person_unify.sample.columns import SPECIAL
 from person_unify.schema import OLD, create_statements
 
 
@@ -30,8 +31,12 @@ def content(path: Path) -> str:
     return digest.hexdigest()
 
 
-def test_every_table_has_a_builder() -> None:
-    assert set(writer.BUILDERS) == set(OLD)
+def test_every_line_of_the_vocabulary_speaks_of_a_column_there_is() -> None:
+    columns = {column.name for table in OLD.values() for column in table.columns}
+    known = columns | {f"{t.name}.{c.name}" for t in OLD.values() for c in t.columns} | {"street"}
+    lists = (SPECIAL, vocab.WORDS, vocab.ODDS, vocab.NUMBERS, vocab.SHARES, vocab.FILLED)
+
+    assert {name for each in (*lists, vocab.PROSE, vocab.LISTS) for name in each} <= known
 
 
 def test_even_one_person_fills_every_table(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Draw:
         steps = np.cumsum(odds)[:-1]
         return take(pool, np.searchsorted(steps, self._random.random(self.size), side="right"))
 
-    def maybe(self, cells: pl.Series | Ints, odds: float) -> pl.Series:
+    def maybe(self, cells: pl.Series | Ints | Flags, odds: float) -> pl.Series:
         """The cells in about ``odds`` of the rows, NULL in the others."""
         return where(self.chance(odds), cells, None)
 

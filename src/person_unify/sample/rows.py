@@ -15,7 +15,7 @@ import polars as pl
 from person_unify.sample.clinic import DAY, PARENT_USERS, TODAY, Clinic
 from person_unify.sample.identity import Flags, Ints, Keys, below, keys, share, uuids
 
-_ROOM = 8
+ROOM = 8
 """Positions that a key reserves for each parent row."""
 
 BRANCHES: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -116,14 +116,14 @@ class Rows:
     def sibling_ids(self, table: str) -> pl.Series:
         """For each row's patient the id of its first row of ``table``, where there is one."""
         first = keys(self.owner)
-        found = self.ids(table, first * np.uint64(_ROOM))
+        found = self.ids(table, first * np.uint64(ROOM))
         there = pl.Series(self.goes_with(table, first))
         return pl.select(pl.when(there).then(pl.lit(found))).to_series()
 
     def goal_ids(self) -> pl.Series:
         """For each row's patient the id of the first goal of its first IEP, where there is one."""
         first = keys(self.owner)
-        found = self.ids("iep_goals", first * np.uint64(_ROOM * _ROOM))
+        found = self.ids("iep_goals", first * np.uint64(ROOM * ROOM))
         there = pl.Series(self.goes_with("ieps", first))
         return pl.select(pl.when(there).then(pl.lit(found))).to_series()
 
@@ -174,7 +174,7 @@ class Chunk:
         counts = _counts(seed, table, base.key, odds)
         at = np.repeat(np.arange(base.key.size), counts)
         position = np.arange(at.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        key = base.key[at] * np.uint64(_ROOM) + keys(position)
+        key = base.key[at] * np.uint64(ROOM) + keys(position)
         born = base.created[at]
         created = born + (share(seed, f"{table}/when", key) * (TODAY - born)).astype(np.int64)
         return Rows(self.clinic, table, key, base.key[at], base.owner[at], position, created)

@@ -18,9 +18,8 @@ import polars as pl
 from adbc_driver_manager import Error as DriverError
 
 from person_unify.errors import DatabaseError, UsageError
-from person_unify.sample import care, people, plans, platform, practice
 from person_unify.sample.clinic import Clinic
-from person_unify.sample.columns import Columns
+from person_unify.sample.columns import cells
 from person_unify.sample.draw import Draw
 from person_unify.sample.faults import plant
 from person_unify.sample.faults_cells import CELLS
@@ -39,17 +38,9 @@ from person_unify.sample.rows import Chunk, Rows
 from person_unify.schema import OLD, Schema, Table, create_index, create_table, quote
 
 Progress = Callable[[str, int], None]
-Builder = Callable[[Rows, Draw], Columns]
 
 PERSONS_PER_CHUNK = 50_000
 """Even, so that no family is cut in two; part of what a seed means."""
-
-BUILDERS: dict[str, Builder] = {
-    builder.__name__: builder
-    for area in (people, care, plans, practice, platform)
-    for builder in area.BUILDERS
-}
-"""Table -> what fills its columns, in the order of writing."""
 
 FAULTS = (
     DEFAULTED,
@@ -112,7 +103,7 @@ def frames(options: SampleOptions, table: str) -> Iterator[pl.DataFrame]:
         rows = Chunk(clinic, index, start, stop).rows(table)
         if rows.key.size:
             draw = Draw(options.seed, table, index, rows.key.size)
-            yield _frame(OLD[table], BUILDERS[table](rows, draw), rows.key.size)
+            yield _frame(OLD[table], rows, draw)
 
 
 def _build(path: Path, options: SampleOptions, progress: Progress) -> dict[str, int]:
@@ -138,7 +129,7 @@ def _build(path: Path, options: SampleOptions, progress: Progress) -> dict[str, 
 
 def _ahead(options: SampleOptions) -> Iterator[tuple[str, pl.DataFrame]]:
     """Every frame of every table; the next one is made while the caller writes this one."""
-    every = ((table, frame) for table in BUILDERS for frame in frames(options, table))
+    every = ((table, frame) for table in OLD for frame in frames(options, table))
     with ThreadPoolExecutor(1) as maker:
         coming = maker.submit(next, every, None)
         while (ready := coming.result()) is not None:
@@ -146,18 +137,15 @@ def _ahead(options: SampleOptions) -> Iterator[tuple[str, pl.DataFrame]]:
             yield ready
 
 
-def _frame(table: Table, columns: Columns, size: int) -> pl.DataFrame:
-    """The columns in declared order and storage type; the ones left out are NULL."""
-    unknown = columns.keys() - set(table.column_names)
-    if unknown:
-        raise KeyError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+def _frame(table: Table, rows: Rows, draw: Draw) -> pl.DataFrame:
+    """The columns in declared order and storage type."""
     series = []
     for column in table.columns:
-        cells = columns.get(column.name)
-        if isinstance(cells, np.ndarray):
-            cells = pl.Series(cells)
-        series.append(pl.lit(cells).cast(_TYPES[column.type]).alias(column.name))
-    return pl.select(pl.repeat(0, size).alias("")).select(series)
+        drawn = cells(table, column, rows, draw)
+        if isinstance(drawn, np.ndarray):
+            drawn = pl.Series(drawn)
+        series.append(pl.lit(drawn).cast(_TYPES[column.type]).alias(column.name))
+    return pl.select(pl.repeat(0, draw.size).alias("")).select(series)
 
 
 def _counts(cursor: sqlite.Cursor, schema: Schema) -> dict[str, int]:
@@ -166,6 +154,3 @@ def _counts(cursor: sqlite.Cursor, schema: Schema) -> dict[str, int]:
         cursor.execute(f"SELECT count(*) FROM {quote(table)}")
         counts[table] = int(cursor.fetchall()[0][0])
     return counts
-
-
-__all__ = ["BUILDERS", "frames", "write_sample"]
