@@ -146,7 +146,7 @@ def migrated(source: Path, persons: int, number: int, folder: Path, *options: st
     target = folder / f"{OURS}.db"
     command = ["-m", "person_unify", "migrate", str(source), str(target), "--quiet"]
     process = timed(*command, "--backup-dir", str(folder), *options)
-    report = json.loads((folder / "migration-report.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "person-unify.report.json").read_text(encoding="utf-8"))
     return replace(
         finished(OURS, persons, number, process, source, target),
         source_rows=sum(table["source_rows"] for table in report["tables"]),

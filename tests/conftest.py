@@ -69,7 +69,7 @@ def report() -> Report:
             CheckResult("views", "parent_child_views", 1700, 1700, "passed"),
             CheckResult("implied grants", None, None, None, "not_applicable"),
         ),
-        files={"report": "/data/migration-report.json", "backup": "/data/old.backup.db"},
+        files={"report": "/data/new.report.json", "backup": "/data/old.backup.db"},
     )
 
 

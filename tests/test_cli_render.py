@@ -54,7 +54,7 @@ def test_every_part_is_shown(report: Report) -> None:
         "text_to_integer",
         "column patients.nickname is unknown: archived",
         "3 checks: 2 passed, 1 not applicable",
-        "/data/migration-report.json",
+        "/data/new.report.json",
         "/data/new.ledger.db",
         "done and verified; 9 discrepancies of severity error to review",
     ):

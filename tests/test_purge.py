@@ -20,7 +20,7 @@ from person_unify.rollback import rollback
 
 RESULTS = {
     *("old.db", "new.db", "new.ledger.db"),
-    *("migration-report.json", "migration-report.html", "migration-checkpoints.json"),
+    *("new.report.json", "new.report.html", "new.checkpoints.json"),
 }
 
 

@@ -68,8 +68,8 @@ def _names(target: Path) -> set[str]:
 
 ASIDE = {
     *("old.db", "old.db.backup-*", "new.ledger.db.rolled-back-*"),
-    *("migration-report.json.rolled-back-*", "migration-report.html.rolled-back-*"),
-    "migration-checkpoints.json.rolled-back-*",
+    *("new.report.json.rolled-back-*", "new.report.html.rolled-back-*"),
+    "new.checkpoints.json.rolled-back-*",
 }
 
 
@@ -276,13 +276,17 @@ def test_journal_that_a_failing_disk_left(
     assert in_place.read_bytes() == in_place.with_name("before").read_bytes()
 
 
-def test_report_of_another_target_stays(created: Path) -> None:
-    report = created.with_name("migration-report.json")
-    report.write_text(json.dumps({"target": {"path": "other.db"}, "ledger": "other.ledger.db"}))
+def test_evidence_of_another_target_stays(created: Path) -> None:
+    others = [
+        created.with_name(f"new.v2.{ending}")
+        for ending in ("report.json", "report.html", "checkpoints.json", "ledger.db")
+    ]
+    for path in others:
+        path.write_text("of another run")
 
     rollback(created)
 
-    assert report.exists()
+    assert [path.read_text() for path in others] == ["of another run"] * 4
 
 
 def test_command_says_what_it_did_and_why_not(created: Path) -> None:

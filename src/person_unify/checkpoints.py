@@ -32,7 +32,7 @@ class Checkpoint:
     errors: tuple[str, ...] = ()
 
     def public(self) -> dict[str, Any]:
-        """The entry of ``migration-checkpoints.json``."""
+        """The entry of ``new.checkpoints.json``."""
         moment = datetime.fromtimestamp(self.finished / 1000, UTC)
         return {
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -40,12 +40,12 @@ from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader
 from person_unify.stages.publish import (
-    CHECKPOINTS_NAME,
-    PAGE_NAME,
-    REPORT_NAME,
+    checkpoints_path,
     ledger_path,
+    page_path,
     publish,
     remove_super_journals,
+    report_path,
 )
 from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
@@ -339,9 +339,9 @@ class Migration:
         files = {
             "target": str(target),
             "ledger": str(self.ledger),
-            "report": str(target.with_name(REPORT_NAME)),
-            "page": str(target.with_name(PAGE_NAME)),
-            "checkpoints": str(target.with_name(CHECKPOINTS_NAME)),
+            "report": str(report_path(target)),
+            "page": str(page_path(target)),
+            "checkpoints": str(checkpoints_path(target)),
         }
         if self.options.keep_backup:
             files["backup"] = str(self.snapshot.path)
@@ -357,6 +357,6 @@ class Migration:
             files=files,
             outcome="published",
         )
-        write_json(target.with_name(REPORT_NAME), final.to_json())
-        replace_private(target.with_name(PAGE_NAME), render_page(final).encode())
+        write_json(report_path(target), final.to_json())
+        replace_private(page_path(target), render_page(final).encode())
         return final

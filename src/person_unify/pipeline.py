@@ -50,7 +50,7 @@ from person_unify.schema import UNIFIED, Schema
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import (
-    CHECKPOINTS_NAME,
+    checkpoints_path,
     finished_ledger,
     ledger_path,
     require_publishable,
@@ -163,7 +163,7 @@ def _carry_out(
     facts: Facts,
     progress: Progress,
 ) -> Report:
-    checkpoints = Checkpoints(options.target.with_name(CHECKPOINTS_NAME))
+    checkpoints = Checkpoints(checkpoints_path(options.target))
     clock = Clock(progress, checkpoints=checkpoints)
     if facts.snapshot_sha256 is None:
         directory.write(facts)

@@ -17,13 +17,14 @@ from person_unify import custody
 from person_unify.copies import SIDE_FILES
 from person_unify.errors import TargetError
 from person_unify.recorded import recorded_artefacts
-from person_unify.rollback import ROLLED_BACK, reports_of
+from person_unify.rollback import ROLLED_BACK
 from person_unify.rundir import RunDirectory, run_directory
 from person_unify.stages.publish import (
-    CHECKPOINTS_NAME,
-    PAGE_NAME,
-    REPORT_NAME,
+    checkpoints_path,
+    evidence_of,
     ledger_path,
+    page_path,
+    report_path,
 )
 from person_unify.stages.snapshot import TEMPORARY_PREFIX, UNFINISHED
 from person_unify.unfinished import discard, is_over
@@ -50,7 +51,7 @@ def leftovers(target: Path, *, with_ledger: bool = False) -> list[Leftover]:
     for path, kind in (*_of_a_dead_run(target), *_of_finished_runs(target, ledger), *_abandoned()):
         found.setdefault(path.absolute(), kind)
     if with_ledger:
-        found.update((path.absolute(), "report") for path in reports_of(target))
+        found.update((path.absolute(), "report") for path in evidence_of(target))
         found[ledger.absolute()] = "ledger"
     return [_leftover(path, kind) for path, kind in found.items() if os.path.lexists(path)]
 
@@ -83,7 +84,7 @@ def _of_a_dead_run(target: Path) -> Iterator[tuple[Path, str]]:
         )
     yield run_directory(target), "unfinished run"
     if facts is not None:
-        yield target.with_name(CHECKPOINTS_NAME), "checkpoints of an unfinished run"
+        yield checkpoints_path(target), "checkpoints of an unfinished run"
         yield from _copy_of_the_source(Path(facts.snapshot))
 
 
@@ -109,8 +110,9 @@ def _of_finished_runs(target: Path, ledger: Path) -> Iterator[tuple[Path, str]]:
         yield path, "target that was rolled back"
     for book in aside:
         moment = book.name.rpartition(ROLLED_BACK)[2]
-        for name in (REPORT_NAME, PAGE_NAME, CHECKPOINTS_NAME):
-            yield target.with_name(f"{name}{ROLLED_BACK}{moment}"), "report of a run rolled back"
+        for place in (report_path, page_path, checkpoints_path):
+            name = f"{place(target).name}{ROLLED_BACK}{moment}"
+            yield target.with_name(name), "report of a run rolled back"
         yield book, "ledger of a run rolled back"
 
 

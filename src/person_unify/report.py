@@ -1,6 +1,6 @@
 """The one report of a run: what went in, what came out, and whether it adds up.
 
-Plain frozen data, written to ``migration-report.json`` and rendered as text by the command line.
+Plain frozen data, written to ``new.report.json`` and rendered as text by the command line.
 It holds counts, ids, names of files, tables and columns, and never a cell.
 """
 

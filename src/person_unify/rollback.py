@@ -16,13 +16,7 @@ from person_unify.copies import HEADER_BYTES, SIDE_FILES, Exclusive
 from person_unify.errors import TargetError
 from person_unify.recorded import Artefact, ArtefactKind, recorded_artefacts
 from person_unify.rundir import FACTS, run_directory
-from person_unify.stages.publish import (
-    CHECKPOINTS_NAME,
-    PAGE_NAME,
-    REPORT_NAME,
-    ledger_path,
-    texts,
-)
+from person_unify.stages.publish import evidence_of, ledger_path
 from person_unify.stages.snapshot import UNFINISHED, stamp
 
 ROLLED_BACK = ".rolled-back-"
@@ -69,16 +63,6 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
     custody.sync(target.parent)
     kept += _keep_aside(target, ledger, moment)
     return RolledBack(target, backup is not None, tuple(kept))
-
-
-def reports_of(target: Path) -> list[Path]:
-    """Reports and checkpoints beside a target, unless the report is about another one there."""
-    report = target.with_name(REPORT_NAME)
-    if not {target.name, ledger_path(target).name} & {Path(text).name for text in texts(report)}:
-        return []
-    # The report goes last: it is what tells whose the others are.
-    names = (CHECKPOINTS_NAME, PAGE_NAME, REPORT_NAME)
-    return [path for path in map(target.with_name, names) if path.exists()]
 
 
 def _artefacts(target: Path, ledger: Path) -> dict[ArtefactKind, Artefact]:
@@ -150,7 +134,7 @@ def _remove_side_files(target: Path) -> None:
 
 def _keep_aside(target: Path, ledger: Path, moment: str) -> Iterator[Path]:
     """Rename what tells of the run; the ledger last, for as long as it stands a rollback is due."""
-    for path in (*reports_of(target), ledger):
+    for path in (*evidence_of(target), ledger):
         kept = path.with_name(f"{path.name}{ROLLED_BACK}{moment}")
         path.rename(kept)
         custody.sync(kept.parent)

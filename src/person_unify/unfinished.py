@@ -23,7 +23,7 @@ from person_unify.errors import (
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
 from person_unify.rundir import ENDED, Facts, RunDirectory
-from person_unify.stages.publish import CHECKPOINTS_NAME, ledger_path
+from person_unify.stages.publish import checkpoints_path, ledger_path
 from person_unify.stages.snapshot import (
     UNFINISHED,
     Snapshot,
@@ -126,7 +126,7 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
     remove_snapshot(facts)
     target_backup(target, facts).unlink(missing_ok=True)
     if facts.snapshot_sha256 is not None:  # until then the file is of another run
-        target.with_name(CHECKPOINTS_NAME).unlink(missing_ok=True)
+        checkpoints_path(target).unlink(missing_ok=True)
     directory.forget()
 
 

@@ -94,7 +94,7 @@ def test_sample_is_made_once_and_migrated(tmp_path: Path, monkeypatch: Any) -> N
 
     assert source.stat().st_mtime_ns == made
     assert sample(40, faults=False) != source
-    report = json.loads((tmp_path / "migration-report.json").read_text())
+    report = json.loads((tmp_path / "person-unify.report.json").read_text())
     assert mine.source_rows == sum(table["source_rows"] for table in report["tables"])
     assert list(mine.phases) == [phase["phase"] for phase in report["phases"]]
     assert (mine.name, mine.round, mine.persons) == (OURS, 2, 40)

@@ -263,7 +263,7 @@ def test_looking_writes_nothing(sample: Sample) -> None:
 
 
 def test_timings_come_from_the_report_of_this_run_only(sample: Sample, tmp_path: Path) -> None:
-    ledger, report = tmp_path / "new.ledger.db", tmp_path / "migration-report.json"
+    ledger, report = tmp_path / "new.ledger.db", tmp_path / "new.report.json"
     shutil.copy(sample.ledger, ledger)
     shutil.copy(sample.ledger.with_name(report.name), report)
     stated = json.loads(report.read_text())

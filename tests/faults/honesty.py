@@ -163,9 +163,9 @@ def assert_tidy(site: Site, *, live: bool = False) -> None:
     expected = [
         r"backups/old\.db\.backup-[0-9TZ.]+",
         r"source/old\.db",
-        r"target/migration-checkpoints\.json",
-        r"target/migration-report\.html",
-        r"target/migration-report\.json",
+        r"target/new\.checkpoints\.json",
+        r"target/new\.report\.html",
+        r"target/new\.report\.json",
         r"target/new\.db",
         r"target/new\.ledger\.db",
     ]

@@ -37,13 +37,13 @@ def _in_order(source: Path, target: Path) -> None:
     """Everything that a run is to leave is there, private, whole, and told apart by its hashes."""
     names = {path.name for path in target.parent.iterdir() if ".backup-" not in path.name}
     known = {"old.db", "new.db", "new.ledger.db"}
-    known |= {"migration-report.json", "migration-report.html", "migration-checkpoints.json"}
+    known |= {"new.report.json", "new.report.html", "new.checkpoints.json"}
     known |= {path.name for path in target.parent.glob("new.db.pre-migration-*")}
     assert names == known
     assert target.stat().st_nlink == 1
     assert query(target, COUNT) == [{"n": 1}]
     assert verify(source, target).failed_checks == ()
-    report = json.loads(target.with_name("migration-report.json").read_text())
+    report = json.loads(target.with_name("new.report.json").read_text())
     assert report["target"]["sha256"] in (custody.sha256(target), None)
     assert report["source"]["sha256"] == report["source_sha256_after"] == custody.sha256(source)
     assert len(list(target.parent.glob("old.db.backup-*"))) == 1
@@ -57,7 +57,7 @@ CREATED = {
     "target named": ("stages.publish:os.link >2", {"new.ledger.db", "new.db"}),
     "report written": (
         "migration:Migration._published >1",
-        {"new.ledger.db", "new.db", "migration-report.json"},
+        {"new.ledger.db", "new.db", "new.report.json"},
     ),
 }
 
@@ -67,7 +67,7 @@ def test_created_target_killed_after(gap: str, source: Path, target: Path) -> No
     where, there = CREATED[gap]
     killed(where, "migrate", source, target, "-q")
     names = {path.name for path in target.parent.iterdir()}
-    assert names & {"new.db", "new.ledger.db", "migration-report.json"} == there
+    assert names & {"new.db", "new.ledger.db", "new.report.json"} == there
     assert run_directory(target).stat().st_mode & 0o777 == 0o700
 
     with pytest.raises(TargetError, match="--resume"):
@@ -216,7 +216,7 @@ def test_source_that_changed_is_told_by_its_own_exit_code(
 
     assert done.returncode == 6, done.stderr
     assert "has changed since its snapshot" in done.stderr
-    report = json.loads(target.with_name("migration-report.json").read_text())
+    report = json.loads(target.with_name("new.report.json").read_text())
     assert report["source_changed"]
     assert query(target, COUNT) == [{"n": 1}]
     assert query(target, "SELECT email FROM users WHERE id = 'u1'") == [{"email": "u1@example.org"}]

@@ -32,7 +32,7 @@ def test_migrate_then_verify(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (proved.returncode, proved.stderr) == (0, "")
-    assert json.loads((tmp_path / "migration-report.json").read_text())["outcome"] == "published"
+    assert json.loads((tmp_path / "new.report.json").read_text())["outcome"] == "published"
     assert spoilt.returncode == 4
     assert "checks failed" in spoilt.stderr
 
@@ -135,7 +135,7 @@ def test_no_cell_leaves_the_databases(
 
     done = _run(command, *paths, *flags)
 
-    report = tmp_path / "migration-report.json"
+    report = tmp_path / "new.report.json"
     written = report.read_text() if report.exists() else ""
     assert done.returncode == code, done.stderr
     assert report.exists() == (command == "migrate" and code == 0)

@@ -170,7 +170,7 @@ def test_killed_again_while_resuming(in_place: bool, tmp_path: Path) -> None:
 def test_finished_tables_are_not_loaded_again(tmp_path: Path) -> None:
     options = _site(tmp_path, in_place=False)
     _killed("stages.load:Loader.keep >3", options)
-    kept = json.loads((tmp_path / "migration-checkpoints.json").read_text())
+    kept = json.loads((tmp_path / "new.checkpoints.json").read_text())
     events: list[Event] = []
 
     report = migrate(options, events.append)
@@ -260,10 +260,10 @@ def test_fresh_leaves_nothing_of_the_unfinished_run(in_place: bool, tmp_path: Pa
         "old.db",
         "new.db",
         "new.ledger.db",
-        "migration-report.json",
-        "migration-report.html",
+        "new.report.json",
+        "new.report.html",
     }
-    expected |= {"migration-checkpoints.json", Path(report.files["backup"]).name}
+    expected |= {"new.checkpoints.json", Path(report.files["backup"]).name}
     if pristine is not None:
         copy = Path(report.files["target before"])
         assert copy.read_bytes() == pristine
@@ -427,7 +427,7 @@ def test_run_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_checkpoints_list_what_was_done(tmp_path: Path) -> None:
     source, target = write_small(tmp_path / "old.db"), tmp_path / "new.db"
     migrate(MigrateOptions(source, target))
-    path = tmp_path / "migration-checkpoints.json"
+    path = tmp_path / "new.checkpoints.json"
     entries = json.loads(path.read_text())
 
     keys = {"timestamp", "phase", "table", "recordsProcessed", "errors"}
@@ -452,13 +452,13 @@ def test_run_refused_at_its_snapshot_leaves_the_checkpoints_of_another_target(
 ) -> None:
     source = write_small(tmp_path / "old.db")
     migrate(MigrateOptions(source, tmp_path / "new.db"))
-    before = (tmp_path / "migration-checkpoints.json").read_bytes()
+    before = (tmp_path / "new.checkpoints.json").read_bytes()
     (tmp_path / "broken.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
 
     with pytest.raises(SourceError):
         migrate(MigrateOptions(tmp_path / "broken.db", tmp_path / "other.db"))
 
-    assert (tmp_path / "migration-checkpoints.json").read_bytes() == before
+    assert (tmp_path / "new.checkpoints.json").read_bytes() == before
 
 
 def test_staged_rows_loaded_again_after_a_restart_are_taken_over_by_the_next_run(

@@ -130,10 +130,10 @@ def test_nothing_but_the_results_stays(fresh: Migrated) -> None:
         "old.db",
         "new.db",
         "new.ledger.db",
-        "migration-report.json",
-        "migration-report.html",
+        "new.report.json",
+        "new.report.html",
     }
-    expected |= {"migration-checkpoints.json"}
+    expected |= {"new.checkpoints.json"}
     expected.add(Path(fresh.report.files["backup"]).name)
 
     assert {path.name for path in fresh.target.parent.iterdir()} == expected

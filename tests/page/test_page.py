@@ -163,7 +163,7 @@ def page_of_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     write_sample(folder / "old.db", SampleOptions(persons=60, seed=3, faults=0.3))
     migrate(MigrateOptions(folder / "old.db", folder / "new.db", keep_backup=False))
-    return folder / "migration-report.html"
+    return folder / "new.report.html"
 
 
 def test_migration_leaves_a_page_for_its_owner_only(page_of_a_run: Path) -> None:

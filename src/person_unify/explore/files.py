@@ -24,11 +24,10 @@ from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, quote
 from person_unify.stages.extract import Extractor
-from person_unify.stages.publish import ledger_path
+from person_unify.stages.publish import ledger_path, report_path
 from person_unify.values import cells
 
 ARCHIVE = "archive_"
-_REPORT = "migration-report.json"
 _ONE_TO_ONE = {"patients": "patient_to_person", "children": "child_to_person"}
 
 
@@ -179,7 +178,7 @@ class Files:
         ).sort(pl.col("phase").replace_strict(list(PHASES), list(range(len(PHASES)))))
 
     def _report(self) -> Report | None:
-        path = self.ledger.with_name(_REPORT)
+        path = report_path(self.target)
         try:
             report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
@@ -13,10 +12,6 @@ from person_unify import custody
 from person_unify.copies import SIDE_FILES, is_database
 from person_unify.errors import MigrationError, TargetError
 
-REPORT_NAME = "migration-report.json"
-PAGE_NAME = "migration-report.html"
-CHECKPOINTS_NAME = "migration-checkpoints.json"
-
 
 def ledger_path(target: Path) -> Path:
     """Where the ledger of a target stands: ``dev-v2.db`` -> ``dev-v2.ledger.db`` (contract).
@@ -24,8 +19,33 @@ def ledger_path(target: Path) -> Path:
     >>> ledger_path(Path("a/dev-v2.db")).name
     'dev-v2.ledger.db'
     """
+    return _beside(target, f"ledger{target.suffix or '.db'}")
+
+
+def report_path(target: Path) -> Path:
+    """Where the report of a target's run stands: ``dev-v2.db`` -> ``dev-v2.report.json``."""
+    return _beside(target, "report.json")
+
+
+def page_path(target: Path) -> Path:
+    """Where the report stands as a page."""
+    return _beside(target, "report.html")
+
+
+def checkpoints_path(target: Path) -> Path:
+    """Where phases and tables are listed as they end."""
+    return _beside(target, "checkpoints.json")
+
+
+def evidence_of(target: Path) -> list[Path]:
+    """What tells of a target's run besides the ledger, as far as it is there."""
+    paths = (checkpoints_path(target), page_path(target), report_path(target))
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def _beside(target: Path, ending: str) -> Path:
     stem = target.stem if target.suffix else target.name
-    return target.with_name(f"{stem}.ledger{target.suffix or '.db'}")
+    return target.with_name(f"{stem}.{ending}")
 
 
 def finished_ledger(target: Path, command: str) -> Path:
@@ -35,24 +55,6 @@ def finished_ledger(target: Path, command: str) -> Path:
         if not path.is_file():
             raise TargetError(f"{path} does not exist: {command} needs the target and its ledger")
     return ledger
-
-
-def texts(path: Path) -> set[str]:
-    """Every text in a JSON file that a run wrote; none if there is no such file."""
-    try:
-        waiting = [json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError):
-        return set()
-    found = set()
-    while waiting:
-        match waiting.pop():
-            case str(text):
-                found.add(text)
-            case dict(members):
-                waiting += members.values()
-            case list(items):
-                waiting += items
-    return found
 
 
 def require_publishable(target: Path, ledger: Path) -> bool:
@@ -66,9 +68,11 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
     if not target.parent.is_dir():
         raise TargetError(f"{target.parent} is not a directory: create it first")
-    for report in map(target.with_name, (REPORT_NAME, PAGE_NAME)):
-        if report.is_dir():
-            raise TargetError(f"{report} is a directory, where the report is to go: move it away")
+    for path in evidence_of(target):
+        raise TargetError(
+            f"{path} exists already: it tells of an earlier run; move it away or choose another "
+            "target"
+        )
     _require_no_side_files(ledger)
     if not target.exists():
         _require_no_side_files(target)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def report(
     report_json: Annotated[
-        Path, typer.Argument(metavar="REPORT_JSON", help="A migration-report.json.")
+        Path, typer.Argument(metavar="REPORT_JSON", help="The new.report.json of a run.")
     ],
     page: Annotated[Path, typer.Argument(metavar="HTML", help="The page to create.")],
 ) -> None:
@@ -32,7 +32,7 @@ def report(
             read = Report.from_json(json.loads(report_json.read_text(encoding="utf-8")))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(
-                f"{report_json} is not a report: give the migration-report.json of a run"
+                f"{report_json} is not a report: give the new.report.json of a run"
             ) from error
         write_page(read, page)
         write_line(f"wrote {printable(str(page))}", sys.stdout)
