@@ -55,10 +55,12 @@ format: setup ## format and fix in place
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m tests.stripped
 
-docs: setup ## print docs/MAPPINGS.md and every page's console blocks anew
+docs: setup ## print docs/MAPPINGS.md, docs/FINDINGS.md and every page's console blocks anew
 	mkdir -p build
 	$(RUN) -m person_unify.mappings.document > build/mappings.md
 	mv build/mappings.md docs/MAPPINGS.md
+	$(RUN) -m person_unify.findings > build/findings.md
+	mv build/findings.md docs/FINDINGS.md
 	$(RUN) -m person_unify.explore.document docs/EXPLORE.md
 	$(RUN) -m tests.tour
 

@@ -26,8 +26,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
-    frozenset({"spec", "values", "conversions", "names", "ids", "guidance"}),
-    frozenset({"schema", "database", "copies", "progress", "files"}),
+    frozenset({"spec", "values", "conversions", "names", "ids"}),
+    frozenset({"schema", "database", "copies", "progress", "files", "findings"}),
     frozenset({"allocators", "aside", "budget", "custody"}),
     frozenset({"errors", "__init__"}),
 )

@@ -13,8 +13,8 @@ from tests.tour import PAGES, README, ROOT, blocks, masked, play, shorten
 
 from person_unify import errors
 from person_unify.cli.ending import EXIT_CODES
-from person_unify.frames import SEVERITY
-from person_unify.guidance import GUIDANCE
+from person_unify.findings import DECISIONS, FINDINGS, QUESTIONS
+from person_unify.findings import render as render_findings
 from person_unify.ledger import TABLES
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.document import RULES, render
@@ -52,16 +52,21 @@ def test_every_rule_has_words_and_no_other_has() -> None:
     assert {word.rule for word in words if isinstance(word, Computed | Decided)} == set(RULES)
 
 
-def test_readme_explains_every_kind_with_its_severity() -> None:
-    stated = {kind: severity for kind, severity, *_ in table("### Discrepancies")}
-
-    assert stated == SEVERITY
+def test_findings_document_is_printed_from_the_findings() -> None:
+    assert (DOCS / "FINDINGS.md").read_text(encoding="utf-8") == render_findings(), "run: make docs"
 
 
-def test_readme_and_report_advise_the_same() -> None:
-    stated = {kind: (says, advice) for kind, _, says, advice in table("### Discrepancies")}
+def test_every_kind_with_an_error_or_a_question_has_somebody_who_acts() -> None:
+    idle = {kind for kind, finding in FINDINGS.items() if finding.acts == "nobody"}
 
-    assert stated == {kind: (g.says, g.advice) for kind, g in GUIDANCE.items()}
+    assert not idle & QUESTIONS.keys()
+    assert {FINDINGS[kind].severity for kind in idle} <= {"info"}
+
+
+def test_every_decision_has_words_and_answers_a_question() -> None:
+    assert {word for question in QUESTIONS.values() for word in question.decisions} == set(
+        DECISIONS
+    )
 
 
 def test_readme_states_every_exit_code() -> None:

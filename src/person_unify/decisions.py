@@ -11,7 +11,6 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,10 @@ import polars as pl
 
 from person_unify.errors import DecisionsRefused
 from person_unify.files import create_private
+from person_unify.findings import QUESTIONS
 from person_unify.frames import DECISION
 
 FORMAT = 1
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "demographic_mismatch": ("child", "patient", "unlink"),
-    "shared_linked_patient": ("same", "unlink"),
-    "missing_linked_patient": ("standalone", "link"),
-    "suspected_duplicate": ("separate", "link", "merge"),
-    "multiple_primary_caregivers": ("primary",),
-    "no_primary_caregiver": ("primary",),
-    "duplicate_udid": ("earlier", "this"),
-    "implied_grant": ("active", "pending", "none"),
-}
-"""Every kind of question, and the decisions that may answer it."""
-
 _HEAD = """\
 # Decisions about discrepancies of a migration, made by the reviewers named below.
 # Each holds only for the values that its evidence was made of: where they have changed, the
@@ -179,9 +167,9 @@ def _problem(entry: Any) -> str | None:
     ]
     if missing:
         return f"keys are missing: {', '.join(missing)}"
-    if entry["kind"] not in OPTIONS:
-        return f"nothing can be decided about {entry['kind']!r}: use {', '.join(OPTIONS)}"
-    allowed = OPTIONS[entry["kind"]]
+    if entry["kind"] not in QUESTIONS:
+        return f"nothing can be decided about {entry['kind']!r}: use {', '.join(QUESTIONS)}"
+    allowed = QUESTIONS[entry["kind"]].decisions
     if entry["decision"] not in allowed:
         return f"unknown decision {entry['decision']!r}: use {', '.join(allowed)}"
     needs = entry["kind"] == "missing_linked_patient" and entry["decision"] == "link"

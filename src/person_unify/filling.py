@@ -13,7 +13,8 @@ from time import perf_counter
 from person_unify.aside import ahead
 from person_unify.checkpoints import Checkpoint
 from person_unify.clock import Clock, now_ms
-from person_unify.frames import SEVERITY, Outcome
+from person_unify.findings import FINDINGS
+from person_unify.frames import Outcome
 from person_unify.lineage import lineage
 from person_unify.memory import Memory
 from person_unify.preflight import must_relax_unique
@@ -176,6 +177,6 @@ def _errors(outcome: Outcome) -> Counter[str]:
     found: Counter[str] = Counter()
     for frame in outcome.discrepancies:
         for kind, count in frame["kind"].value_counts().iter_rows():
-            if SEVERITY[kind] == "error":
+            if FINDINGS[kind].severity == "error":
                 found[kind] += count
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 
 import polars as pl
 
+from person_unify.findings import FINDINGS, ORDINARY
 from person_unify.schema import Table
 from person_unify.values import Lane
 
@@ -41,29 +44,6 @@ DISCREPANCY = {
     "message": pl.String,
 }
 """Columns of the ledger's ``discrepancies`` (contract section 8)."""
-
-SEVERITY = {
-    "demographic_mismatch": "warning",
-    "missing_linked_patient": "error",
-    "shared_linked_patient": "warning",
-    "merged_child_rows": "info",
-    "missing_gender": "info",
-    "duplicate_udid": "error",
-    "multiple_primary_caregivers": "warning",
-    "no_primary_caregiver": "info",
-    "orphaned_consent_grant": "error",
-    "orphaned_record": "error",
-    "dangling_reference": "warning",
-    "implied_grant": "warning",
-    "id_collision": "warning",
-    "merged_tag": "info",
-    "duplicate_key": "error",
-    "child_id_in_patient_column": "info",
-    "unreadable_value": "error",
-    "soft_reference": "warning",
-    "suspected_duplicate": "warning",
-}
-"""Every kind of discrepancy and its severity (contract section 8)."""
 
 QUESTION = {
     "kind": pl.String,
@@ -181,7 +161,33 @@ def _column(value: str | pl.Expr | None) -> pl.Expr:
     return pl.repeat(value, pl.len(), dtype=pl.String)
 
 
-def discrepancies(frame: pl.DataFrame, kind: str, **columns: str | pl.Expr | None) -> pl.DataFrame:
-    """One discrepancy per row of ``frame``; columns that are not given are NULL."""
-    given = {"kind": kind, "severity": SEVERITY[kind], **columns}
-    return frame.select(_column(given.get(name)).alias(name) for name in DISCREPANCY)
+def discrepancies(
+    frame: pl.DataFrame,
+    kind: str,
+    *,
+    variant: str | pl.Expr | None = ORDINARY,
+    **cells: str | pl.Expr | None,
+) -> pl.DataFrame:
+    """One discrepancy per row of ``frame``; columns that are not given are NULL.
+
+    The message is the kind's of that ``variant`` (:class:`findings.Finding`), filled with the cells
+    that are given: columns of the log, and what else it names.
+    """
+    finding = FINDINGS[kind]
+    given = {name: _column(cell) for name, cell in cells.items()}
+    given |= {"kind": _column(kind), "severity": _column(finding.severity)}
+    messages = finding.messages.items()
+    if isinstance(variant, pl.Expr):
+        chosen = [pl.when(variant == name).then(_filled(text, given)) for name, text in messages]
+        given["message"] = pl.coalesce(chosen)
+    else:
+        given["message"] = _filled(finding.messages[variant or ORDINARY], given)
+    return frame.select(given.get(name, _column(None)).alias(name) for name in DISCREPANCY)
+
+
+def _filled(sentence: str, cells: Mapping[str, pl.Expr]) -> pl.Expr:
+    """A sentence whose ``{…}`` are cells of the row."""
+    names = [name for _, name, _, _ in Formatter().parse(sentence) if name]
+    if not names:
+        return _column(sentence)
+    return pl.format(re.sub(r"{\w+}", "{}", sentence), *(cells[name] for name in names))

@@ -207,7 +207,6 @@ class Reader:
                 source_id=pl.col("@key"),
                 person_id=None if person is None else pl.col("@who"),
                 field=column,
-                message=column + " cannot be read as its type; the cell is archived",
             )
         ]
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-Severity = Literal["error", "warning", "info"]
+from person_unify.findings import Severity
+
 Outcome = Literal["passed", "failed", "not_applicable", "error"]
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal
 
 import polars as pl
 
-from person_unify.frames import SEVERITY, Outcome
+from person_unify.findings import FINDINGS
+from person_unify.frames import Outcome
 from person_unify.mappings.bind import Plan
 from person_unify.report import (
     DecisionCount,
     DiscrepancyCount,
     Equation,
     Normalisation,
-    Severity,
     TableCount,
     Term,
 )
@@ -76,16 +76,15 @@ class Tally:
     def discrepancies(self) -> tuple[DiscrepancyCount, ...]:
         """Counts by kind, errors first."""
         rank = {"error": 0, "warning": 1, "info": 2}
-        ordered = sorted(self.kinds, key=lambda kind: (rank[SEVERITY[kind]], kind))
+        ordered = sorted(self.kinds, key=lambda kind: (rank[FINDINGS[kind].severity], kind))
         return tuple(
-            DiscrepancyCount(kind, cast(Severity, SEVERITY[kind]), self.kinds[kind])
-            for kind in ordered
+            DiscrepancyCount(kind, FINDINGS[kind].severity, self.kinds[kind]) for kind in ordered
         )
 
     @property
     def errors(self) -> int:
         """Discrepancies of severity error."""
-        return sum(n for kind, n in self.kinds.items() if SEVERITY[kind] == "error")
+        return sum(n for kind, n in self.kinds.items() if FINDINGS[kind].severity == "error")
 
     def equations(
         self, counts: Mapping[str, int], actual: Mapping[str, int]

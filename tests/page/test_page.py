@@ -16,8 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from person_unify.cli.app import app
-from person_unify.frames import SEVERITY
-from person_unify.guidance import GUIDANCE
 from person_unify.page import render_page
 from person_unify.page.advice import next_steps, verdict
 from person_unify.pipeline import MigrateOptions, migrate
@@ -125,10 +123,6 @@ def test_next_steps_name_files_as_a_shell_takes_them(report: Report) -> None:
     commands = [step.command or "" for step in next_steps(spaced)]
 
     assert any("purge './-new $(x).db'" in command for command in commands)
-
-
-def test_every_kind_has_guidance() -> None:
-    assert set(GUIDANCE) == set(SEVERITY)
 
 
 def test_command_writes_the_page_of_a_written_report(report: Report, tmp_path: Path) -> None:

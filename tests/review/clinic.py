@@ -9,8 +9,9 @@ from typing import Any
 import openpyxl
 from tests.strategies.handmade import Row, write
 
+from person_unify.findings import DECISIONS
 from person_unify.review.keys import read_key
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, WORDS
+from person_unify.review.sheets import DECISION, KEY, LINK_TO
 from person_unify.review.workbook import COVER, HEAD, YOUR_NAME
 
 BIRTHDAY, OTHER_BIRTHDAY = 1_400_000_000_000, 1_300_000_000_000
@@ -92,7 +93,7 @@ def fill(path: Path, answers: Mapping[tuple[str, str, str], str], name: str = "R
             assert key is not None
             word = answers.get((key.kind, key.source_id, str(key.related_id)))
             if word is not None:
-                cells[DECISION].value = WORDS[word]
+                cells[DECISION].value = DECISIONS[word]
             if word == "link" and LINK_TO in cells:
                 cells[LINK_TO].value = "p4"
     book.save(path)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import jinja2
 from markupsafe import Markup
 
-from person_unify.guidance import GUIDANCE
+from person_unify.findings import FINDINGS
 from person_unify.page.advice import next_steps, verdict
 from person_unify.report import Equation, LineageLine, Outcome, Report, TableCount
 from person_unify.stages.verify.check import NAMES
@@ -58,8 +58,8 @@ def render_page(report: Report) -> str:
                 "kind": d.kind,
                 "severity": d.severity,
                 "count": d.count,
-                "says": GUIDANCE[d.kind].says,
-                "advice": GUIDANCE[d.kind].advice,
+                "says": FINDINGS[d.kind].says,
+                "advice": FINDINGS[d.kind].advice,
             }
             for d in kinds
         ],

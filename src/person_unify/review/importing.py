@@ -9,11 +9,14 @@ from pathlib import Path
 
 from person_unify.decisions import Decision, Decisions, refused
 from person_unify.errors import DecisionsRefused
+from person_unify.findings import DECISIONS
 from person_unify.review.csvfile import KIND, read_csv
 from person_unify.review.keys import Key, read_key
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS
+from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER
 
-_BY_WORDS = {phrase.casefold(): word for word, phrase in WORDS.items()} | {w: w for w in WORDS}
+_BY_WORDS = {phrase.casefold(): word for word, phrase in DECISIONS.items()} | {
+    w: w for w in DECISIONS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def _decision(row: Row, key: Key, reviewer: str | None, problems: list[str]) -> 
     word = _BY_WORDS.get(re.sub(r"\s+", " ", said).casefold())
     possible = key.options.split(" ")
     if word not in possible:
-        listed = ", ".join(f'"{WORDS[option]}"' for option in possible)
+        listed = ", ".join(f'"{DECISIONS[option]}"' for option in possible)
         problems.append(f"{row.place}: not a possible decision; choose {listed} or leave it empty")
         return None
     needs = key.kind == "missing_linked_patient" and word == "link"

@@ -7,27 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.decisions import OPTIONS
+from person_unify.findings import QUESTIONS
 from person_unify.review.facts import RECORD, Books
 from person_unify.review.keys import Key
-
-WORDS: Mapping[str, str] = {
-    "child": "take the child's value",
-    "patient": "keep the patient's value",
-    "unlink": "two humans: unlink the child",
-    "same": "one human: keep the link",
-    "standalone": "keep as a person of its own",
-    "link": "one human: link to the patient",
-    "separate": "two humans: keep apart",
-    "merge": "one human: merge",
-    "primary": "this is the primary caregiver",
-    "earlier": "the earlier record keeps it",
-    "this": "this record gets it",
-    "active": "make it active",
-    "pending": "keep it pending",
-    "none": "make no grant",
-}
-"""Every decision as a reviewer reads it."""
 
 DECISION, LINK_TO, REVIEWER, NOTE, KEY = (
     "Decision",
@@ -104,80 +86,42 @@ _FAMILY = (
     Column("Person: id", "a:id", 38),
     Column("Parent: id", "related_id", 38),
 )
-_ASKED: Mapping[str, tuple[str, str, tuple[Column, ...]]] = {
+_LAYOUTS: Mapping[str, tuple[Column, ...]] = {
     "demographic_mismatch": (
-        "Child or patient",
-        "A linked child and its patient differ in one field. Which value is right? If they are two "
-        "humans, unlink the child: it then becomes a person of its own.",
-        (
-            Column("Field", "field", 13),
-            Column("Child's value", "child_value", 20, "patient_value"),
-            Column("Patient's value", "patient_value", 20, "child_value"),
-            Column("Hint", "hint", 20),
-            *_PAIR,
-            *_PAIR_IDS,
-        ),
+        Column("Field", "field", 13),
+        Column("Child's value", "child_value", 20, "patient_value"),
+        Column("Patient's value", "patient_value", 20, "child_value"),
+        Column("Hint", "hint", 20),
+        *_PAIR,
+        *_PAIR_IDS,
     ),
-    "shared_linked_patient": (
-        "One patient, many children",
-        "Several children are linked to one patient and became one person. Is this child that "
-        "patient?",
-        (*_PAIR, *_PAIR_IDS),
-    ),
+    "shared_linked_patient": (*_PAIR, *_PAIR_IDS),
     "missing_linked_patient": (
-        "Patient not found",
-        "The child is linked to a patient that does not exist. If you know the patient, choose to "
-        "link and give its id in the old database.",
-        (
-            *_person("Child", "a", known_to="parent"),
-            Column("Missing patient: id", "related_id", 38),
-            Column("Child: id", "a:id", 38),
-        ),
+        *_person("Child", "a", known_to="parent"),
+        Column("Missing patient: id", "related_id", 38),
+        Column("Child: id", "a:id", 38),
     ),
     "suspected_duplicate": (
-        "Same name and birthday",
-        "Two records have the same name and day of birth. Are they one human? Two patients cannot "
-        "be merged here, because a person has one clinician: use the platform for that.",
-        (
-            Column("Record", "a:table", 10),
-            *_person("Record", "a", "b"),
-            Column("Other", "b:table", 10),
-            *_person("Other", "b", "a"),
-            Column("Record: id", "a:id", 38),
-            Column("Other: id", "b:id", 38),
-        ),
+        Column("Record", "a:table", 10),
+        *_person("Record", "a", "b"),
+        Column("Other", "b:table", 10),
+        *_person("Other", "b", "a"),
+        Column("Record: id", "a:id", 38),
+        Column("Other: id", "b:id", 38),
     ),
-    "multiple_primary_caregivers": (
-        "Several primary caregivers",
-        "Several parents of a person are flagged as primary caregiver. Mark the right one: one row "
-        "per person.",
-        _FAMILY,
-    ),
-    "no_primary_caregiver": (
-        "No primary caregiver",
-        "A person has several parents and none is flagged as primary caregiver. Mark the right "
-        "one: one row per person.",
-        _FAMILY,
-    ),
+    "multiple_primary_caregivers": _FAMILY,
+    "no_primary_caregiver": _FAMILY,
     "duplicate_udid": (
-        "One UDID, several records",
-        "Two records have the same UDID number, which only one can keep. Whose is it?",
-        (
-            Column("UDID number", "a:udid_number", 22),
-            *_person("This record", "a", "b"),
-            *_person("Earlier record", "b", "a"),
-            Column("This record: id", "a:id", 38),
-            Column("Earlier record: id", "b:id", 38),
-        ),
+        Column("UDID number", "a:udid_number", 22),
+        *_person("This record", "a", "b"),
+        *_person("Earlier record", "b", "a"),
+        Column("This record: id", "a:id", 38),
+        Column("Earlier record: id", "b:id", 38),
     ),
-    "implied_grant": (
-        "Access without consent",
-        "A child is linked to a patient and no consent of the parent is known. May the clinician "
-        "see what the parent shares?",
-        (*_PAIR, *_PAIR_IDS),
-    ),
+    "implied_grant": (*_PAIR, *_PAIR_IDS),
 }
-assert set(_ASKED) == set(OPTIONS)
+"""The columns of each kind's sheet, in the order of the sheets."""
+assert set(_LAYOUTS) == set(QUESTIONS)
 
 
 def sheets(books: Books) -> Iterator[Sheet]:
@@ -186,7 +130,7 @@ def sheets(books: Books) -> Iterator[Sheet]:
     run, total = books.run_id(), asked.height
     records, families = books.records(), books.families()
     first = 1
-    for kind, (title, asks, columns) in _ASKED.items():
+    for kind, columns in _LAYOUTS.items():
         own = asked.filter(pl.col("kind") == kind)
         if not own.height:
             continue
@@ -195,7 +139,8 @@ def sheets(books: Books) -> Iterator[Sheet]:
             rows = _with_family(rows, families)
         shown = [pl.col(column.name).str.slice(0, SHOWN).alias(column.name) for column in columns]
         said = ("key", "options", "decision", "link_to", "reviewer", "note")
-        yield Sheet(kind, title, asks, columns, rows.select(*shown, *said))
+        asked_as = QUESTIONS[kind]
+        yield Sheet(kind, asked_as.title, asked_as.asks, columns, rows.select(*shown, *said))
         first += own.height
 
 

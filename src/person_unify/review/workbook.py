@@ -18,7 +18,8 @@ from xlsxwriter.utility import xl_col_to_name  # type: ignore[import-untyped]
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, WORDS, Column, Sheet
+from person_unify.findings import DECISIONS
+from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, Column, Sheet
 
 COVER, YOUR_NAME = "Read me first", "Your name:"
 HEAD = 3
@@ -172,7 +173,7 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
     page.write_string(HEAD, last, KEY, styles.head)
     page.set_column(last, last, 12, None, {"hidden": True})
     page.set_paper(9)
-    said = sheet.rows.with_columns(pl.col("decision").replace(WORDS))
+    said = sheet.rows.with_columns(pl.col("decision").replace(DECISIONS))
     for number, row in enumerate(said.iter_rows(named=True), start=1):
         place = HEAD + number
         page.write_string(place, 0, str(number), styles.quiet)
@@ -218,7 +219,7 @@ def _validate(page: Worksheet, options: pl.Series) -> None:
             1,
             {
                 "validate": "list",
-                "source": [WORDS[word] for word in possible.split(" ")],
+                "source": [DECISIONS[word] for word in possible.split(" ")],
                 "error_title": "Not a decision",
                 "error_message": "Choose one from the list, or leave the cell empty.",
             },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.findings import ORDINARY
 from person_unify.frames import discrepancies
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.links import ID, PERSON
@@ -91,22 +92,17 @@ def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame) -> list[pl.DataFra
         discrepancies(
             chosen.filter(pl.col("@flags") > 1),
             _SEVERAL,
-            message=_said("several parents are flagged as primary; the earliest was chosen"),
+            variant=_decided(),
             **about,
         ),
         discrepancies(
             chosen.filter((pl.col("@flags") == 0) & (pl.col("@views") > 1)),
             _NONE,
-            message=_said("no parent is flagged as primary; one was chosen"),
+            variant=_decided(),
             **about,
         ),
     ]
 
 
-def _said(otherwise: str) -> pl.Expr:
-    beginning = otherwise.partition(";")[0]
-    return (
-        pl.when(pl.col("@decided"))
-        .then(pl.lit(f"{beginning}; the parent was chosen by decision"))
-        .otherwise(pl.lit(otherwise))
-    )
+def _decided() -> pl.Expr:
+    return pl.when(pl.col("@decided")).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import polars as pl
 
 from person_unify.conversions import iso_instant, utc_day
+from person_unify.findings import MISMATCH_HINTS, ORDINARY
 from person_unify.frames import discrepancies
 from person_unify.names import normalised
 from person_unify.reading import Reader
@@ -141,27 +142,16 @@ def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
     found: of :func:`mismatches`, with ``@decision`` (of the row) and ``@taken`` (the value, as
     shown, that a decision took from some child for the field).
     """
-    hint = pl.when(pl.col("near")).then(
-        pl.lit("; the two instants are less than 24 hours apart: a time zone may be the cause")
-    )
+    hint = pl.when(pl.col("near")).then(pl.lit(MISMATCH_HINTS["zone"])).otherwise(pl.lit(""))
     parted = pl.col(PATIENT).is_null()
-    outcome = (
+    variant = (
         pl.when(parted)
-        .then(pl.lit("by decision the child is a person of its own"))
-        .when(pl.col("@decision") == "child")
-        .then(pl.lit("by decision the child's value was taken"))
-        .when(pl.col("@decision") == "patient")
-        .then(pl.lit("by decision the patient's value was kept"))
+        .then(pl.lit("parted"))
+        .when(pl.col("@decision").is_not_null())
+        .then("@decision")
         .when(pl.col("@taken").is_not_null())
-        .then(pl.lit("by decision another child's value was taken"))
-        .otherwise(pl.lit("the patient's value was taken"))
-    )
-    message = (
-        pl.lit("child and patient differ in ")
-        + pl.col("field")
-        + pl.lit("; ")
-        + outcome
-        + hint.otherwise(pl.lit(""))
+        .then(pl.lit("other"))
+        .otherwise(pl.lit(ORDINARY))
     )
     chosen = (
         pl.when(parted)
@@ -179,7 +169,8 @@ def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
         child_value=pl.col("child_value"),
         patient_value=pl.col("patient_value"),
         chosen_value=chosen,
-        message=message,
+        variant=variant,
+        hint=hint,
     )
 
 

@@ -15,12 +15,6 @@ from person_unify.stages.resolve.views import PAIR, PARENT
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
 """The old schema's default permissions."""
 
-_MESSAGE = {
-    "active": "the link implies a grant that no consent states; an active one was made",
-    "pending": "the link implies a grant that no consent states; a pending one was made",
-    "none": "the link implies a grant that no consent states; no grant was made",
-}
-
 
 def implied(
     children: pl.DataFrame, patients: pl.DataFrame, consents: Reader, registry: Registry
@@ -128,5 +122,6 @@ def implied_log(needed: pl.DataFrame, table: str) -> pl.DataFrame:
         related_id=pl.col(PATIENT),
         person_id=pl.col(PERSON),
         field="linked_patient_id",
-        message=pl.col("@mode").replace_strict(_MESSAGE, return_dtype=pl.String) + decided,
+        variant=pl.col("@mode"),
+        decided=decided,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.findings import ORDINARY
 from person_unify.frames import discrepancies
 from person_unify.ids import FreshIds
 from person_unify.reading import Reader
@@ -135,15 +136,13 @@ def link_log(linked: Linked, table: str) -> list[pl.DataFrame]:
         "person_id": pl.col(PERSON),
         "field": "linked_patient_id",
     }
-    lost = (
-        pl.when(pl.col(ALONE))
-        .then(pl.lit("the linked patient does not exist; the child became a person of its own"))
-        .otherwise(
-            pl.lit(
-                "the linked patient does not exist; by decision the child is one person with "
-                "another record"
-            )
-        )
+    lost = pl.when(~pl.col(ALONE)).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY))
+    shared = (
+        pl.when(pl.col(PATIENT).is_null())
+        .then(pl.lit("parted"))
+        .when(pl.col("@together") == 1)
+        .then(pl.lit("alone"))
+        .otherwise(pl.lit(ORDINARY))
     )
     return [
         discrepancies(
@@ -151,33 +150,13 @@ def link_log(linked: Linked, table: str) -> list[pl.DataFrame]:
             "missing_linked_patient",
             **about,
             related_id=pl.col(LINK),
-            message=lost,
+            variant=lost,
         ),
         discrepancies(
             sharers(linked),
             "shared_linked_patient",
             **about,
             related_id=pl.col("@beside"),
-            message=_shared_message(),
+            variant=shared,
         ),
     ]
-
-
-def _shared_message() -> pl.Expr:
-    return (
-        pl.when(pl.col(PATIENT).is_null())
-        .then(
-            pl.lit(
-                "another child is linked to the same patient; by decision this one is a person "
-                "of its own"
-            )
-        )
-        .when(pl.col("@together") == 1)
-        .then(
-            pl.lit(
-                "another child is linked to the same patient; by decision that one is a person "
-                "of its own"
-            )
-        )
-        .otherwise(pl.lit("another child is linked to the same patient; both became one person"))
-    )

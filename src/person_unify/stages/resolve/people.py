@@ -159,7 +159,6 @@ def _settle(
             source_id=pl.col(ID),
             person_id=pl.col(PERSON),
             field="gender",
-            message="no record states a gender; the person got 'unknown'",
         )
         for frame, reader, alone in (
             (frames[0], patients, pl.lit(value=True)),
@@ -200,7 +199,7 @@ def _clinician_log(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         related_id=pl.col("@clinician_key"),
         person_id=pl.col(PERSON),
         field="clinician_id",
-        message="the clinician does not exist; the patient became a person without this view",
+        variant="clinician",
     )
 
 

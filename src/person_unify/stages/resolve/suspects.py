@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.conversions import utc_day
+from person_unify.findings import ORDINARY
 from person_unify.frames import discrepancies
 from person_unify.names import normalised
 from person_unify.reading import Reader
@@ -85,11 +86,7 @@ def suspect_questions(
 
 def suspect_log(further: pl.DataFrame) -> pl.DataFrame:
     """``suspected_duplicate``: nobody is merged but by decision."""
-    message = (
-        pl.when(pl.col(PERSON) == pl.col("@head_person"))
-        .then(pl.lit("another record has the same name and day of birth; by decision both are one"))
-        .otherwise(pl.lit("another person has the same name and day of birth; both were kept"))
-    )
+    united = pl.col(PERSON) == pl.col("@head_person")
     return discrepancies(
         further,
         "suspected_duplicate",
@@ -97,5 +94,5 @@ def suspect_log(further: pl.DataFrame) -> pl.DataFrame:
         source_id=pl.col(ID),
         related_id=pl.col("@head"),
         person_id=pl.col(PERSON),
-        message=message,
+        variant=pl.when(united).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY)),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.findings import ORDINARY
 from person_unify.frames import discrepancies
 from person_unify.reading import Reader
 from person_unify.stages.resolve import decided
@@ -122,13 +123,7 @@ def settle_udids(
 
 def udid_log(losers: pl.DataFrame) -> pl.DataFrame:
     """``duplicate_udid``: records that lost their number to another one."""
-    message = (
-        pl.when(pl.col("@decided"))
-        .then(pl.lit("by decision another record with the same number keeps it; it is archived"))
-        .otherwise(
-            pl.lit("an earlier patient has the same number and keeps it; it is archived here")
-        )
-    )
+    variant = pl.when(pl.col("@decided")).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY))
     return discrepancies(
         losers,
         "duplicate_udid",
@@ -137,5 +132,5 @@ def udid_log(losers: pl.DataFrame) -> pl.DataFrame:
         related_id=pl.col("@keeper"),
         person_id=pl.col(PERSON),
         field=FIELD,
-        message=message,
+        variant=variant,
     )

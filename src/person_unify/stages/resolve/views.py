@@ -219,8 +219,6 @@ def view_log(
             "merged_child_rows",
             source_table=child_table,
             related_id=pl.col("@head"),
-            message="another child row falls on the same person and parent; "
-            "their texts were joined",
             **about,
         ),
         discrepancies(
@@ -229,7 +227,7 @@ def view_log(
             source_table=child_table,
             related_id=pl.col("@parent_key"),
             field="parent_id",
-            message="the parent does not exist; the child became a person without this view",
+            variant="parent",
             **about,
         ),
         discrepancies(
@@ -238,7 +236,7 @@ def view_log(
             source_table=link_table,
             related_id=pl.col(ORPHAN_ID),
             field=pl.col(ORPHAN_FIELD),
-            message="the patient or parent does not exist; the row is archived whole",
+            variant="link",
             **about,
         ),
         discrepancies(
@@ -247,7 +245,6 @@ def view_log(
             source_table=link_table,
             related_id=pl.col("@patient_key"),
             field="patient_id",
-            message="the column holds a child's id; it was resolved to the child's person",
             **about,
         ),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.frames import MAP, ROW, discrepancies
+from person_unify.frames import DISCREPANCY, MAP, ROW, discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.at_hand import AtHand
@@ -19,7 +19,7 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
     """Rows that fall on one key of ``merge_on``: the earliest stays, the others merge into it."""
     columns = [f"@target:{name}" for name in table.bound.mapping.merge_on]
     if not columns:
-        return rows, rows.clear(), discrepancies(rows.clear(), "merged_tag")
+        return rows, rows.clear(), pl.DataFrame(schema=DISCREPANCY)
     created = table.reader.peek(table.bound.mapping.created, "DATETIME").value
     ordered = rows.with_columns(created.alias("@created"), table.key.alias("@id")).sort(
         "@created", "@id", ROW, nulls_last=True
@@ -38,7 +38,6 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
         related_id=pl.col("@kept"),
         person_id=table.person,
         field=table.bound.mapping.merge_on[-1],
-        message="an earlier row of the same person has the same tag; both became one",
     )
     return rows, merged, log
 
@@ -68,7 +67,6 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
         related_id=pl.col("@kept"),
         person_id=table.person,
         field=pl.col(CONSTRAINT).replace_strict(fields, return_dtype=pl.String),
-        message="an earlier row has taken this unique key; the row is archived whole",
     )
     return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
 
@@ -104,7 +102,7 @@ def with_fresh_ids(
     rows: pl.DataFrame, table: AtHand
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Fresh ids for new records, and for PEP rows whose id an IEP row has (contract section 3)."""
-    none = discrepancies(rows.clear(), "id_collision")
+    none = pl.DataFrame(schema=DISCREPANCY)
     collisions = pl.DataFrame(schema=MAP)
     label = table.parts.label
     for binding in table.bound.columns:
@@ -129,7 +127,7 @@ def with_fresh_ids(
         related_id=pl.col(_FRESH),
         person_id=table.person,
         field="id",
-        message=f"{twin} has a row with the same id; this one got a new id",
+        twin=twin,
     )
     rows = rows.with_columns(pl.coalesce(_FRESH, "@target:id").alias("@target:id"))
     return rows.drop(_FRESH), log, collisions

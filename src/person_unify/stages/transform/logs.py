@@ -22,8 +22,6 @@ def orphan_log(orphans: pl.DataFrame, table: AtHand) -> pl.DataFrame:
         related_id=pl.col(ORPHAN_ID),
         person_id=table.person,
         field=pl.col(ORPHAN_FIELD),
-        message="the row needs a record that does not exist or was not loaded; "
-        "it is archived whole",
     )
 
 
@@ -46,7 +44,6 @@ def reference_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
                     related_id=pl.col(key),
                     person_id=table.person,
                     field=getattr(binding.word, "column", None),
-                    message="the reference names a record that does not exist or was not loaded",
                 )
             )
         if isinstance(binding.word, Person) and binding.word.first == "patients":
@@ -64,7 +61,6 @@ def _child_log(rows: pl.DataFrame, table: AtHand, name: str, column: str) -> pl.
         related_id=pl.col(table.resolved.key[name]),
         person_id=pl.col(found),
         field=column,
-        message="the column holds a child's id; it was resolved to the child's person",
     )
 
 

@@ -50,8 +50,8 @@ def soft_references(table: str, met: Mapping[str, Met]) -> list[pl.DataFrame]:
             "soft_reference",
             source_table=table,
             field=column,
-            message=f"{found.rows} rows hold an old patient or child id, "
-            f"for example in {', '.join(found.examples)}",
+            rows=str(found.rows),
+            examples=", ".join(found.examples),
         )
         for column, found in met.items()
     ]

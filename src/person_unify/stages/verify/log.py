@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
+from person_unify.findings import FINDINGS
 from person_unify.schema import OLD, Table, quote
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.archive import is_loaded
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.owed import ENTRY, owed_entries
-
-SEVERITIES = {
-    "demographic_mismatch": "warning",
-    "missing_linked_patient": "error",
-    "shared_linked_patient": "warning",
-    "merged_child_rows": "info",
-    "missing_gender": "info",
-    "duplicate_udid": "error",
-    "multiple_primary_caregivers": "warning",
-    "no_primary_caregiver": "info",
-    "orphaned_consent_grant": "error",
-    "orphaned_record": "error",
-    "dangling_reference": "warning",
-    "implied_grant": "warning",
-    "id_collision": "warning",
-    "merged_tag": "info",
-    "duplicate_key": "error",
-    "child_id_in_patient_column": "info",
-    "unreadable_value": "error",
-    "soft_reference": "warning",
-    "suspected_duplicate": "warning",
-}
 
 
 def check_log(bench: Bench) -> None:
@@ -36,8 +15,8 @@ def check_log(bench: Bench) -> None:
     bench.progress("discrepancies")
     with bench.guarded("discrepancy_kinds"):
         known = " OR ".join(
-            f"(kind = '{kind}' AND severity = '{severity}')"
-            for kind, severity in SEVERITIES.items()
+            f"(kind = '{kind}' AND severity = '{finding.severity}')"
+            for kind, finding in FINDINGS.items()
         )
         total = bench.value("SELECT count(*) FROM ledger.discrepancies")
         strange = bench.value(
