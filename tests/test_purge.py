@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from tests.migration.support import SMALL, change, make_target, migrated, old_da
 from tests.processes import holding, killed, run
 
 from person_unify.errors import TargetError
+from person_unify.files import private_directory
 from person_unify.purge import leftovers, purge
 from person_unify.rollback import rollback
 
@@ -48,7 +47,7 @@ def target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     # What processes of other tests leave in the common one would be listed too.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
     shutil.copytree(finished.parent, tmp_path, dirs_exist_ok=True)
     here = f"UPDATE artefacts SET path = replace(path, '{finished.parent}', '{tmp_path}')"
     change(tmp_path / "new.ledger.db", here)
@@ -140,20 +139,32 @@ def test_run_that_is_complete_is_not_discarded(tmp_path: Path) -> None:
     assert _names(tmp_path) == RESULTS
 
 
-def test_temporary_copies_of_dead_processes_are_found(
-    target: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+_KILLED = """
+import os, sys
+from pathlib import Path
+from person_unify.files import private_directory
+with private_directory(Path(sys.argv[1])) as directory:
+    (directory / "copy.db").write_text("cells")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("place", ["temporary", "beside the target"])
+def test_what_killed_commands_worked_on_is_found(
+    place: str, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    temporary = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
-        pass
-    for number in (dead.pid, os.getpid()):
-        (temporary / f"person-unify-{number}-abc").mkdir()
-    (temporary / "person-unify-notes").mkdir()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    where = temporary if place == "temporary" else target.parent
+    (where / ".person-unify-notes").mkdir()
+    subprocess.run([sys.executable, "-c", _KILLED, where], check=False)
+    with private_directory(where) as working:
+        assert _kinds(target).count("working files of a killed command") == 1
+        purge(target, leftovers(target))
+        assert working.exists()
 
-    purge(target, leftovers(target))
-
-    assert _names(temporary) == {f"person-unify-{os.getpid()}-abc", "person-unify-notes"}
+    assert [p.name for p in where.iterdir() if p.name.startswith(".")] == [".person-unify-notes"]
 
 
 def test_command_lists_and_removes(target: Path) -> None:

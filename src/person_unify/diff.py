@@ -7,12 +7,13 @@ from pathlib import Path
 
 from person_unify.database import inspect
 from person_unify.errors import UsageError
+from person_unify.files import private_directory
 from person_unify.mappings.bind import Plan, bind
 from person_unify.recorded import recorded_run
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import finished_ledger
-from person_unify.stages.snapshot import private_directory, require_file, take
+from person_unify.stages.snapshot import require_file, take
 from person_unify.stages.verify.differences import KINDS, Comparison, differences
 
 __all__ = ["KINDS", "Comparison", "diff", "sources_of"]

@@ -25,6 +25,7 @@ from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import UsageError
+from person_unify.files import private_directory
 from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
@@ -58,7 +59,6 @@ from person_unify.stages.publish import (
 from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
     Snapshot,
-    private_directory,
     require_file,
     require_space,
     snapshot_path,

@@ -1,14 +1,13 @@
 """Purge: what runs leave behind and nobody needs for ever, listed and removed.
 
 All of it holds personal data: the copies of source and target, the directory of a run that died,
-ledgers of runs that were rolled back, temporary snapshots of dead processes.
+ledgers of runs that were rolled back, what commands that were killed worked on.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from person_unify import custody
 from person_unify.copies import SIDE_FILES
 from person_unify.errors import TargetError
+from person_unify.files.private import abandoned, temporary_root
 from person_unify.recorded import recorded_artefacts
 from person_unify.rollback import ROLLED_BACK
 from person_unify.rundir import RunDirectory, run_directory
@@ -26,7 +26,7 @@ from person_unify.stages.publish import (
     page_path,
     report_path,
 )
-from person_unify.stages.snapshot import TEMPORARY_PREFIX, UNFINISHED
+from person_unify.stages.snapshot import UNFINISHED
 from person_unify.unfinished import discard, is_over
 
 
@@ -48,8 +48,10 @@ def leftovers(target: Path, *, with_ledger: bool = False) -> list[Leftover]:
     """
     ledger = ledger_path(target)
     found: dict[Path, str] = {}
-    for path, kind in (*_of_a_dead_run(target), *_of_finished_runs(target, ledger), *_abandoned()):
+    for path, kind in (*_of_a_dead_run(target), *_of_finished_runs(target, ledger)):
         found.setdefault(path.absolute(), kind)
+    for root in dict.fromkeys((target.parent.absolute(), temporary_root())):
+        found.update((path, "working files of a killed command") for path in abandoned(root))
     if with_ledger:
         found.update((path.absolute(), "report") for path in evidence_of(target))
         found[ledger.absolute()] = "ledger"
@@ -125,19 +127,6 @@ def _copy_of_the_source(path: Path) -> Iterator[tuple[Path, str]]:
 def _beside(path: Path, infix: str) -> list[Path]:
     """The files beside ``path`` whose names go on with ``infix`` after its own, oldest first."""
     return sorted(p for p in path.parent.iterdir() if p.name.startswith(path.name + infix))
-
-
-def _abandoned() -> Iterator[tuple[Path, str]]:
-    """Our temporary directories whose process is no more."""
-    for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*-*"):
-        number = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
-        if number.isdecimal() and path.is_dir() and path.stat().st_uid == os.getuid():
-            try:
-                os.kill(int(number), 0)
-            except ProcessLookupError:
-                yield path, "temporary copy of a dead process"
-            except PermissionError:
-                continue
 
 
 def _leftover(path: Path, kind: str) -> Leftover:

@@ -196,10 +196,7 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
     Raises :class:`MigrationError` when it cannot.
     """
-    try:
-        replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
-    except OSError as error:
-        raise MigrationError(f"cannot write {path}: {error.strerror}") from error
+    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
 
 
 def this_machine() -> str | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,17 +63,6 @@ def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> 
 def snapshot_path(source: Path, directory: Path, moment: datetime) -> Path:
     """Where the snapshot that is taken at that moment stands."""
     return directory / f"{source.name}.backup-{stamp(moment)}"
-
-
-TEMPORARY_PREFIX = "person-unify-"
-"""How the private directories of ``check`` and ``verify`` begin; the process id follows."""
-
-
-@contextmanager
-def private_directory() -> Iterator[Path]:
-    """A temporary directory for a snapshot that nobody keeps; its name tells whose it is."""
-    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-") as directory:
-        yield Path(directory)
 
 
 def sha256_now(source: Path) -> str | None:
