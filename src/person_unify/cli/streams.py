@@ -14,6 +14,8 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from person_unify.escaping.text import printable as printable
+
 WIDTH = 100
 
 
@@ -56,18 +58,6 @@ def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> Non
 def write_event(event: Mapping[str, Any], *, needs_reader: bool = False) -> None:
     """One JSON event as one ASCII line on stdout; see :func:`write_line`."""
     write_line(json.dumps(event), sys.stdout, needs_reader=needs_reader)
-
-
-def printable(text: str) -> str:
-    r"""A text that stays on its line and cannot steer a terminal, whatever a file is called.
-
-    >>> printable("old\x1b[2J\n.db")
-    'old\\x1b[2J\\n.db'
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def _discard(stream: IO[str], error: OSError) -> None:

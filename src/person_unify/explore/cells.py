@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from person_unify.frames import held
 from person_unify.values import BLOB, MIXED, NULL, TEXT
 
 CLASSES = ("null", "integer", "real", "text", "blob", "text_not_utf8")
@@ -69,7 +70,7 @@ def text(column: str) -> pl.Expr:
     An INTEGER in decimal, a REAL with the digits that read back to the same number, TEXT as it is,
     and what no text can hold, BLOB and TEXT that is not UTF-8, as lowercase hexadecimal.
     """
-    cell = pl.col(column).struct
+    cell = pl.col(held(column)).struct
     stored, written = cell.field("class"), cell.field("bytes").bin.encode("hex")
     return (
         pl.when(stored == BLOB)
@@ -88,13 +89,13 @@ def text(column: str) -> pl.Expr:
 
 def stored_bytes(column: str) -> pl.Expr:
     """A mixed cell as bytes: TEXT and BLOB as stored, numbers as :func:`text` spells them."""
-    cell = pl.col(column).struct
+    cell = pl.col(held(column)).struct
     return pl.coalesce(cell.field("bytes"), text(column).cast(pl.Binary)).alias(column)
 
 
 def class_of(column: str) -> pl.Expr:
     """The name of a mixed cell's class, one of :data:`CLASSES`."""
-    cell = pl.col(column).struct
+    cell = pl.col(held(column)).struct
     stored = cell.field("class")
     unread = (stored == TEXT) & cell.field("decoded").is_null()
     code = pl.when(unread).then(pl.lit(len(CLASSES) - 1)).otherwise(stored)
@@ -105,7 +106,7 @@ def class_of(column: str) -> pl.Expr:
 
 def filled(column: str) -> pl.Expr:
     """Whether a mixed cell is neither NULL nor empty."""
-    cell = pl.col(column).struct
+    cell = pl.col(held(column)).struct
     empty = (cell.field("class") == TEXT) & (cell.field("bytes") == b"")
     return (cell.field("class") != NULL) & ~empty
 

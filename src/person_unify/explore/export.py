@@ -19,11 +19,12 @@ from typing import Literal
 import polars as pl
 
 from person_unify.errors import UsageError
+from person_unify.escaping.tables import write_csv
 from person_unify.explore.cells import class_names, class_of, spelled, stored_bytes
-from person_unify.explore.defused import defused
 from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
+from person_unify.frames import held
 from person_unify.values import BLOB, INTEGER, NULL, REAL, TEXT
 
 Format = Literal["parquet", "csv", "xlsx", "json"]
@@ -102,14 +103,9 @@ def _write(files: Files, tables: Sequence[str], format_: Format, paths: Sequence
     return rows
 
 
-def _write_csv(frame: pl.DataFrame, path: Path) -> None:
-    # A quoted empty field is an empty text, an unquoted one is NULL.
-    defused(frame).write_csv(path, quote_style="necessary")
-
-
 _WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
     "parquet": lambda frame, path: frame.write_parquet(path),
-    "csv": _write_csv,
+    "csv": write_csv,
     "json": lambda frame, path: frame.write_json(path),
 }
 
@@ -138,10 +134,10 @@ def _typed(files: Files, table: str) -> pl.DataFrame:
 
 
 def _exactly(found: ArchivedCells, name: str, class_name: str) -> Iterator[pl.Expr]:
-    cells = found.frame[name].struct
+    cells = found.frame[held(name)].struct
     classes = cells.field("class")
     seen = set(classes.unique().to_list()) - {NULL}
-    cell = pl.col(name).struct
+    cell = pl.col(held(name)).struct
     decoded = not ((classes == TEXT) & cells.field("decoded").is_null()).any()
     if seen == {INTEGER}:
         yield cell.field("integer").alias(name)

@@ -20,6 +20,7 @@ from person_unify.explore.store import (
     ArchivedCells,
     ledger_schema,
 )
+from person_unify.frames import held
 from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, quote
@@ -82,7 +83,7 @@ class Files:
             return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
         return source.frame.select(
-            text(column) if source.lane(column) == "mixed" else pl.col(column)
+            text(column) if source.lane(column) == "mixed" else pl.col(held(column)).alias(column)
             for column in source.table.column_names
         )
 
@@ -93,9 +94,9 @@ class Files:
     def archive(self, source: str, columns: Sequence[str] | None = None) -> ArchivedCells:
         """The archive of an old table, or of some of its columns, in the order it was written."""
         table = self._ledger.tables[f"{ARCHIVE}{source}"]
-        *held, archived, reason = table.column_names
+        *names, archived, reason = table.column_names
         key = self._key(table)
-        wanted = [c for c in held if c not in key and (columns is None or c in columns)]
+        wanted = [c for c in names if c not in key and (columns is None or c in columns)]
         kept = [*key, *wanted]
         frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
         return ArchivedCells(
@@ -103,7 +104,7 @@ class Files:
             columns=tuple(wanted),
             archived=archived,
             reason=reason,
-            frame=frame.select(*kept, text(archived), text(reason)),
+            frame=frame.select(*[held(c) for c in kept], text(archived), text(reason)),
         )
 
     def _key(self, table: Table) -> tuple[str, ...]:

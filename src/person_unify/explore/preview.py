@@ -18,7 +18,7 @@ from person_unify.explore.store import (
     ledger_schema,
     stacked,
 )
-from person_unify.frames import ROW, Archive, Outcome
+from person_unify.frames import ROW, Archive, Outcome, held
 from person_unify.ledger import TABLES
 from person_unify.lineage import lineage
 from person_unify.mappings import CORE_TABLES
@@ -122,7 +122,7 @@ class Preview:
         key = parts[0].key or (ROW,)
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
-        columns = (*key, *wanted)
+        columns = (*(name if name == ROW else held(name) for name in key), *map(held, wanted))
         frame = pl.concat(
             all_mixed(part.frame, columns).select(*columns, "@archived", "@reason")
             for part in parts

@@ -15,6 +15,7 @@ from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
 from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
+from person_unify.frames import held
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
 from person_unify.trace import trace
@@ -142,7 +143,7 @@ class Run:
         concealed = () if self.reveal else values
         return pl.concat(
             [
-                found.frame.select(cells(c, "mixed", "TEXT").value.alias(c) for c in ids),
+                found.frame.select(cells(held(c), "mixed", "TEXT").value.alias(c) for c in ids),
                 spelled(found.frame, values, found.archived, concealed),
                 found.frame.select(found.archived, found.reason),
             ],

@@ -24,8 +24,9 @@ TIMING = pl.Schema({"phase": pl.String(), "rows": pl.Int64(), "seconds": pl.Floa
 class ArchivedCells:
     """The archive of one old table.
 
-    frame: the key columns and the archived columns, every cell in the mixed lane, then the text
-    columns ``archived`` (the JSON list of the columns that a row archives) and ``reason``.
+    frame: the key columns and the archived columns by the names that :func:`frames.held` gives
+    them, every cell in the mixed lane, then the text columns ``archived`` (the JSON list of the
+    columns that a row archives) and ``reason``.
     """
 
     key: tuple[str, ...]

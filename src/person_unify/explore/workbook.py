@@ -11,7 +11,7 @@ import polars as pl
 import xlsxwriter  # type: ignore[import-untyped]
 
 from person_unify.errors import UsageError
-from person_unify.explore.defused import defused
+from person_unify.escaping.tables import in_spreadsheet
 
 WORKBOOK = "ledger.xlsx"
 MAX_ROWS = 1_048_576 - 1
@@ -35,19 +35,17 @@ def fitted(frame: pl.DataFrame) -> pl.DataFrame:
     They follow the column as ``<column> (2)``, ``<column> (3)`` and so on.  Where a column has such
     a text, all of its texts are cut after each :data:`PIECE` characters.
     """
-    columns: list[pl.Expr] = []
+    columns: dict[str, pl.Series] = {}
     for name, dtype in frame.schema.items():
-        text, longest = pl.col(name), 0
+        # Polars would take some names of columns for patterns.
+        text, longest = frame[name].alias("text"), 0
         if dtype == pl.String:
-            longest = frame.select(text.str.len_chars().max().fill_null(0)).item()
-        if longest <= PIECE:
-            columns.append(text)
-            continue
-        columns.append(text.str.slice(0, PIECE))
+            longest = int(text.str.len_chars().max() or 0)  # type: ignore[arg-type]
+        columns[name] = text.str.slice(0, PIECE) if longest > PIECE else text
         for part, start in enumerate(range(PIECE, longest, PIECE), 2):
-            piece = pl.when(text.str.len_chars() > start).then(text.str.slice(start, PIECE))
-            columns.append(piece.alias(_free(f"{name} ({part})", frame.columns)))
-    return frame.select(columns)
+            piece = text.str.slice(start, PIECE).set(text.str.len_chars() <= start, None)
+            columns[_free(f"{name} ({part})", frame.columns)] = piece
+    return pl.DataFrame(columns)
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
@@ -90,7 +88,7 @@ def _part(frame: pl.DataFrame, part: int) -> pl.DataFrame:
 
 
 def _write_sheet(workbook: Any, sheet: str, frame: pl.DataFrame) -> None:
-    safe = defused(frame)
+    safe = in_spreadsheet(frame)
     written = workbook.add_worksheet(sheet)
     written.write_row(0, 0, safe.columns, workbook.add_format({"bold": True}))
     for place, column in enumerate(safe.get_columns()):

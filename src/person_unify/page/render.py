@@ -14,6 +14,7 @@ from typing import Any, get_args
 import jinja2
 from markupsafe import Markup
 
+from person_unify.escaping.text import on_page
 from person_unify.findings import FINDINGS
 from person_unify.page.advice import next_steps, verdict
 from person_unify.report import Equation, LineageLine, Outcome, Report, TableCount
@@ -82,6 +83,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("person_unify.page", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=on_page,
     )
     environment.filters.update(
         count=lambda number: f"{number:,}",

@@ -6,9 +6,11 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+import polars as pl
+
+from person_unify.escaping.tables import as_csv, from_csv
 from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, Sheet
 
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 KIND, ABOUT, ONE, OTHER, POSSIBLE = (
     "Kind",
     "About",
@@ -17,35 +19,19 @@ KIND, ABOUT, ONE, OTHER, POSSIBLE = (
     "Possible decisions",
 )
 OPEN = (DECISION, LINK_TO, REVIEWER, NOTE)
+HEADINGS = (KIND, ABOUT, ONE, OTHER, POSSIBLE, *OPEN, KEY)
 
 
-def defused(text: str) -> str:
-    """The text so that no spreadsheet takes it for a formula.
-
-    >>> defused("=1+1"), defused("Asha"), harmless("'=1+1")
-    ("'=1+1", 'Asha', '=1+1')
-    """
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
-
-
-def harmless(text: str) -> str:
-    """The text that :func:`defused` was given."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(_DANGEROUS) else text
-
-
-def as_csv(sheets: Sequence[Sheet]) -> bytes:
-    """The questions, one row each, UTF-8 with a byte order mark, as spreadsheets want it."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow([KIND, ABOUT, ONE, OTHER, POSSIBLE, *OPEN, KEY])
+def questions_as_csv(sheets: Sequence[Sheet]) -> bytes:
+    """The questions, one row each, in the form that spreadsheets take."""
+    rows = []
     for sheet in sheets:
         for row in sheet.rows.iter_rows(named=True):
             known = [_known(sheet, row, side) for side in ("", "a:", "b:")]
             possible = ", ".join(row["options"].split(" "))
             given = [row[name] or "" for name in ("decision", "link_to", "reviewer", "note")]
-            cells = [sheet.title, *known, possible, *given, row["key"]]
-            writer.writerow([defused(cell) for cell in cells])
-    return b"\xef\xbb\xbf" + buffer.getvalue().encode()
+            rows.append((sheet.title, *known, possible, *given, row["key"]))
+    return as_csv(pl.DataFrame(rows, schema=dict.fromkeys(HEADINGS, pl.String), orient="row"))
 
 
 def _known(sheet: Sheet, row: dict[str, str | None], side: str) -> str:
@@ -70,4 +56,4 @@ def read_csv(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
             headings = cells
             continue
         row = dict(zip(headings, cells, strict=False))
-        yield reader.line_num, {name: harmless(cell) for name, cell in row.items()}
+        yield reader.line_num, {name: from_csv(cell) for name, cell in row.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from person_unify.errors import UsageError
 from person_unify.files import create_private
-from person_unify.review.csvfile import as_csv
+from person_unify.review.csvfile import questions_as_csv
 from person_unify.review.facts import Books
 from person_unify.review.sheets import sheets
 
@@ -38,7 +38,7 @@ def export_review(ledger: Path, path: Path) -> Exported:
     finally:
         books.database.close()
     if suffix == ".csv":
-        content = as_csv(found)
+        content = questions_as_csv(found)
     else:
         # Loading the writer takes as long as everything else here.
         from person_unify.review.workbook import as_workbook

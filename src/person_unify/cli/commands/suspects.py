@@ -33,11 +33,12 @@ def suspects(
 ) -> None:
     """Name pairs of records that may be one human, with score and reasons; merges nothing."""
     with honest_exit(as_json):
+        from person_unify.escaping.tables import as_csv
         from person_unify.linkage import find_suspects, read_people
 
         found = find_suspects(read_people(database), least)
         if output is not None:
-            create_private(output, found.pairs.write_csv().encode())
+            create_private(output, as_csv(found.pairs))
         if as_json:
             pairs = found.pairs.to_dicts()
             write_event({"event": "result", "exit_code": 0, "pairs": pairs, **_facts(found)})

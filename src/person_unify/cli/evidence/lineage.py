@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from person_unify.cli.streams import printable
+from person_unify.escaping.text import as_code, in_markdown, in_mermaid, printable
 
 COUNTED = {
     "carried": "carried",
@@ -99,19 +99,16 @@ def as_markdown(rows: Sequence[Row]) -> Iterator[str]:
     for name, found in tables_of(rows):
         counts = [c for c in ("rows", *COUNTED) if c in found[0]]
         head = ["column", "disposition", "target", "rule", *counts]
-        into = ", ".join(f"`{table}`" for table in targets_of(found)) or "archive only"
-        yield f"\n## `{name}` → {into}\n"
+        into = ", ".join(map(as_code, targets_of(found))) or "archive only"
+        yield f"\n## {as_code(name)} → {into}\n"
         yield f"| {' | '.join(head)} |"
         yield f"| {' | '.join(['---'] * 4 + ['---:'] * len(counts))} |"
         for row in found:
-            place = f"`{_place(row, qualified=True)}`" if row["target_table"] else ""
-            cells = [f"`{row['source_column']}`", row["disposition"], place, row["rule"]]
-            cells += [f"{row[c]:,}" for c in counts]
-            yield f"| {' | '.join(_escaped(cell) for cell in cells)} |"
-
-
-def _escaped(cell: str) -> str:
-    return printable(cell).replace("|", "\\|")
+            target, column = row["target_table"], row["target_column"]
+            place = as_code(f"{target}.{column}") if target else ""
+            cells = [as_code(row["source_column"]), row["disposition"], place]
+            cells += [in_markdown(row["rule"]), *(f"{row[c]:,}" for c in counts)]
+            yield f"| {' | '.join(cells)} |"
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -141,11 +138,11 @@ def as_mermaid(rows: Sequence[Row]) -> Iterator[str]:
     yield '  subgraph old["old schema"]'
     for name, found in tables:
         count = f"<br/>{found[0]['rows']:,} rows" if "rows" in found[0] else ""
-        yield f'    {old[name]}["{_label(name)}{count}"]'
+        yield f'    {old[name]}["{in_mermaid(name)}{count}"]'
     yield "  end"
     yield '  subgraph unified["unified schema"]'
     for name, node in new.items():
-        yield f'    {node}["{_label(name)}"]'
+        yield f'    {node}["{in_mermaid(name)}"]'
     yield "  end"
     yield '  archive[("ledger: archive")]'
     for name, found in tables:
@@ -162,8 +159,3 @@ def _ways(rows: Sequence[Row]) -> str:
     mapped = len(rows) - carried
     parts = [f"{carried} carried"] if carried else []
     return ", ".join([*parts, f"{mapped} ids"] if mapped else parts)
-
-
-def _label(name: str) -> str:
-    """A name inside a quoted label: quotes and the like as Mermaid's entities."""
-    return "".join(c if c.isalnum() or c in "_- .$" else f"#{ord(c)};" for c in printable(name))
