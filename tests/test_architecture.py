@@ -27,7 +27,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
     frozenset({"spec", "values", "conversions", "names", "ids"}),
-    frozenset({"schema", "database", "copies", "progress", "files", "findings", "escaping"}),
+    frozenset(
+        {"schema", "database", "copies", "progress", "files", "findings", "escaping", "timezones"}
+    ),
     frozenset({"allocators", "aside", "budget", "custody"}),
     frozenset({"errors", "__init__"}),
 )

@@ -14,7 +14,7 @@ from tests.reference import values as reference
 from tests.reference.values import Cell
 from tests.strategies.cells import CELLS, BadText
 
-from person_unify.conversions import clock, iso_day, iso_instant, minute_of_day, utc_day
+from person_unify.conversions import clock, iso_day, iso_instant, utc_day
 from person_unify.stages.extract import Extractor
 from person_unify.values import Cells, Type, cells, converted
 
@@ -119,15 +119,6 @@ def test_moments_print_like_the_reference() -> None:
     assert days == [reference.iso_day(ms) for ms in MOMENTS]
     assert instants == [reference.iso_instant(ms) for ms in MOMENTS]
     assert numbers == [reference.day_of(ms) for ms in MOMENTS]
-
-
-@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "UTC", "Europe/Berlin"])
-def test_minute_of_the_day_in_a_zone(zone: str) -> None:
-    moments = [m for m in MOMENTS if abs(m) < 10**13]
-
-    found = pl.select(minute_of_day(pl.lit(pl.Series(moments)), zone)).to_series().to_list()
-
-    assert found == [reference.minute_of_day(ms, zone) for ms in moments]
 
 
 def test_clock_wraps_at_midnight_in_both_directions() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.timezones import DAY, offsets
+
 FIRST_INSTANT = -62_135_596_800_000
 LAST_INSTANT = 253_402_300_799_999
 """0001-01-01 and the last millisecond of 9999, UTC, in ms since the epoch."""
@@ -187,10 +189,22 @@ def iso_day(milliseconds: pl.Expr) -> pl.Expr:
     return milliseconds.cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%d")
 
 
+_RULES = pl.Schema(dict.fromkeys(("day", "before", "change", "after"), pl.Int64()))
+
+
 def minute_of_day(milliseconds: pl.Expr, timezone: str) -> pl.Expr:
     """Minutes since local midnight in ``timezone``; seconds are cut (section 11)."""
-    local = milliseconds.cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(timezone)
-    return local.dt.hour().cast(pl.Int64) * 60 + local.dt.minute().cast(pl.Int64)
+
+    def local(instants: pl.Series) -> pl.Series:
+        seconds = (instants // 1000).alias("second").to_frame()
+        seconds = seconds.with_columns((pl.col("second") // DAY * DAY).alias("day"))
+        known = offsets(timezone, seconds["day"].drop_nulls().unique())
+        rules = pl.DataFrame(known, schema=_RULES, orient="row")
+        ahead = pl.when(pl.col("second") < pl.col("change")).then("before").otherwise("after")
+        found = seconds.join(rules, on="day", how="left", maintain_order="left")
+        return found.select((pl.col("second") + ahead) % DAY // 60).to_series()
+
+    return milliseconds.map_batches(local, return_dtype=pl.Int64)
 
 
 def clock(minutes: pl.Expr) -> pl.Expr:

@@ -38,7 +38,6 @@ from person_unify.preflight import (
     require_directory,
     require_empty,
     require_text_paths,
-    require_timezone,
     require_two_files,
     schema_of,
 )
@@ -67,6 +66,7 @@ from person_unify.stages.snapshot import (
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
+from person_unify.timezones import zone
 from person_unify.unfinished import (
     can_be_resumed,
     discard,
@@ -100,7 +100,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     """
     if options.resume and options.fresh:
         raise UsageError("--resume and --fresh exclude each other: give one of them")
-    require_timezone(options.timezone)
+    zone(options.timezone)  # refuses an unknown one
     require_text_paths(options.source, options.target, options.backup_dir)
     require_file(options.source)
     require_two_files(options.source, options.target)
@@ -215,7 +215,7 @@ def _unseen(found: Plan | Resolution | Outcome) -> None:
 
 def check(options: CheckOptions, progress: Progress = silent, witness: Witness = _unseen) -> Report:
     """Say what a migration would do: counts, drift and discrepancies; no file is kept."""
-    require_timezone(options.timezone)
+    zone(options.timezone)  # refuses an unknown one
     require_text_paths(options.source, options.target)
     require_file(options.source)
     if options.target is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,16 +12,6 @@ from person_unify.mappings.bind import BoundMapping, Plan, bind
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import PERSON, Resolution
-
-
-def require_timezone(name: str) -> None:
-    """Refuse a time zone that the platform does not know."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(
-            f"time zone {name!r} is unknown: give an IANA name such as Asia/Kolkata"
-        ) from error
 
 
 def require_text_paths(*paths: Path | None) -> None:

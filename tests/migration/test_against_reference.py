@@ -30,6 +30,11 @@ from person_unify.schema import UNIFIED
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
+ZONES = [
+    *("Asia/Kolkata", "Europe/Berlin", "America/New_York", "Asia/Kuala_Lumpur", "Europe/Oslo"),
+    *("America/Mexico_City", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Monrovia"),
+]
+
 
 def _differences(source: Path, report: Report, target: Path, **options: Any) -> list[str]:
     """What the reference, told the same run time, would have written otherwise."""
@@ -54,8 +59,8 @@ def _refused(source: Path) -> bool:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(old_databases(), st.sampled_from([2, 5, 25_000]))
-def test_drawn_databases(description: Description, rows_at_once: int) -> None:
+@given(old_databases(), st.sampled_from([2, 5, 25_000]), st.sampled_from(ZONES))
+def test_drawn_databases(description: Description, rows_at_once: int, zone: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory) / "old.db", Path(directory) / "new.db"
         build(description, source)
@@ -63,7 +68,7 @@ def test_drawn_databases(description: Description, rows_at_once: int) -> None:
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Budget, "rows_at_once", lambda *_: rows_at_once)
-                report = migrate(MigrateOptions(source, target))
+                report = migrate(MigrateOptions(source, target, timezone=zone))
         except SchemaRefused:
             event("refused")
             assert _refused(source)
@@ -72,7 +77,7 @@ def test_drawn_databases(description: Description, rows_at_once: int) -> None:
             shutil.copy(source, kept)
             raise
         assert not _refused(source)
-        found = _differences(source, report, target)
+        found = _differences(source, report, target, timezone=zone)
         if found:
             shutil.copy(source, kept)
         assert not found, "\n".join([f"reproduce with {kept}", *found[:20]])

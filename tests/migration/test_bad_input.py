@@ -300,7 +300,13 @@ def test_source_is_the_target_by_another_name(link: str, place: Place) -> None:
         _run(place)
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "/etc/localtime"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Mars/Olympus", "", "../etc/passwd", "/etc/localtime", "Europe/Berln"),
+        *("localtime", "posixrules", "right/UTC", "Factory", "Europe", "zone.tab", "UTC\0"),
+    ],
+)
 def test_unknown_time_zone(name: str, place: Place) -> None:
     with _refused(place, UsageError, "time zone", "Asia/Kolkata", code=2):
         _run(place, timezone=name)

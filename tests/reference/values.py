@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import math
 import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -204,13 +206,20 @@ def iso_instant(ms: int) -> str:
     return f"{iso_day(ms)}T{moved:%H:%M:%S}.{ms % 1000:03d}Z"
 
 
+@cache
+def _zone(name: str) -> ZoneInfo:
+    """The zone as the ``tzdata`` package has it, whatever the host has."""
+    with importlib.resources.files("tzdata").joinpath("zoneinfo", name).open("rb") as file:
+        return ZoneInfo.from_file(file)
+
+
 def minute_of_day(ms: int, timezone: str) -> int:
     """Minutes since local midnight in the zone, seconds cut."""
     try:
         moved = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-        local = moved.astimezone(ZoneInfo(timezone))
+        local = moved.astimezone(_zone(timezone))
     except OverflowError:
-        local = _shifted(ms)[0].astimezone(ZoneInfo(timezone))
+        local = _shifted(ms)[0].astimezone(_zone(timezone))
     return local.hour * 60 + local.minute
 
 

@@ -47,6 +47,13 @@ WORDS: list[Any] = [
     *("C3/c_4", b"p2", b"\xff p2", "ap1 p1", "p2\x00", "٣p2", "²p2"),
 ]
 
+SESSIONS: list[Any] = [
+    *(1_700_000_000_000, 1_720_000_000_000, "2024-03-31 00:59:59", "2024-10-27T01:00:00Z", None),
+    *("2105-07-01 08:30", 4_281_000_000_000, "1900-01-01", "1960-07-01 08:30:00", "1883-11-18"),
+    *("0001-01-01", "9999-12-31T23:59:59Z", -2_038_200_925_000, "soon", b"\xff"),
+]
+"""Instants by which time zones differ: both summer and winter, mistyped years, old rules."""
+
 POOLS: dict[tuple[str, str], list[Any]] = {
     ("refresh_tokens", "token"): ["t1", "t2", "t3", None, b"t1"],
     ("consent_grants", "token"): ["t1", "t2", "t3", "t4", "t1", None, b"t2", b"\xff"],
@@ -83,6 +90,7 @@ POOLS: dict[tuple[str, str], list[Any]] = {
     ("asq_questions", "domain"): ["motor", "speech"],
     ("clinician_availability", "day_of_week"): [1, 2, "1"],
     ("clinician_availability", "start_time"): ["09:00", "10:00"],
+    ("consultation_sessions", "session_date"): SESSIONS,
     ("consultation_sessions", "duration"): [45, 0, 1500, "30", -5, "x", 2**63 - 1, None],
     ("school_student_views", "student_id"): ANYBODY,
 }

@@ -12,6 +12,7 @@ from person_unify.spec import Computed, Copy
 from person_unify.stages.verify import cells, relations
 from person_unify.stages.verify.bench import MAPS, Bench
 from person_unify.stages.verify.decided import prepare_decided, prepare_taken
+from person_unify.timezones import zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
@@ -238,17 +239,17 @@ def _offsets(bench: Bench) -> None:
 
 def offsets(timezone: str, days: Iterable[int]) -> Iterator[tuple[int, int]]:
     """``(start in ms, seconds off UTC)`` on the given days since 0001-01-01, ascending."""
-    zone = ZoneInfo(timezone)
+    rules = zone(timezone)
     for day in days:
         # Python's calendar ends where the contract's does; no zone changes its clocks that near.
         start = EPOCH + timedelta(
             milliseconds=cells.FIRST_INSTANT, days=min(max(day, 1), _LAST_DAY)
         )
         end = start + timedelta(days=1)
-        before, after = _offset(zone, start), _offset(zone, end)
+        before, after = _offset(rules, start), _offset(rules, end)
         yield cells.FIRST_INSTANT + day * DAY_MS, before
         if before != after:
-            changed = _change(zone, start, end)
+            changed = _change(rules, start, end)
             if changed < end:
                 yield (changed - EPOCH) // timedelta(milliseconds=1), after
 
