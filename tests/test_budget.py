@@ -21,12 +21,18 @@ from person_unify.progress import Event, Note
 GIB = 2**30
 
 
-@pytest.mark.parametrize(("text", "size"), [("256MiB", 2**28), ("2GiB", 2 * GIB)])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        *(("256MiB", 2**28), ("2GiB", 2 * GIB), ("2G", 2 * GIB), ("512M", 2**29)),
+        *(("300MB", 300_000_000), ("2GB", 2_000_000_000), ("2gib", 2 * GIB)),
+    ],
+)
 def test_sizes(text: str, size: int) -> None:
     assert budget.parse(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "2", "2GB", "2 GiB", "-2GiB", "0GiB", "255MiB", "2GiB\n"])
+@pytest.mark.parametrize("text", ["", "2", "2TB", "2 GiB", "-2GiB", "0GiB", "255MiB", "2GiB\n"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(UsageError, match="as in 2GiB"):
         budget.parse(text)
@@ -53,6 +59,44 @@ def test_rows_at_once_shrink_with_the_budget(size: int, rows: int, columns: int,
 
 def test_the_usual_budget_is_a_share_of_the_machine() -> None:
     assert budget.LEAST <= Budget().size < 2**50
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limits"),
+    [
+        ("0::/\n", {"memory.max": "1073741824\n"}, [GIB]),
+        ("0::/\n", {"memory.max": "max\n"}, []),
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": "5", "memory.max": "7"}, [5, 7]),
+        ("0::/of/the/host\n", {"memory.max": "9"}, [9]),
+        (
+            "5:cpu:/x\n4:memory,hugetlb:/c\n0::/\n",
+            {"memory/c/memory.limit_in_bytes": "3", "cpu/x/memory.max": "1"},
+            [3],
+        ),
+        ("0::/\n", {}, []),
+    ],
+)
+def test_a_container_tells_its_limits(
+    groups: str, files: dict[str, str], limits: list[int], tmp_path: Path
+) -> None:
+    told = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    for name, text in (told | {"proc/self/cgroup": groups}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert list(budget.control_group_limits(tmp_path)) == limits
+
+
+def test_a_container_smaller_than_the_machine_sets_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget, "control_group_limits", lambda: iter([2 * GIB, 8 * GIB]))
+
+    assert budget.usual() == GIB // 2
+
+
+def test_where_no_group_is_told_there_is_no_limit(tmp_path: Path) -> None:
+    assert list(budget.control_group_limits(tmp_path)) == []
 
 
 def test_few_people_fit_and_many_are_told_of() -> None:

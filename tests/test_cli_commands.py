@@ -71,8 +71,8 @@ def test_migrate_has_the_platforms_defaults(asked: list[object]) -> None:
     assert result.exit_code == 0
     assert asked == [
         MigrateOptions(
-            source=Path("old.db"),
-            target=Path("new.db"),
+            source=Path("old.db").resolve(),
+            target=Path("new.db").resolve(),
             timezone="Asia/Kolkata",
             implied_grants="active",
             strict=False,
@@ -95,13 +95,13 @@ def test_migrate_hands_every_option_on(asked: list[object]) -> None:
     assert result.exit_code == 0
     assert asked == [
         MigrateOptions(
-            source=Path("old.db"),
-            target=Path("new.db"),
+            source=Path("old.db").resolve(),
+            target=Path("new.db").resolve(),
             timezone="Europe/Vienna",
             implied_grants="none",
             strict=True,
             relax_unique=True,
-            backup_dir=Path("safe"),
+            backup_dir=Path("safe").resolve(),
             keep_backup=False,
         )
     ]
@@ -139,14 +139,16 @@ def test_check_hands_every_option_on(asked: list[object]) -> None:
     result = runner.invoke(app, ["check", "old.db", *options])
 
     assert result.exit_code == 0
-    assert asked == [CheckOptions(Path("old.db"), Path("new.db"), "UTC", "pending")]
+    assert asked == [
+        CheckOptions(Path("old.db").resolve(), Path("new.db").resolve(), "UTC", "pending")
+    ]
 
 
 def test_verify_prints_the_report(asked: list[object]) -> None:
     result = runner.invoke(app, ["verify", "old.db", "new.db"])
 
     assert result.exit_code == 0
-    assert asked == [(Path("old.db"), Path("new.db"))]
+    assert asked == [(Path("old.db").resolve(), Path("new.db").resolve())]
     assert "3 checks: 2 passed" in result.stdout
 
 

@@ -113,7 +113,7 @@ def test_decisions_reach_the_pipeline(
 
     run(command, *names, "--decisions", "decisions.toml")
 
-    assert [options.decisions for options in asked] == [Path("decisions.toml")]
+    assert [options.decisions for options in asked] == [Path("decisions.toml").resolve()]
 
 
 def test_stale_decisions_are_named_on_the_screen(

@@ -49,3 +49,33 @@ def test_a_full_disk_under_the_progress_does_not_end_the_work(tmp_path: Path) ->
 
     assert done.returncode == 0
     assert done.stdout.rstrip().splitlines()[-1].startswith("published")
+
+
+CLOSED = {
+    "all": ("<&- >&- 2>&-", ["--quiet"]),
+    "output": (">&-", []),
+    "events": (">&-", ["--json"]),
+    "errors": ("2>&-", []),
+    "input": ("<&-", []),
+}
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_streams_that_are_closed_at_the_start_are_no_obstacle(closed: str, tmp_path: Path) -> None:
+    redirected, options = CLOSED[closed]
+    source, target = old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db"
+
+    done = subprocess.run(
+        [
+            *("sh", "-c", f'"$0" -m person_unify migrate "$@" {redirected}', sys.executable),
+            *(str(source), str(target), *options),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert target.exists()
+    assert target.read_bytes().startswith(b"SQLite format 3\0")

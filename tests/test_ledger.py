@@ -24,8 +24,8 @@ SECTION_9 = {
     *("consent_to_grant", "parent_link_to_view", "tag_to_tag", "collision_to_id", "lineage"),
     *("discrepancies", "normalisations", "person_notes", "checkpoints", "verification"),
 }
-FURTHER = {"artefacts", "source_schema", "questions", "decisions"}
-"""What rollback and purge need to know besides."""
+FURTHER = {"artefacts", "report", "source_schema", "questions", "decisions"}
+"""What later commands need to know besides."""
 
 
 def _archived(source: Path, table: str) -> list[tuple[Any, ...]]:

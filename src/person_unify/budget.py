@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from person_unify.errors import UsageError
 
-_UNITS = {"MiB": 2**20, "GiB": 2**30}
+_UNITS = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9, "M": 2**20, "G": 2**30}
 LEAST = 256 * _UNITS["MiB"]
 """What a process needs that reads and writes anything at all; measured 180 MiB."""
 
@@ -36,16 +38,18 @@ _PERSON_BYTES = 1_000
 
 
 def parse(text: str) -> int:
-    """Bytes of a size such as ``512MiB`` or ``2GiB``; raises :class:`UsageError`.
+    """Bytes of a size such as ``512M``, ``2G`` (as ``2GiB``) or ``300MB``; else UsageError.
 
-    >>> parse("2GiB")
-    2147483648
+    >>> parse("2G") == parse("2gib") == 2**31, parse("300MB")
+    (True, 300000000)
     """
-    found = re.fullmatch(r"([1-9][0-9]{0,6})(MiB|GiB)", text)
-    size = int(found[1]) * _UNITS[found[2]] if found else 0
+    units = {unit.lower(): size for unit, size in _UNITS.items()}
+    found = re.fullmatch(r"([1-9][0-9]{0,6})([a-z]+)", text.lower())
+    size = int(found[1]) * units.get(found[2], 0) if found else 0
     if size < LEAST:
         raise UsageError(
-            "--memory is no size of 256 MiB or more: write a number and its unit, as in 2GiB"
+            "--memory is no size of 256 MiB or more: write a number and its unit, as in 2GiB or "
+            "512M"
         )
     return size
 
@@ -61,9 +65,33 @@ def shown(size: int) -> str:
 
 
 def usual() -> int:
-    """A quarter of the machine's memory, in bytes."""
+    """A quarter of the memory, in bytes, that the machine or a smaller control group has."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(LEAST, machine // _SHARE_OF_MACHINE)
+    return max(LEAST, min(machine, *control_group_limits()) // _SHARE_OF_MACHINE)
+
+
+def control_group_limits(root: Path = Path("/")) -> Iterator[int]:
+    """The memory limits, in bytes, of the groups that hold this process (Linux, v1 and v2).
+
+    A container sees its own group as the uppermost, whatever path the kernel names.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        name = "memory.limit_in_bytes" if controllers else "memory.max"
+        top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+        group = top / path.lstrip("/")
+        for directory in (group, *group.parents):
+            if not directory.is_relative_to(top):
+                break
+            try:
+                yield int((directory / name).read_text())
+            except (OSError, ValueError):  # no such group here, or "max"
+                continue
 
 
 @dataclass(frozen=True, slots=True)

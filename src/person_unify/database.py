@@ -11,11 +11,13 @@ Three SQLite libraries live in this process, and each file has one of them at a 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -23,7 +25,6 @@ from urllib.parse import quote as percent
 
 import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
-import connectorx
 import polars as pl
 
 from person_unify import custody
@@ -215,10 +216,17 @@ def read_frame(
     ``sentinel`` selects one literal per column and no row: it fixes the types.  Rows come in no
     particular order.  Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
     """
+    # What connectorx cannot open it tries again for half a minute, and it collapses "..".
+    try:
+        path = path.resolve(strict=True)
+        if not os.access(path, os.R_OK):
+            raise PermissionError(None, "permission denied")
+    except OSError as error:
+        raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
     uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro%26immutable%3D1"
     try:
         with custody.holding(path, "connectorx", settled=True):
-            frame: pl.DataFrame = connectorx.read_sql(
+            frame: pl.DataFrame = _connectorx().read_sql(
                 uri, [sentinel, *queries], return_type="polars"
             )
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
@@ -230,6 +238,21 @@ def read_frame(
         raise BatchTooLarge(f"could not read {path.name}: one row holds over 2 GiB") from error
     frame.columns = list(columns)
     return frame
+
+
+@cache
+def _connectorx() -> Any:
+    """The driver; its connection pool would log to the terminal unless told so when imported."""
+    before = os.environ.get("RUST_LOG")
+    os.environ["RUST_LOG"] = "off"
+    try:
+        import connectorx
+    finally:
+        if before is None:
+            del os.environ["RUST_LOG"]
+        else:
+            os.environ["RUST_LOG"] = before
+    return connectorx
 
 
 def inspect(database: Database, catalog: str = "main") -> dict[str, Table]:

@@ -27,7 +27,7 @@ def diff(
     Raises :class:`UsageError` for a table or a column that neither side has.
     """
     require_file(source)
-    ledger = finished_ledger(target, "diff")
+    ledger = finished_ledger(target, "diff", source)
     with private_directory() as temporary:
         snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)

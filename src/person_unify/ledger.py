@@ -90,6 +90,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "sql": "TEXT NOT NULL",
         "rows": "INTEGER",
     },
+    "report": {"json": "TEXT NOT NULL"},
     "checkpoints": {
         "phase": "TEXT NOT NULL",
         "source_table": "TEXT",

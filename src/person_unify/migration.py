@@ -23,7 +23,12 @@ from person_unify.mappings.bind import Plan
 from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
-from person_unify.preflight import planned, require_empty
+from person_unify.preflight import (
+    failed_migrations,
+    needs_baseline,
+    planned,
+    require_empty,
+)
 from person_unify.progress import Note, PhaseStarted
 from person_unify.proving import prove
 from person_unify.recorded import (
@@ -177,6 +182,8 @@ class Migration:
             counts = self._filling(loader, extractor, plan).carry_out(
                 schema, self.options.relax_unique, resumed
             )
+            if self.options.strict:
+                require_no_errors(self.tally.errors)
             with self.clock.phase("verify"):
                 options = self._verify_options()
                 with loader.to_verify() as (database, again):
@@ -187,8 +194,6 @@ class Migration:
                     checks += prove(loader.database, self._scratch, self.clock.progress)
             report = self._report(loader, plan, counts, checks)
             require_sound(report, loader.database)
-            if self.options.strict:
-                require_no_errors(self.tally.errors)
             self._save(report)
             record_run(loader.ledger, report, self.facts, self.clock.checkpoints.rows())
             record_artefacts(loader.ledger, artefacts)
@@ -331,6 +336,8 @@ class Migration:
             drift=plan.notes,
             verification=tuple(checks),
             lineage=lines(plan),
+            needs_baseline=needs_baseline(loader.database),
+            failed_migrations=failed_migrations(loader.database),
         )
 
     def _published(self, report: Report) -> Report:

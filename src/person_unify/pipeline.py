@@ -33,6 +33,7 @@ from person_unify.mappings.bind import Plan, bind
 from person_unify.migration import Migration
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
+    failed_migrations,
     must_relax_unique,
     planned,
     require_directory,
@@ -230,9 +231,11 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         extractor = Extractor(snapshot.path)
         schema = schema_of(options.target)
         plan = planned(extractor, schema)
+        failed: tuple[str, ...] = ()
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:
                 require_empty(database, plan)
+                failed = failed_migrations(database)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
         registry = Registry(FreshIds(run_time))
@@ -264,6 +267,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         normalisations=tally.normalisations,
         drift=plan.notes,
         lineage=lines(plan),
+        failed_migrations=failed,
     )
 
 
@@ -290,7 +294,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
     """Prove a finished migration again, from source, target and ledger alone (section 10)."""
     require_text_paths(source, target)
     require_file(source)
-    ledger = finished_ledger(target, "verify")
+    ledger = finished_ledger(target, "verify", source)
     moment = datetime.now(UTC)
     with private_directory() as temporary, one_at_a_time(progress) as told:
         clock = Clock(told)
@@ -305,6 +309,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
                 source_check(run, snapshot.source_sha256),
                 *run_checks(database, plan, run.options, told, again),
             ]
+    failed = [c for c in checks if c.outcome in ("failed", "error")]
     return Report(
         tool_version=__version__,
         command="verify",
@@ -313,7 +318,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         source=_facts(source, snapshot),
         target=FileFacts(str(target), target.stat().st_size, custody.sha256(target)),
         ledger=str(ledger),
-        outcome="verified",
+        outcome="NOT VERIFIED" if failed else "verified",
         phases=clock.timings(),
         drift=plan.notes,
         verification=tuple(checks),

@@ -47,6 +47,9 @@ def schema_of(target: Path | None) -> Schema:
         return inspect(database)
 
 
+HISTORY = "_prisma_migrations"
+"""Where Prisma notes the migrations of a database."""
+
 _MOST_COLUMNS = 1_997
 """What SQLite allows, less the archive's own ``_rowid``, ``_archived`` and ``_reason``."""
 
@@ -136,6 +139,26 @@ def require_empty(database: Database, plan: Plan) -> None:
             f"the target is not empty ({', '.join(filled[:5])} hold rows): give an empty database, "
             "or a path that does not exist yet"
         )
+
+
+def failed_migrations(database: Database) -> tuple[str, ...]:
+    """Prisma's migrations that a target records as begun and neither finished nor rolled back."""
+    history = inspect(database).get(HISTORY)
+    if history is None or not {"migration_name", "finished_at"} <= set(history.column_names):
+        return ()
+    undone = " AND rolled_back_at IS NULL" if history.column("rolled_back_at") else ""
+    rows = database.rows(
+        f"SELECT DISTINCT CAST(migration_name AS TEXT) FROM {HISTORY} "
+        f"WHERE finished_at IS NULL{undone}"
+    )
+    return tuple(str(name) for (name,) in rows)
+
+
+def needs_baseline(database: Database) -> bool:
+    """Whether Prisma finds tables in a target and no migration that made them."""
+    if HISTORY not in inspect(database):
+        return True
+    return not database.value(f"SELECT EXISTS (SELECT 1 FROM {HISTORY})")
 
 
 def must_relax_unique(resolution: Resolution, schema: Schema, relax: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -102,6 +102,9 @@ def record_run(
             }
         ],
     )
+    # What has tables of its own is not written twice.
+    rest = replace(report, verification=(), lineage=())
+    ledger.append_rows("report", [{"json": json.dumps(rest.to_json())}])
     ledger.append_rows("checkpoints", checkpoints)
     ledger.append_rows(
         "verification",

@@ -132,7 +132,11 @@ class LineageLine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that one command found, in the order a reader asks for it."""
+    """Everything that one command found, in the order a reader asks for it.
+
+    needs_baseline: the target records no migration of Prisma's.  failed_migrations: those that it
+    records as begun and neither finished nor rolled back.
+    """
 
     tool_version: str
     command: str
@@ -152,6 +156,8 @@ class Report:
     drift: tuple[str, ...] = ()
     verification: tuple[CheckResult, ...] = ()
     lineage: tuple[LineageLine, ...] = ()
+    needs_baseline: bool = False
+    failed_migrations: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     source_sha256_after: str | None = None
     source_changed: bool = False
@@ -185,13 +191,24 @@ class Report:
 
 
 def _read(kind: Any, raw: Any) -> Any:
-    """One JSON value as the annotated type; dataclasses and tuples recurse, the rest stays."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+    """One JSON value as the annotated type; raises :class:`TypeError` for any other."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(raw, dict):
         hints = get_type_hints(kind)
         return kind(**{name: _read(hint, raw[name]) for name, hint in hints.items() if name in raw})
-    if get_origin(kind) is tuple:
-        return tuple(_read(get_args(kind)[0], item) for item in raw)
-    if get_origin(kind) in (types.UnionType, Union) and raw is not None:
-        structured = [option for option in get_args(kind) if dataclasses.is_dataclass(option)]
-        return _read(structured[0], raw) if structured else raw
-    return raw
+    if origin is tuple and isinstance(raw, list | tuple):
+        return tuple(_read(inner[0], item) for item in raw)
+    if origin is Mapping and isinstance(raw, dict):
+        return {_read(inner[0], key): _read(inner[1], value) for key, value in raw.items()}
+    if origin in (types.UnionType, Union):
+        given = dict if isinstance(raw, dict) else type(raw)
+        fitting = [
+            o for o in inner if given is o or (given is dict and dataclasses.is_dataclass(o))
+        ]
+        if fitting:
+            return _read(fitting[0], raw)
+    if (origin is Literal and raw in inner) or type(raw) is kind:
+        return raw
+    if kind is float and type(raw) is int:
+        return float(raw)
+    raise TypeError(f"a report has a {type(raw).__name__} where it has none")

@@ -14,12 +14,14 @@ from io import TextIOWrapper
 from person_unify.allocators import share_one_arena
 from person_unify.cli.app import app
 from person_unify.cli.ending import ignore_signals, stop_on_signals
+from person_unify.cli.streams import open_closed_streams
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    open_closed_streams()
     os.umask(0o077)  # everything that a run writes holds personal data
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and so would a core dump
     # A driver that an interrupt caught half-way fails again in a finalizer, of which Python prints

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-OldDb = Annotated[Path, typer.Argument(metavar="OLD_DB", help="The old database; never changed.")]
-NewDb = Annotated[Path, typer.Argument(metavar="NEW_DB", help="The unified database.")]
+from person_unify.cli.paths import existing, placed
+
+
+def file_argument(metavar: str, says: str, *, new: bool = False) -> Any:
+    """An argument that names a file; ``new``: one that the command makes."""
+    return typer.Argument(metavar=metavar, parser=placed if new else existing, help=says)
+
+
+def file_option(metavar: str, says: str, *names: str, new: bool = False) -> Any:
+    """An option that names a file; ``new``: one that the command makes."""
+    return typer.Option(*names, metavar=metavar, parser=placed if new else existing, help=says)
+
+
+NewDb = Annotated[
+    Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
+]
+OldDbText = Annotated[
+    str | None, typer.Argument(metavar="OLD_DB", help="The old database; never changed.")
+]
+NewDbText = Annotated[
+    str | None,
+    typer.Argument(metavar="NEW_DB", help="The new database, or the ledger beside it."),
+]
+SourceEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--source-env",
+        metavar="VARIABLE",
+        help="Take OLD_DB from this variable of the environment, as in DATABASE_URL.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON event per line on stdout, no text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the summary.")]
 TimeZone = Annotated[
@@ -16,7 +46,10 @@ TimeZone = Annotated[
 ]
 DecisionsFile = Annotated[
     Path | None,
-    typer.Option("--decisions", metavar="FILE", help="Decisions of a review (see review import)."),
+    file_option("FILE", "Decisions of a review (see review import).", "--decisions"),
+]
+Html = Annotated[
+    Path | None, file_option("FILE", "Write the report as a page, too.", "--html", new=True)
 ]
 ImpliedGrants = Annotated[
     Literal["active", "pending", "none"],
@@ -33,6 +66,32 @@ MemorySize = Annotated[
     typer.Option(
         "--memory",
         metavar="SIZE",
-        help="Memory to stay within, as in 2GiB; a quarter of the machine's if not given.",
+        help="Memory to stay within, as in 2G or 512M; a quarter of the machine's if not given.",
     ),
 ]
+
+
+def words_after(source_env: str | None, *words: str | None) -> list[str | None]:
+    """The words of a command that begins with OLD_DB, which the environment may give instead."""
+    if source_env is None:
+        return list(words)
+    value = os.environ.get(source_env, "").strip("\"'")
+    if not value:
+        raise typer.BadParameter(f"{source_env} is not set.", param_hint="--source-env")
+    if words[-1] is not None:
+        raise typer.BadParameter(f"{words[-1]} is one word too many.", param_hint="--source-env")
+    return [value, *words[:-1]]
+
+
+def old_and_new(old: str | None, new: str | None) -> tuple[Path, Path]:
+    """The two databases of a command that needs both."""
+    if old is None or new is None:
+        raise typer.BadParameter(f"Missing argument '{'NEW_DB' if old else 'OLD_DB'}'.")
+    return existing(old), placed(new)
+
+
+def old_only(old: str | None) -> Path:
+    """The old database of a command that needs it alone."""
+    if old is None:
+        raise typer.BadParameter("Missing argument 'OLD_DB'.")
+    return existing(old)

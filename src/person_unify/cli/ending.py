@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 import typer
 
 from person_unify.aside import over_within
+from person_unify.cli.paths import shown
 from person_unify.cli.streams import ReaderGone, printable, write_event, write_line
 from person_unify.errors import DecisionsRefused, MigrationError
 
@@ -96,9 +97,9 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     if as_json:
         event = {"event": "error", "exit_code": code, "message": message}
         write_event(event | ({"problems": list(problems)} if problems else {}))
-    write_line(f"person-unify: {printable(message)}", sys.stderr)
+    write_line(f"person-unify: {printable(shown(message))}", sys.stderr)
     for problem in problems:
-        write_line(f"  {printable(problem)}", sys.stderr)
+        write_line(f"  {printable(shown(problem))}", sys.stderr)
     if not over_within(_PATIENCE):
         with suppress(OSError):
             sys.stdout.flush()

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
 from person_unify.report import CheckResult, Equation, FileFacts, Outcome, Report, TableCount
 
@@ -53,7 +54,8 @@ def _print_all(report: Report, console: Console) -> None:
         for block in blocks:
             _print_indented(block, console)
     console.print()
-    console.print(_closing(report))
+    for line in _closing(report):
+        console.print(line, soft_wrap=True)
 
 
 def _print_indented(block: Text | Table | Padding, console: Console) -> None:
@@ -82,7 +84,7 @@ def _heading(report: Report, console: Console) -> None:
 
 def _file_line(label: str, facts: FileFacts) -> Text:
     line = Text(f"{label:<8}")
-    line.append(printable(facts.path), style="bold").append(f"  {sized(facts.bytes)}")
+    line.append(printable(shown(facts.path)), style="bold").append(f"  {sized(facts.bytes)}")
     if facts.sha256:
         line.append(f"  sha256 {facts.sha256[:16]}", style=DIM)
     return line
@@ -260,17 +262,31 @@ def _files(report: Report) -> Iterator[Text]:
         files = {"ledger": report.ledger, **files}
     width = max(map(len, files), default=0)
     for label, path in files.items():
-        yield Text(f"{printable(label):<{width}}  ").append(printable(path), style="bold")
+        yield Text(f"{printable(label):<{width}}  ").append(printable(shown(path)), style="bold")
 
 
-def _closing(report: Report) -> Text:
+def _closing(report: Report) -> Iterator[Text]:
+    """The verdict, as the last line; what shows the rows before it."""
+    if report.failed_checks:
+        from person_unify.page.advice import diff_command
+
+        if report.target is not None:
+            table = next((c.table for c in report.failed_checks if c.table), "TABLE")
+            files = (shown(report.source.path), shown(report.target.path))
+            yield Text(f"see the rows: {printable(diff_command(*files, table))}")
+        failed, total = len(report.failed_checks), len(report.verification)
+        names = dict.fromkeys(f"{c.name} {c.table or ''}".strip() for c in report.failed_checks)
+        some = ", ".join([*names][:3]) + (", …" if len(names) > 3 else "")
+        said = f"NOT VERIFIED: {failed:,} of {total:,} checks failed: {some}"
+        yield Text(printable(said), style=BAD)
+        return
     closing = Text(printable(report.outcome), style=f"bold {_colour(report)}")
     if report.unexplained:
         closing.append(f"; does not add up: {', '.join(map(printable, report.unexplained))}")
     errors = sum(d.count for d in report.discrepancies if d.severity == "error")
     if errors:
         closing.append(f"; {errors:,} discrepancies of severity error to review", style="yellow")
-    return closing
+    yield closing
 
 
 def _colour(report: Report) -> str:

@@ -19,6 +19,20 @@ from person_unify.escaping.text import printable as printable
 WIDTH = 100
 
 
+def open_closed_streams() -> None:
+    """Let standard streams that were closed at the start lead nowhere, as with ``/dev/null``.
+
+    Else the first files that are opened would get their numbers, and what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 class Screen(Console):
     """A rich console that never ends the process: a reader who leaves does not stop a migration."""
 

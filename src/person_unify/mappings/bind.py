@@ -80,9 +80,10 @@ def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Pla
     Raises :class:`SourceError` or :class:`TargetError` with all problems of that file at once.
     """
     if "patients" not in source and "children" not in source:
+        swapped = ", but persons: did you swap OLD_DB and NEW_DB?" if "persons" in source else ""
         raise SourceError(
             "this is not an old-schema database: "
-            "it has neither a table patients nor a table children"
+            f"it has neither a table patients nor a table children{swapped}"
         )
     names = _names_in_file(source, has_rows)
     problems: list[str] = []

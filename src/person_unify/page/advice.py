@@ -74,7 +74,8 @@ def _steps(report: Report) -> Iterator[Step]:
     if report.failed_checks or report.unexplained:
         yield from _after_failure(report, target)
         return
-    old = _quoted(report.source.path)
+    old = as_argument(report.source.path)
+    yield from _prisma(report)
     if report.command == "check":
         if report.discrepancies:
             yield Step("Read the discrepancies below; correct in the old database what you can.")
@@ -83,7 +84,7 @@ def _steps(report: Report) -> Iterator[Step]:
         return
     if target is None or report.ledger is None:
         return
-    new, ledger = _quoted(target), _quoted(report.ledger)
+    new, ledger = as_argument(target), as_argument(report.ledger)
     if report.discrepancies:
         yield Step(
             "Give the discrepancies to somebody who can judge them; decisions can be fed back "
@@ -107,23 +108,44 @@ def _steps(report: Report) -> Iterator[Step]:
         )
 
 
+def _prisma(report: Report) -> Iterator[Step]:
+    """What Prisma asks for before it deploys further migrations to the target."""
+    for name in report.failed_migrations:
+        yield Step(
+            f"The target's _prisma_migrations holds {name} for failed, and Prisma deploys nothing "
+            "more (P3009) until it is told: --rolled-back, or --applied if all of it is there.",
+            f"npx prisma migrate resolve --rolled-back {as_argument(name)}",
+        )
+    if report.needs_baseline and report.command == "migrate":
+        yield Step(
+            "Prisma finds no migration recorded in the new database and will ask for a baseline "
+            "(P3005): mark each migration up to the unified schema as applied, in order.",
+            "npx prisma migrate resolve --applied MIGRATION",
+        )
+
+
 def _after_failure(report: Report, target: str | None) -> Iterator[Step]:
     if report.command == "verify" and target is not None:
         table = next((c.table for c in report.failed_checks if c.table), "TABLE")
         yield Step(
             "Has the platform written to the new database already? Then rows differ for that "
             "reason. Otherwise look at the rows by key.",
-            f"person-unify diff {_quoted(report.source.path)} {_quoted(target)} {_quoted(table)}",
+            diff_command(report.source.path, target, table),
         )
     else:
         yield Step("Nothing was published; the old database is as it was.")
     yield Step("Report the failed checks with their counts; this page holds no personal data.")
 
 
+def diff_command(*words: str) -> str:
+    """The command that shows the rows of a failed check."""
+    return " ".join(["person-unify diff", *map(as_argument, words)])
+
+
 def _count(report: Report, severity: str) -> int:
     return sum(d.count for d in report.discrepancies if d.severity == severity)
 
 
-def _quoted(path: str) -> str:
+def as_argument(path: str) -> str:
     """A path as a shell takes it; one that starts with a dash would be read as an option."""
     return shlex.quote(f"./{path}" if PurePath(path).name == path and path[:1] == "-" else path)

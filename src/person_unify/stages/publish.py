@@ -48,9 +48,13 @@ def _beside(target: Path, ending: str) -> Path:
     return target.with_name(f"{stem}.{ending}")
 
 
-def finished_ledger(target: Path, command: str) -> Path:
+def finished_ledger(target: Path, command: str, source: Path | None = None) -> Path:
     """The ledger of a finished target; raises :class:`TargetError` unless both are there."""
     ledger = ledger_path(target)
+    if source and not ledger.is_file() and ledger_path(source).is_file():
+        raise TargetError(
+            f"{source} has a ledger and {target} has none: did you swap OLD_DB and NEW_DB?"
+        )
     for path in (target, ledger):
         if not path.is_file():
             raise TargetError(f"{path} does not exist: {command} needs the target and its ledger")
@@ -59,7 +63,12 @@ def finished_ledger(target: Path, command: str) -> Path:
 
 def require_publishable(target: Path, ledger: Path) -> bool:
     """Whether the target exists (to be filled in place); refuse what cannot be published to."""
-    if ledger.exists() or ledger.is_symlink():
+    if target.exists() and ledger.exists():
+        raise TargetError(
+            f"{target} has been migrated into already, as {ledger.name} tells: take that back with "
+            "rollback, or choose another target"
+        )
+    if os.path.lexists(ledger):
         raise TargetError(
             f"{ledger} exists already: it belongs to an earlier run; "
             "move it away or choose another target"

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
+from person_unify.cli.paths import shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_line
 from person_unify.errors import UsageError
@@ -18,7 +20,7 @@ from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
 
 
 def sample(
-    old_db: Annotated[Path, typer.Argument(metavar="OLD_DB", help="The file to create.")],
+    old_db: Annotated[Path, file_argument("OLD_DB", "The file to create.", new=True)],
     persons: Annotated[int, typer.Option(min=1, help="How many persons.")] = 5000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same content.")] = 7,
     faults: Annotated[
@@ -39,14 +41,15 @@ def sample(
             rows = sum(written.values())
             progress(PhaseFinished("sample", rows, perf_counter() - started))
         size = sized(old_db.stat().st_size)
-        write_line(f"wrote {printable(str(old_db))}: {rows:,} rows, {size}", sys.stdout)
+        write_line(f"wrote {printable(shown(old_db))}: {rows:,} rows, {size}", sys.stdout)
 
 
 def schema(
     unified: Annotated[bool, typer.Option("--unified", help="The unified schema.")] = False,
     old: Annotated[bool, typer.Option("--old", help="The old schema.")] = False,
     into: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Create this database instead of printing.")
+        Path | None,
+        file_option("FILE", "Create this database instead of printing.", "--into", new=True),
     ] = None,
 ) -> None:
     """Print a schema, or create an empty database with it."""
@@ -62,4 +65,4 @@ def schema(
         from person_unify.cli.empty import create_empty
 
         create_empty(into, chosen)
-        write_line(f"wrote {printable(str(into))} ({len(chosen)} tables)", sys.stdout)
+        write_line(f"wrote {printable(shown(into))} ({len(chosen)} tables)", sys.stdout)

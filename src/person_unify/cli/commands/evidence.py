@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from person_unify.cli.arguments import Json, NewDb, OldDb
+from person_unify.cli.arguments import (
+    Json,
+    NewDb,
+    NewDbText,
+    OldDbText,
+    SourceEnv,
+    file_argument,
+    file_option,
+    old_and_new,
+    words_after,
+)
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.streams import write_event, write_line
 from person_unify.errors import UsageError, VerificationFailed
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
 def lineage(
     new_db: Annotated[
         Path | None,
-        typer.Argument(metavar="[NEW_DB]", help="A migrated database: adds what became of cells."),
+        file_argument("[NEW_DB]", "A migrated database: adds what became of cells.", new=True),
     ] = None,
     form: Annotated[
         Literal["text", "markdown", "json", "mermaid"],
@@ -28,7 +38,7 @@ def lineage(
     ] = "text",
     source: Annotated[
         Path | None,
-        typer.Option(metavar="OLD_DB", help="What this old database would get, before a run."),
+        file_option("OLD_DB", "What this old database would get, before a run.", "--source"),
     ] = None,
 ) -> None:
     """Say where every column of the old database goes, and by which rule."""
@@ -67,22 +77,25 @@ def trace(
     """
     with honest_exit(as_json):
         from person_unify.cli.evidence import trace as shown
+        from person_unify.finished import target_of
         from person_unify.trace import trace as follow
 
         kind, *key = words if len(words) > 1 else ("any", *words)
-        found = follow(new_db, kind, *key)
+        found = follow(target_of(new_db), kind, *key)
         if as_json:
             write_event({"event": "result", "exit_code": 0, "records": shown.as_data(found)})
         else:
             shown.show(found)
 
 
-def diff(
-    old_db: OldDb,
-    new_db: NewDb,
+def diff(  # noqa: PLR0913  an option is a parameter
+    old_db: OldDbText = None,
+    new_db: NewDbText = None,
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="An old table, or a target table for all of its.")
-    ],
+        str | None,
+        typer.Argument(metavar="TABLE", help="An old table, or a target table for all of its."),
+    ] = None,
+    source_env: SourceEnv = None,
     column: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Only the cells of this column.")
     ] = None,
@@ -95,12 +108,17 @@ def diff(
 
     Keys and names are shown, never another cell.
     """
+    *both, table = words_after(source_env, old_db, new_db, table)
+    source, new = old_and_new(*both)
+    if table is None:
+        raise typer.BadParameter("Missing argument 'TABLE'.")
     with honest_exit(as_json):
         from person_unify.cli.evidence import diff as shown
         from person_unify.diff import KINDS
         from person_unify.diff import diff as compare
+        from person_unify.finished import target_of
 
-        found = compare(old_db, new_db, table, column, limit)
+        found = compare(source, target_of(new), table, column, limit)
         code = VerificationFailed.exit_code if found.total else 0
         if as_json:
             write_event({"event": "result", "exit_code": code, **shown.as_data(found)})
@@ -112,7 +130,7 @@ def diff(
 
 
 def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:
-    from person_unify.finished import finished_run
+    from person_unify.finished import finished_run, target_of
     from person_unify.lineage import built_in_lineage, recorded_lineage
     from person_unify.pipeline import lineage_of_source
 
@@ -122,5 +140,5 @@ def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:
         return lineage_of_source(source)
     if new_db is None:
         return built_in_lineage()
-    with finished_run(new_db) as database:
+    with finished_run(target_of(new_db)) as database:
         return recorded_lineage(database)

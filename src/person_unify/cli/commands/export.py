@@ -8,17 +8,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from person_unify.cli.arguments import file_argument
 from person_unify.cli.ending import honest_exit
+from person_unify.cli.paths import shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_line
 
 
 def export(
     ledger: Annotated[
-        Path, typer.Argument(metavar="LEDGER", help="The ledger, or the new database beside it.")
+        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
     ],
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the files go; made if it is not there.")
+        Path, file_argument("DIR", "Where the files go; made if it is not there.", new=True)
     ],
     format_: Annotated[
         Literal["parquet", "csv", "xlsx", "json"],
@@ -40,7 +42,7 @@ def export(
         files = "1 file" if len(written.files) == 1 else f"{len(written.files)} files"
         tables = "1 table" if written.tables == 1 else f"{written.tables} tables"
         write_line(
-            f"wrote {files} into {printable(str(directory))}: {tables}, {written.rows:,} rows, "
+            f"wrote {files} into {printable(shown(directory))}: {tables}, {written.rows:,} rows, "
             f"{sized(written.bytes)}",
             sys.stdout,
         )

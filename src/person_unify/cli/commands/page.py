@@ -1,45 +1,48 @@
-"""``report``: a report that was written as JSON, as the page that people read."""
+"""``report``: a finished run as the page that people read."""
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from person_unify.cli.arguments import file_argument
 from person_unify.cli.ending import honest_exit
+from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
-from person_unify.errors import UsageError
-from person_unify.files import create_private
+from person_unify.files import NewFiles
 
 if TYPE_CHECKING:
     from person_unify.report import Report
 
 
 def report(
-    report_json: Annotated[
-        Path, typer.Argument(metavar="REPORT_JSON", help="The new.report.json of a run.")
+    new_db: Annotated[
+        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
     ],
-    page: Annotated[Path, typer.Argument(metavar="HTML", help="The page to create.")],
+    page: Annotated[Path, file_argument("HTML", "The page to create.", new=True)],
 ) -> None:
-    """Write a report as one self-contained HTML page; it holds counts and names, no cell."""
+    """Write the report of a run as one self-contained page; it holds counts and names, no cell."""
     with honest_exit():
-        from person_unify.report import Report
+        from person_unify.finished import finished_report, target_of
 
-        try:
-            read = Report.from_json(json.loads(report_json.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(
-                f"{report_json} is not a report: give the new.report.json of a run"
-            ) from error
-        write_page(read, page)
-        write_line(f"wrote {printable(str(page))}", sys.stdout)
+        with page_at(page) as write:
+            write(finished_report(target_of(new_db)))
+        write_line(f"wrote {printable(shown(page))}", sys.stdout)
 
 
-def write_page(report: Report, path: Path) -> None:
-    """Create the page; raises :class:`UsageError` when there is such a file already."""
-    from person_unify.page import render_page
+@contextmanager
+def page_at(path: Path | None) -> Iterator[Callable[[Report], None]]:
+    """A page that is written once its report is there; its place is tried before the work."""
+    with NewFiles() as new:
+        file = None if path is None else new.open(path)
 
-    create_private(path, render_page(report).encode())
+        def write(report: Report) -> None:
+            if file is not None:
+                from person_unify.page import render_page
+
+                file.write(render_page(report).encode())
+
+        yield write

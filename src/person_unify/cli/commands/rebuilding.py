@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from person_unify.cli.arguments import Json, NewDb, Quiet
+from person_unify.cli.arguments import Json, NewDb, Quiet, file_argument, file_option
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
+from person_unify.cli.paths import shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 def rebuild(
     new_db: NewDb,
-    rebuilt_db: Annotated[Path, typer.Argument(metavar="REBUILT_DB", help="The file to create.")],
+    rebuilt_db: Annotated[Path, file_argument("REBUILT_DB", "The file to create.", new=True)],
     compare: Annotated[
-        Path | None, typer.Option(metavar="OLD_DB", help="Compare the result with this database.")
+        Path | None, file_option("OLD_DB", "Compare the result with this database.", "--compare")
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -31,9 +30,10 @@ def rebuild(
     """Make the old database again from NEW_DB and its ledger alone."""
     with honest_exit(as_json):
         from person_unify import rebuilding
+        from person_unify.finished import target_of
 
         with watch(quiet=quiet, as_json=as_json) as progress:
-            report = rebuilding.rebuild(new_db, rebuilt_db, compare, progress)
+            report = rebuilding.rebuild(target_of(new_db), rebuilt_db, compare, progress)
         if as_json:
             write_event({"event": "result", "exit_code": 0, "report": report.to_json()})
             return
@@ -46,7 +46,7 @@ def _lines(report: RebuildReport, new_db: Path, old_db: Path | None) -> Iterator
 
     yield f"person-unify {__version__}  rebuild"
     for label, path in (("target", new_db), ("rebuilt", report.path)):
-        yield f"  {label:<8}{printable(str(path))}  {sized(path.stat().st_size)}"
+        yield f"  {label:<8}{printable(shown(path))}  {sized(path.stat().st_size)}"
     yield ""
     yield "Tables"
     width = max(5, *(len(printable(table.name)) for table in report.tables))
@@ -70,7 +70,7 @@ def _lines(report: RebuildReport, new_db: Path, old_db: Path | None) -> Iterator
     yield ""
     if old_db is not None:
         yield (
-            f"every table equals {printable(str(old_db))}: {report.compared} compared, "
+            f"every table equals {printable(shown(old_db))}: {report.compared} compared, "
             f"{len(report.comparison) - report.compared} without a row"
         )
     empty = sum(not table.rows for table in report.tables)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import EXIT_CODES, honest_exit
+from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
 
 review = typer.Typer(
@@ -23,9 +25,9 @@ review = typer.Typer(
 @review.command("export", epilog=EXIT_CODES)
 def export(
     ledger: Annotated[
-        Path, typer.Argument(metavar="LEDGER", help="The ledger, with its target beside it.")
+        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new .xlsx or .csv file.")],
+    file: Annotated[Path, file_argument("FILE", "A new .xlsx or .csv file.", new=True)],
 ) -> None:
     """Write the questions of a finished migration for the people who can judge."""
     with honest_exit():
@@ -33,7 +35,7 @@ def export(
 
         written = export_review(ledger, file)
         total = sum(written.questions.values())
-        write_line(f"wrote {printable(str(file))}: {total:,} questions", sys.stdout)
+        write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
         width = max(map(len, written.questions), default=0)
         for kind, count in written.questions.items():
             write_line(f"  {kind:<{width}}  {count:>6,}", sys.stdout)
@@ -46,9 +48,9 @@ def export(
 
 @review.command("import", epilog=EXIT_CODES)
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that came back.")],
+    file: Annotated[Path, file_argument("FILE", "The file that came back.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="A new decisions.toml.")
+        Path, file_option("FILE", "A new decisions.toml.", "--output", "-o", new=True)
     ],
 ) -> None:
     """Check every answer, and write the decisions for migrate --decisions."""
@@ -58,7 +60,7 @@ def import_(
         found = import_review(file)
         write_decisions(found, output)
         count = len(found.decisions)
-        write_line(f"wrote {printable(str(output))}: {count:,} decisions", sys.stdout)
+        write_line(f"wrote {printable(shown(output))}: {count:,} decisions", sys.stdout)
         kinds = sorted({decision.kind for decision in found.decisions})
         width = max(map(len, kinds), default=0)
         for kind in kinds:

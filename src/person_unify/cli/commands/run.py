@@ -12,15 +12,21 @@ from person_unify.budget import parse
 from person_unify.cli.arguments import (
     BusyTimeout,
     DecisionsFile,
+    Html,
     ImpliedGrants,
     Json,
     MemorySize,
-    NewDb,
-    OldDb,
+    NewDbText,
+    OldDbText,
     Quiet,
+    SourceEnv,
     TimeZone,
+    file_option,
+    old_and_new,
+    old_only,
+    words_after,
 )
-from person_unify.cli.commands.page import write_page
+from person_unify.cli.commands.page import page_at
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.render import render
@@ -33,42 +39,46 @@ if TYPE_CHECKING:
 
 
 def check(  # noqa: PLR0913  an option is a parameter
-    old_db: OldDb,
+    old_db: OldDbText = None,
+    source_env: SourceEnv = None,
     target: Annotated[
-        Path | None, typer.Option(metavar="NEW_DB", help="Also check that this target is ready.")
+        Path | None,
+        file_option("NEW_DB", "Also check that this target is ready.", "--target", new=True),
     ] = None,
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
-    ] = None,
+    html: Html = None,
     decisions: DecisionsFile = None,
     memory: MemorySize = None,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
+    source = old_only(*words_after(source_env, old_db))
     with honest_exit(as_json):
+        limit = None if memory is None else parse(memory)
         from person_unify import pipeline
 
         options = pipeline.CheckOptions(
-            source=old_db,
+            source=source,
             target=target,
             timezone=timezone,
             implied_grants=implied_grants,
             decisions=decisions,
-            memory=None if memory is None else parse(memory),
+            memory=limit,
         )
-        report = pipeline.check(options)
-        if html is not None:
-            write_page(report, html)
+        with page_at(html) as write:
+            report = pipeline.check(options)
+            write(report)
         _show(report, as_json)
 
 
 def migrate(  # noqa: PLR0913  an option is a parameter
-    old_db: OldDb,
+    old_db: OldDbText = None,
     new_db: Annotated[
-        Path, typer.Argument(metavar="NEW_DB", help="The target: absent, or unified and empty.")
-    ],
+        str | None,
+        typer.Argument(metavar="NEW_DB", help="The target: absent, or unified and empty."),
+    ] = None,
+    source_env: SourceEnv = None,
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
     decisions: DecisionsFile = None,
@@ -85,8 +95,8 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     as_json: Json = False,
     backup_dir: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Where the copy of the source goes, if not beside OLD_DB."
+        file_option(
+            "DIR", "Where the copy of the source goes, if not beside OLD_DB.", "--backup-dir"
         ),
     ] = None,
     keep_backup: Annotated[
@@ -104,15 +114,24 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         bool,
         typer.Option("--prove", help="Rebuild the old database and compare before publishing."),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
+    if dry_run:
+        raise typer.BadParameter(
+            "that is what check is for: person-unify check OLD_DB says what a migration would do, "
+            "and writes nothing.",
+            param_hint="--dry-run",
+        )
+    source, target = old_and_new(*words_after(source_env, old_db, new_db))
     with honest_exit(as_json):
-        with stopping_promptly(new_db, as_json), watch(quiet=quiet, as_json=as_json) as progress:
+        limit = None if memory is None else parse(memory)
+        with stopping_promptly(target, as_json), watch(quiet=quiet, as_json=as_json) as progress:
             from person_unify import pipeline
 
             options = pipeline.MigrateOptions(
-                source=old_db,
-                target=new_db,
+                source=source,
+                target=target,
                 timezone=timezone,
                 implied_grants=implied_grants,
                 strict=strict,
@@ -124,19 +143,30 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 fresh=fresh,
                 decisions=decisions,
                 prove=prove,
-                memory=None if memory is None else parse(memory),
+                memory=limit,
             )
             report = pipeline.migrate(options, progress)
         _show(report, as_json)
 
 
-def verify(old_db: OldDb, new_db: NewDb, quiet: Quiet = False, as_json: Json = False) -> None:
+def verify(
+    old_db: OldDbText = None,
+    new_db: NewDbText = None,
+    source_env: SourceEnv = None,
+    html: Html = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
     """Prove a finished migration again, from the files alone."""
+    source, new = old_and_new(*words_after(source_env, old_db, new_db))
     with honest_exit(as_json):
         from person_unify import pipeline
+        from person_unify.finished import target_of
 
-        with watch(quiet=quiet, as_json=as_json) as progress:
-            report = pipeline.verify(old_db, new_db, progress)
+        with page_at(html) as write:
+            with watch(quiet=quiet, as_json=as_json) as progress:
+                report = pipeline.verify(source, target_of(new), progress)
+            write(report)
         _show(report, as_json)
 
 

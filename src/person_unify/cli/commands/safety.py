@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from person_unify.cli.arguments import BusyTimeout, Json, NewDb
 from person_unify.cli.ending import honest_exit
+from person_unify.cli.paths import shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 
@@ -29,9 +29,10 @@ def rollback(
 ) -> None:
     """Undo a migration: NEW_DB as it was before, or gone if it was new; OLD_DB plays no part."""
     with honest_exit(as_json):
+        from person_unify.finished import target_of
         from person_unify.rollback import rollback as roll_back
 
-        done = roll_back(new_db, force=force, wait=busy_timeout)
+        done = roll_back(target_of(new_db), force=force, wait=busy_timeout)
         if as_json:
             write_event(
                 {
@@ -43,11 +44,11 @@ def rollback(
                 }
             )
             return
-        name = printable(str(done.target))
+        name = printable(shown(done.target))
         said = f"{name} is as it was before the run" if done.restored else f"{name} is removed"
         write_line(said, sys.stdout)
         for path in done.kept:
-            write_line(f"  kept  {printable(str(path))}", sys.stdout)
+            write_line(f"  kept  {printable(shown(path))}", sys.stdout)
 
 
 def purge(
@@ -63,10 +64,12 @@ def purge(
 ) -> None:
     """List the copies and remains of the runs into NEW_DB, and with --yes remove them."""
     with honest_exit(as_json):
+        from person_unify.finished import target_of
         from person_unify.purge import leftovers
         from person_unify.purge import purge as remove
 
-        found = leftovers(new_db, with_ledger=with_ledger)
+        target = target_of(new_db)
+        found = leftovers(target, with_ledger=with_ledger)
         if as_json:
             listed = [
                 {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
@@ -74,24 +77,21 @@ def purge(
             ]
             write_event({"event": "leftovers", "files": listed})
         else:
-            _list(found, new_db)
+            _list(found)
         if yes:
-            remove(new_db, found)
+            remove(target, found)
         if as_json:
             write_event({"event": "result", "exit_code": 0, "removed": len(found) if yes else 0})
         else:
             write_line(_closing(found, yes), sys.stdout)
 
 
-def _list(found: list[Leftover], target: Path) -> None:
-    here, width = target.parent.absolute(), max((len(f.kind) for f in found), default=0)
+def _list(found: list[Leftover]) -> None:
+    width = max((len(f.kind) for f in found), default=0)
     for leftover in found:
-        path = leftover.path
-        shown = target.with_name(path.name) if path.parent == here else path
         size, age = sized(leftover.bytes), _age(time.time() - leftover.modified)
-        write_line(
-            f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {printable(str(shown))}", sys.stdout
-        )
+        path = printable(shown(leftover.path))
+        write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}", sys.stdout)
 
 
 def _age(seconds: float) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import honest_exit
+from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_event, write_line
 from person_unify.files import create_private
 
@@ -17,15 +19,13 @@ if TYPE_CHECKING:
 
 
 def suspects(
-    database: Annotated[
-        Path, typer.Argument(metavar="DB", help="An old or a unified database; never changed.")
-    ],
+    database: Annotated[Path, file_argument("DB", "An old or a unified database; never changed.")],
     least: Annotated[
         float, typer.Option("--least", min=0.0, max=1.0, help="The lowest score to report.")
     ] = 0.5,
     limit: Annotated[int, typer.Option(min=0, help="How many pairs to print.")] = 20,
     output: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Write all pairs to this new file.")
+        Path | None, file_option("CSV", "Write all pairs to this new file.", "--output", new=True)
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="All pairs as one JSON event, no text.")
@@ -62,15 +62,15 @@ def _print(found: Suspects, limit: int, output: Path | None) -> None:
             "(a placeholder date, perhaps)",
             sys.stdout,
         )
-    shown = found.pairs.head(limit)
-    for score, *records, reasons in shown.iter_rows():
+    first = found.pairs.head(limit)
+    for score, *records, reasons in first.iter_rows():
         left, right = records[:2], records[2:]
         write_line(f"\n{score:.3f}  {reasons}", sys.stdout)
         for table, id_ in (left, right):
             write_line(f"       {printable(table)} {printable(id_)}", sys.stdout)
-    if shown.height:
+    if first.height:
         write_line("", sys.stdout)
-    if shown.height < found.pairs.height and output is None:
-        write_line(f"{found.pairs.height - shown.height:,} more with --output", sys.stdout)
+    if first.height < found.pairs.height and output is None:
+        write_line(f"{found.pairs.height - first.height:,} more with --output", sys.stdout)
     if output is not None:
-        write_line(f"wrote {printable(str(output))}", sys.stdout)
+        write_line(f"wrote {printable(shown(output))}", sys.stdout)

@@ -1,0 +1,84 @@
+"""Paths and database URLs as people write them, resolved once: where they enter.
+
+Everything behind the command line gets absolute paths without links or ``..`` in them, so that no
+driver can take them for another file.  On the screen they are shown from the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import typer
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<rest>.*)", re.DOTALL)
+
+
+def existing(text: str) -> Path:
+    """A file or directory that is read: links are followed, for it is the file itself that counts.
+
+    One that is not there stays as it was written, so that it is refused under that name.
+    """
+    path = _plain(text)
+    try:
+        return Path(os.path.realpath(path, strict=True))
+    except OSError:
+        return _absolute(path)
+
+
+def placed(text: str) -> Path:
+    """A file or directory that is written: links lead to its directory, but it must be none."""
+    path = _absolute(_plain(text))
+    if path.name == "..":
+        return existing(text)
+    try:
+        return Path(os.path.realpath(path.parent, strict=True)) / path.name
+    except OSError:
+        return path
+
+
+def database_url(text: str) -> str:
+    """The path in ``file:./old.db`` (Prisma's), ``sqlite:///old.db`` (SQLAlchemy's) or the like.
+
+    What follows a question mark is for the program that opens the database.
+
+    >>> database_url("file:./old.db?connection_limit=1"), database_url("sqlite:////data/old.db")
+    ('./old.db', '/data/old.db')
+    """
+    found = _URL.fullmatch(text)
+    if found is None:
+        return text
+    scheme, path = found["scheme"].lower(), found["rest"].partition("?")[0]
+    if scheme not in ("file", "sqlite"):
+        if found["slashes"]:
+            raise typer.BadParameter(f"{scheme}:// names no SQLite file: give its path.")
+        return text
+    if found["slashes"]:
+        path = path.removeprefix("localhost" if scheme == "file" else "/")
+    if not path:
+        raise typer.BadParameter(f"{scheme}: without a path names no file.")
+    return path if os.path.lexists(path) or not os.path.lexists(unquote(path)) else unquote(path)
+
+
+def _plain(text: str) -> str:
+    """The path that is meant; a file that is really called like a URL comes first."""
+    return text if os.path.lexists(text) else database_url(text)
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).absolute()
+    except FileNotFoundError as error:
+        raise typer.BadParameter("the working directory has been removed: go elsewhere.") from error
+
+
+def shown(text: Path | str) -> str:
+    """A path, or a sentence with paths, as seen from the working directory."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        return str(text)
+    # At the start of a word only: elsewhere it is the middle of another path.
+    return re.sub(rf"(?<![^\s'\"(=]){re.escape(here.rstrip('/'))}/(?=[^\s])", "", str(text))
