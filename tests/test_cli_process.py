@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("polars", "pyarrow", "connectorx", "adbc_driver_sqlite", "numpy", "polars_uuid")
+HEAVY = ("polars", "pyarrow", "connectorx", "adbc_driver_sqlite", "numpy", "xlsxwriter")
 
 HELP = f"""
 import sys

@@ -6,10 +6,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from person_unify.decisions import Decision, Decisions, read_decisions, write_decisions
+from person_unify.decisions import MOST_BYTES, Decision, Decisions, read_decisions, write_decisions
 from person_unify.errors import DecisionsRefused, UsageError
 
 EVIDENCE = "ab" * 32
@@ -48,6 +48,7 @@ note = "as in the \\"passport\\"\\nshown on Monday"
     )
 
 
+@settings(deadline=None)  # the disk may be busy
 @given(st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.none() | TEXTS), unique_by=lambda t: t[0]))
 def test_what_is_written_is_read_whatever_the_texts(
     tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str | None, str | None]]
@@ -102,6 +103,14 @@ BLOCK = (
         (HEAD + BLOCK.replace('"none"', '"perhaps"'), "use active, pending, none"),
         (HEAD + BLOCK + 'link_to = "p2"\n', "link_to"),
         (HEAD + BLOCK + BLOCK, "answered 2 times"),
+        (HEAD + BLOCK.replace("[[decision]]", "[[decisions]]"), "unknown keys .*: decisions"),
+        (HEAD + "[Decision]\nkind = 'x'\n", "unknown keys .*: Decision"),
+        (HEAD + BLOCK.replace("decision =", "Decision ="), "line 2, decision 1: unknown keys.*Dec"),
+        (HEAD + BLOCK + BLOCK.replace('"none"', '"x"'), "line 9, decision 2: unknown decision"),
+        (HEAD + BLOCK + 'kind = "x"\n', "not valid TOML at line 9"),
+        (HEAD + "decision = " + "[" * 5000, "nested too deeply"),
+        (HEAD + "a = " + "{a=" * 5000, "nested too deeply"),
+        (HEAD + "a." * 20_000 + "b = 1\n", "key of over 1,000 characters in line 2"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(text: str, said: str, tmp_path: Path) -> None:
@@ -110,6 +119,30 @@ def test_a_file_that_says_something_else_is_refused(text: str, said: str, tmp_pa
 
     with pytest.raises(DecisionsRefused, match=said):
         read_decisions(path)
+
+
+def test_a_file_that_cannot_be_believed_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "bytes.toml").write_bytes(b"format = 1\n# \xff")
+    (tmp_path / "endless.toml").symlink_to("/dev/zero")
+    with open(tmp_path / "large.toml", "wb") as file:
+        file.truncate(MOST_BYTES + 1)
+
+    for name, said in (
+        *(("bytes", "not valid TOML"), ("endless", "not a file"), ("large", "larger than 64 MB")),
+        ("", "is not a file"),
+    ):
+        with pytest.raises(DecisionsRefused, match=said):
+            read_decisions(tmp_path / f"{name}.toml" if name else tmp_path)
+
+
+def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.toml"
+    path.write_text(HEAD + BLOCK.replace('"none"', '"x"') * 1000, encoding="utf-8")
+
+    with pytest.raises(DecisionsRefused, match="has 1,000 problems") as refused:
+        read_decisions(path)
+
+    assert refused.value.problems[-1] == "and 800 more"
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,16 @@ from typing import Any
 import polars as pl
 
 from person_unify.errors import DecisionsRefused
-from person_unify.files import create_private
+from person_unify.files import NotRead, create_private, read_bounded
 from person_unify.findings import QUESTIONS
 from person_unify.frames import DECISION
 
 FORMAT = 1
+MOST_BYTES = 64_000_000
+"""Of a file of decisions: some 100,000 of them."""
+MOST_PROBLEMS = 200
+# A parser of TOML takes the square of a dotted key's length.
+_LONG_KEY = re.compile(r"^[^=\n]{1001}", re.M)
 _HEAD = """\
 # Decisions about discrepancies of a migration, made by the reviewers named below.
 # Each holds only for the values that its evidence was made of: where they have changed, the
@@ -107,30 +114,26 @@ def _quoted(text: str) -> str:
 def read_decisions(path: Path) -> Decisions:
     """Read ``decisions.toml``; raises :class:`DecisionsRefused` that names every problem at once.
 
-    Problems are named by position and ids, never by a note.
+    Problems are named by line, position and ids, never by a note.
     """
     try:
-        raw = path.read_bytes()
-        document = tomllib.loads(raw.decode("utf-8"))
-    except FileNotFoundError as error:
-        raise DecisionsRefused(
-            f"{path} does not exist: give the file that review import wrote"
-        ) from error
-    except ValueError as error:
-        raise DecisionsRefused(
-            f"{path} is not valid TOML: write it with person-unify review import"
-        ) from error
-    if document.get("format") != FORMAT:
+        raw = read_bounded(path, MOST_BYTES)
+    except NotRead as error:
+        raise DecisionsRefused(f"{path} {error}: give the file that review import wrote") from error
+    document = _parsed(path, raw)
+    if document.pop("format", None) != FORMAT:
         raise DecisionsRefused(
             f"{path} is not a file of decisions of format {FORMAT}: write it with person-unify "
             "review import"
         )
-    found, problems = [], []
-    listed = document.get("decision", [])
-    for position, entry in enumerate(listed if isinstance(listed, list) else [None], start=1):
+    listed = document.pop("decision", [])
+    problems = [f"unknown keys beside the decisions: {_names(document)}"] if document else []
+    found = []
+    entries = listed if isinstance(listed, list) else [None]
+    for place, entry in zip(_places(raw, len(entries)), entries, strict=True):
         problem = _problem(entry)
         if problem is not None:
-            problems.append(f"decision {position}: {problem}")
+            problems.append(f"{place}: {problem}")
         else:
             found.append(Decision(**{f.name: entry.get(f.name) for f in fields(Decision)}))
     problems += repeated(found)
@@ -139,10 +142,51 @@ def read_decisions(path: Path) -> Decisions:
     return Decisions(tuple(found), hashlib.sha256(raw).hexdigest())
 
 
+def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
+    """What the file says as TOML, which decisions need little of."""
+    try:
+        text = raw.decode("utf-8")
+        far = _LONG_KEY.search(text)
+        if far is not None:
+            line = text.count("\n", 0, far.start()) + 1
+            raise DecisionsRefused(f"{path} has a key of over 1,000 characters in line {line}")
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise DecisionsRefused(f"{path} is nested too deeply: decisions are a flat list") from error
+    except ValueError as error:
+        said = re.search(r"at line \d+", str(error))
+        where = f" {said[0]}" if said else ""
+        raise DecisionsRefused(
+            f"{path} is not valid TOML{where}: write it with person-unify review import"
+        ) from error
+
+
+def _places(raw: bytes, count: int) -> list[str]:
+    """``line 12, decision 2`` of each entry; without the line where they cannot be told."""
+    lines = [
+        number
+        for number, line in enumerate(raw.split(b"\n"), start=1)
+        if re.match(rb"\s*\[\[\s*decision\s*\]\]", line)
+    ]
+    positions = [f"decision {position}" for position in range(1, count + 1)]
+    if len(lines) != count:
+        return positions
+    return [f"line {line}, {place}" for line, place in zip(lines, positions, strict=True)]
+
+
 def refused(path: Path, problems: list[str]) -> DecisionsRefused:
-    """All problems of a file as one error."""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return DecisionsRefused(f"{path} has {count}, nothing was written:", problems)
+    """All problems of a file as one error; of very many, the first."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    more = len(problems) - MOST_PROBLEMS
+    listed = [*problems[:MOST_PROBLEMS], *([f"and {more:,} more"] if more > 0 else [])]
+    return DecisionsRefused(f"{path} has {count}, nothing was written:", listed)
+
+
+def _names(keys: Iterable[str]) -> str:
+    """Keys that nobody knows, short enough for a message."""
+    shown = sorted(keys)
+    more = [f"and {len(shown) - 5} more"] if len(shown) > 5 else []
+    return ", ".join([*(key[:40] for key in shown[:5]), *more])
 
 
 def repeated(decisions: list[Decision]) -> list[str]:
@@ -161,17 +205,17 @@ def _problem(entry: Any) -> str | None:
         return "not a table"
     wrong = sorted(n for n, value in entry.items() if n not in names or not isinstance(value, str))
     if wrong:
-        return f"unknown keys, or values that are no text: {', '.join(wrong)}"
+        return f"unknown keys, or values that are no text: {_names(wrong)}"
     missing = [
         n for n in ("kind", "source_table", "source_id", "decision", "evidence") if n not in entry
     ]
     if missing:
         return f"keys are missing: {', '.join(missing)}"
     if entry["kind"] not in QUESTIONS:
-        return f"nothing can be decided about {entry['kind']!r}: use {', '.join(QUESTIONS)}"
+        return f"nothing can be decided about {entry['kind'][:40]!r}: use {', '.join(QUESTIONS)}"
     allowed = QUESTIONS[entry["kind"]].decisions
     if entry["decision"] not in allowed:
-        return f"unknown decision {entry['decision']!r}: use {', '.join(allowed)}"
+        return f"unknown decision {entry['decision'][:40]!r}: use {', '.join(allowed)}"
     needs = entry["kind"] == "missing_linked_patient" and entry["decision"] == "link"
     if needs is not bool(entry.get("link_to")):
         return "link_to names the patient of a link decided for missing_linked_patient, only there"

@@ -11,7 +11,8 @@ from hashlib import blake2b
 
 import numpy as np
 import polars as pl
-from polars_uuid import u64_pair_to_uuid
+import pyarrow as pa  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 SEED_BYTES = 32
 
@@ -38,11 +39,25 @@ class FreshIds:
         leading = np.sort(bits.random_raw(count).astype(np.uint64, copy=False))
         trailing = bits.random_raw(count).astype(np.uint64, copy=False)
         time = np.uint64((self.run_time & 0xFFFF_FFFF_FFFF) << 16 | 0x7000)
-        frame = pl.DataFrame(
-            {
-                "high": time | leading >> np.uint64(52),
-                "low": np.uint64(1 << 63)
-                | (leading << np.uint64(12) | trailing >> np.uint64(52)) >> np.uint64(2),
-            }
-        )
-        return frame.select(id=u64_pair_to_uuid(high_bits="high", low_bits="low")).to_series()
+        high = time | leading >> np.uint64(52)
+        rest = (leading << np.uint64(12) | trailing >> np.uint64(52)) >> np.uint64(2)
+        return spelled(high, np.uint64(1 << 63) | rest)
+
+
+def spelled(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> pl.Series:
+    """UUIDs in their canonical form from the two halves of their bits.
+
+    >>> spelled(np.array([0x7000], np.uint64), np.array([1 << 63], np.uint64)).item()
+    '00000000-0000-7000-8000-000000000000'
+    """
+    octets = np.stack([high, low], axis=1).astype(">u8", copy=False).view(np.uint8)
+    digits = _DIGITS[octets].view(np.uint8).reshape(len(high), 32)
+    text = np.full((len(high), 36), ord("-"), np.uint8)
+    for dashes, (begin, end) in enumerate(((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))):
+        text[:, begin + dashes : end + dashes] = digits[:, begin:end]
+    ends = np.arange(0, text.size + 1, 36, dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+    return pl.Series("id", pa.Array.from_buffers(pa.large_string(), len(high), buffers))
+
+
+_DIGITS = np.array([f"{octet:02x}" for octet in range(256)], dtype="S2").view(np.uint16)

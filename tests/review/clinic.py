@@ -11,8 +11,8 @@ from tests.strategies.handmade import Row, write
 
 from person_unify.findings import DECISIONS
 from person_unify.review.keys import read_key
-from person_unify.review.sheets import DECISION, KEY, LINK_TO
-from person_unify.review.workbook import COVER, HEAD, YOUR_NAME
+from person_unify.review.sheets import COVER, DECISION, KEY, LINK_TO, YOUR_NAME
+from person_unify.review.workbook import HEAD
 
 BIRTHDAY, OTHER_BIRTHDAY = 1_400_000_000_000, 1_300_000_000_000
 

@@ -13,8 +13,8 @@ from tests.strategies.handmade import write
 from person_unify.errors import TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.review import export_review
-from person_unify.review.sheets import DECISION, KEY, NOTE
-from person_unify.review.workbook import COVER, HEAD
+from person_unify.review.sheets import COVER, DECISION, KEY, NOTE
+from person_unify.review.workbook import HEAD
 
 from .clinic import TABLES, old_database
 

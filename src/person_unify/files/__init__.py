@@ -3,10 +3,19 @@
 * :mod:`~person_unify.files.new`: a file that a command writes appears whole, under a name that was
   free, or not at all;
 * :mod:`~person_unify.files.private`: a directory to work in, which nobody else can enter, and which
-  is found again if its process is killed.
+  is found again if its process is killed;
+* :mod:`~person_unify.files.received`: what somebody hands in, read within bounds.
 """
 
 from person_unify.files.new import NewFiles, create_private, replace_private
 from person_unify.files.private import private_directory
+from person_unify.files.received import NotRead, read_bounded
 
-__all__ = ["NewFiles", "create_private", "private_directory", "replace_private"]
+__all__ = [
+    "NewFiles",
+    "NotRead",
+    "create_private",
+    "private_directory",
+    "read_bounded",
+    "replace_private",
+]

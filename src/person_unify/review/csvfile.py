@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.escaping.tables import as_csv, from_csv
+from person_unify.escaping.tables import as_csv
 from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, Sheet
 
 KIND, ABOUT, ONE, OTHER, POSSIBLE = (
@@ -18,8 +16,7 @@ KIND, ABOUT, ONE, OTHER, POSSIBLE = (
     "Other record",
     "Possible decisions",
 )
-OPEN = (DECISION, LINK_TO, REVIEWER, NOTE)
-HEADINGS = (KIND, ABOUT, ONE, OTHER, POSSIBLE, *OPEN, KEY)
+HEADINGS = (KIND, ABOUT, ONE, OTHER, POSSIBLE, DECISION, LINK_TO, REVIEWER, NOTE, KEY)
 
 
 def questions_as_csv(sheets: Sequence[Sheet]) -> bytes:
@@ -41,19 +38,3 @@ def _known(sheet: Sheet, row: dict[str, str | None], side: str) -> str:
         for column in sheet.columns
         if row[column.name] is not None and column.name[: column.name.find(":") + 1] == side
     )
-
-
-def read_csv(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by heading; raises :class:`ValueError` for bytes that are no text."""
-    text = content.decode("utf-8-sig")
-    delimiter = (
-        ";" if text.split("\n", 1)[0].count(";") > text.split("\n", 1)[0].count(",") else ","
-    )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    headings: list[str] = []
-    for cells in reader:
-        if not headings:
-            headings = cells
-            continue
-        row = dict(zip(headings, cells, strict=False))
-        yield reader.line_num, {name: from_csv(cell) for name, cell in row.items()}

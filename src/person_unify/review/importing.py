@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from person_unify.decisions import Decision, Decisions, refused
-from person_unify.errors import DecisionsRefused
 from person_unify.findings import DECISIONS
-from person_unify.review.csvfile import KIND, read_csv
 from person_unify.review.keys import Key, read_key
+from person_unify.review.returned import Row, read_returned
 from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER
 
 _BY_WORDS = {phrase.casefold(): word for word, phrase in DECISIONS.items()} | {
     w: w for w in DECISIONS
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the file: where it stands, and its cells by heading."""
-
-    place: str
-    cells: dict[str, str]
-
-    def cell(self, heading: str) -> str | None:
-        """The text of a cell without surrounding blanks; None where it is empty."""
-        return self.cells.get(heading, "").strip() or None
 
 
 def import_review(path: Path) -> Decisions:
@@ -37,30 +22,22 @@ def import_review(path: Path) -> Decisions:
     Rows without a decision are undecided.  Raises :class:`DecisionsRefused` that names every
     problem by sheet and row, and never a value.
     """
-    if not path.is_file():
-        raise DecisionsRefused(f"{path} does not exist: give the file that reviewers filled in")
-    if path.suffix.lower() == ".csv":
-        rows, reviewer = _rows_of_csv(path), None
-    else:
-        # Loading the reader takes as long as everything else here.
-        from person_unify.review.reading_workbook import read_workbook
-
-        rows, reviewer = read_workbook(path)
-    problems: list[str] = []
-    decisions = []
+    returned = read_returned(path)
+    problems = returned.problems
+    answers: list[tuple[Row, Decision]] = []
     seen: dict[Key, str] = {}
-    for row in rows:
+    for row in returned.rows:
         key = _key(row, seen, problems)
         if key is None:
             continue
         seen[key] = row.place
-        decision = _decision(row, key, reviewer, problems)
+        decision = _decision(row, key, returned.reviewer, problems)
         if decision is not None:
-            decisions.append(decision)
+            answers.append((row, decision))
     problems += _missing(list(seen))
     if problems:
         raise refused(path, problems)
-    return Decisions(tuple(decisions))
+    return Decisions(tuple(decision for _, decision in answers))
 
 
 def _key(row: Row, seen: dict[Key, str], problems: list[str]) -> Key | None:
@@ -77,7 +54,7 @@ def _key(row: Row, seen: dict[Key, str], problems: list[str]) -> Key | None:
     elif key in seen:
         problems.append(f"{row.place}: the same question stands in {seen[key]} too; remove one")
         return None
-    elif seen and key.run != next(iter(seen)).run:
+    elif seen and (key.run, key.total) != ((first := next(iter(seen))).run, first.total):
         problems.append(f"{row.place}: the row is from another export; give back one export only")
         return None
     return key
@@ -85,6 +62,9 @@ def _key(row: Row, seen: dict[Key, str], problems: list[str]) -> Key | None:
 
 def _decision(row: Row, key: Key, reviewer: str | None, problems: list[str]) -> Decision | None:
     said, link_to = row.cell(DECISION), row.cell(LINK_TO)
+    computed = sorted(row.formulas & {LINK_TO, REVIEWER, NOTE})
+    if computed:
+        problems.append(f"{row.place}: {computed[0]!r} is a formula; type the text")
     if said is None:
         if link_to is not None:
             problems.append(f"{row.place}: a patient id without a decision to link")
@@ -121,24 +101,12 @@ def _missing(keys: list[Key]) -> list[str]:
     """Questions of the export that the file does not hold any more."""
     if not keys:
         return ["no question is left in it; give back the whole file that was exported"]
-    absent = sorted(set(range(1, keys[0].total + 1)) - {key.number for key in keys})
-    if not absent:
+    there, total = {key.number for key in keys}, keys[0].total
+    absent = total - len(there)
+    if absent <= 0:
         return []
+    first = next(number for number in range(1, total + 1) if number not in there)
     return [
-        f"{len(absent)} of {keys[0].total} questions are missing (the first is number "
-        f"{absent[0]}); give back the whole file, with undecided rows left empty"
+        f"{absent:,} of {total:,} questions are missing (the first is number {first:,}); give back "
+        "the whole file, with undecided rows left empty"
     ]
-
-
-def _rows_of_csv(path: Path) -> Iterator[Row]:
-    try:
-        found = [Row(f"line {line}", cells) for line, cells in read_csv(path.read_bytes())]
-    except ValueError as error:
-        raise DecisionsRefused(
-            f"{path} is not UTF-8 text: save it as CSV UTF-8, or use the workbook"
-        ) from error
-    if not found or KIND not in found[0].cells or KEY not in found[0].cells:
-        raise DecisionsRefused(
-            f"{path} has not the columns of an export: give the file that review export wrote"
-        )
-    return iter(found)

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
+
+from person_unify.findings import QUESTIONS
+
+_TEXT, _COUNT, _OPTIONAL = (str,), (int,), (str, type(None))
+_SHAPE = (_TEXT, _COUNT, _COUNT, _TEXT, _TEXT, _TEXT, _OPTIONAL, _OPTIONAL, _TEXT, _TEXT)
+"""The types of a key's fields."""
+_MOST = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +40,24 @@ class Key:
 
 
 def read_key(text: str) -> Key | None:
-    """The key that :meth:`Key.text` wrote; None where it was altered."""
+    """The key that :meth:`Key.text` wrote; None where it was altered.
+
+    The seal is no secret: what a key says is believed only as far as it can be true.
+    """
     try:
         *values, seal = json.loads(text)
-    except (ValueError, TypeError):
+        json.dumps(values, ensure_ascii=False).encode()  # JSON can spell halves of characters
+        whole = seal == _seal(values)
+    except (ValueError, TypeError, RecursionError):
         return None
-    if len(values) != len(fields(Key)) or seal != _seal(values):
+    if not whole or len(values) != len(_SHAPE):
         return None
-    return Key(*values)
+    if not all(type(value) in types for value, types in zip(values, _SHAPE, strict=True)):
+        return None
+    key = Key(*values)
+    question = QUESTIONS.get(key.kind)
+    possible = question is not None and set(key.options.split(" ")) <= set(question.decisions)
+    return key if possible and 1 <= key.number <= key.total <= _MOST else None
 
 
 def _seal(values: list[object]) -> str:

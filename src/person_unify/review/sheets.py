@@ -19,6 +19,9 @@ DECISION, LINK_TO, REVIEWER, NOTE, KEY = (
     "Key (do not change)",
 )
 """Headings of the open columns, and of the last one."""
+OPEN = (DECISION, NOTE, REVIEWER)
+"""Without which no sheet can be read; beside the key, which is how one is known."""
+COVER, YOUR_NAME, NUMBER = "Read me first", "Your name:", "No."
 
 SHOWN = 1000
 """Characters that are shown of one value."""
@@ -122,6 +125,11 @@ _LAYOUTS: Mapping[str, tuple[Column, ...]] = {
 }
 """The columns of each kind's sheet, in the order of the sheets."""
 assert set(_LAYOUTS) == set(QUESTIONS)
+HEADINGS = (
+    *(NUMBER, DECISION, LINK_TO, REVIEWER, NOTE, KEY),
+    *dict.fromkeys(column.title for columns in _LAYOUTS.values() for column in columns),
+)
+"""Every heading that a sheet may have."""
 
 
 def sheets(books: Books) -> Iterator[Sheet]:

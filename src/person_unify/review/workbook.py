@@ -19,9 +19,19 @@ from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from person_unify.findings import DECISIONS
-from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER, Column, Sheet
+from person_unify.review.sheets import (
+    COVER,
+    DECISION,
+    KEY,
+    LINK_TO,
+    NOTE,
+    NUMBER,
+    REVIEWER,
+    YOUR_NAME,
+    Column,
+    Sheet,
+)
 
-COVER, YOUR_NAME = "Read me first", "Your name:"
 HEAD = 3
 """Row (from 0) of the headings; the questions follow."""
 
@@ -163,7 +173,7 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
     page.write_string(0, 0, sheet.title, styles.title)
     page.merge_range(1, 0, 1, 7, sheet.asks, styles.lead)
     page.set_row(1, 32)
-    _column(page, styles.head, 0, "No.", 6)
+    _column(page, styles.head, 0, NUMBER, 6)
     for position, (title, _, width) in enumerate(answers, start=1):
         _column(page, styles.open_head, position, title, width)
     first = 1 + len(answers)

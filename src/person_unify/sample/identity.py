@@ -11,7 +11,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars_uuid import u64_pair_to_uuid
+
+from person_unify.ids import spelled
 
 Keys = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -51,5 +52,4 @@ def uuids(seed: int, table: str, key: Keys) -> pl.Series:
     low = scatter(seed, f"{table}/low", key)
     version = (high & np.uint64(0xFFFFFFFFFFFF0FFF)) | np.uint64(0x4000)
     variant = (low & np.uint64(0x3FFFFFFFFFFFFFFF)) | np.uint64(0x8000000000000000)
-    bits = pl.DataFrame({"high": version, "low": variant})
-    return bits.select(id=u64_pair_to_uuid(high_bits="high", low_bits="low")).to_series()
+    return spelled(version, variant)
