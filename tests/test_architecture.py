@@ -21,7 +21,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"acceptance", "filling", "unfinished"}),
-    frozenset({"diff", "linkage", "memory", "preflight", "proving", "recorded", "stream", "trace"}),
+    frozenset(
+        {"diff", "linkage", "preflight", "proving", "recorded", "resume_state", "stream", "trace"}
+    ),
     frozenset({"checkpoints", "clock", "lineage", "options", "page", "rundir", "tally"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),

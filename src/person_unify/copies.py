@@ -7,6 +7,7 @@ meets the others on one file.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sqlite3
 import time
@@ -18,7 +19,7 @@ from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify import custody
-from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError
+from person_unify.errors import DatabaseError, DiskError, SourceError, TargetInUse
 
 HEADER_BYTES = 100
 HEADER = b"SQLite format 3\x00"
@@ -26,6 +27,8 @@ _LIBRARY = "Python's sqlite3"
 _PAUSE = 0.1
 _ATTEMPTS = 5
 _IN_WAL_MODE = b"\x02"
+_COUNTERS = (slice(18, 20), slice(24, 28), slice(92, 100))
+"""What SQLite's header says of journal mode, number of changes, and who made the last one."""
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite may put beside a database's main file."""
@@ -58,8 +61,7 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
             "give the platform's old database"
         )
     try:
-        # Byte 18 of the header: 2 where readers need the write-ahead log.
-        if _header(real)[18:19] == _IN_WAL_MODE or not _backed_up(real, copy, wait):
+        if is_in_wal_mode(real) or not _backed_up(real, copy, wait):
             with _no_checkpoint(real, wait):
                 _copy_bytes(source, real, copy)
         found = _settle(copy)
@@ -92,14 +94,14 @@ def undo(path: Path) -> None:
 class Exclusive:
     """A database that no other program reads or writes while this object has it."""
 
-    def __init__(self, path: Path, wait: float = 5.0) -> None:
+    def __init__(self, path: Path, wait: float = 5.0, *, alone: bool = True) -> None:
         """Lock the file, after SQLite has undone or completed what a dead program left in it.
 
-        Raises :class:`TargetError` when others have it for more than ``wait`` seconds, or, where
-        the system tells (Linux), when any other program has it open at all.
+        Raises :class:`TargetInUse` when others have it locked for more than ``wait`` seconds, or,
+        if we are to be ``alone`` and the system tells (Linux), have it open at all.
         """
         self.path = path
-        if custody.open_elsewhere(path):
+        if alone and custody.open_elsewhere(path):
             raise _in_use(path)
         self._identity = custody.take(path, _LIBRARY)
         self._connection = _connect(path, "rw")
@@ -144,6 +146,28 @@ class Exclusive:
         """SHA-256 of the main file, which holds everything, from byte ``start`` on."""
         return custody.sha256(self.path, beside=True, start=start)
 
+    def copy(self, to: Path) -> str:
+        """Copy the main file, which holds everything, byte for byte; returns its SHA-256."""
+        return custody.copy(self.path, to, beside=True)[1]
+
+    def fingerprint(self) -> str:
+        """See :func:`fingerprint`."""
+        return fingerprint(self.path, beside=True)
+
+    def shares_rows(self, other: Path, table: str) -> bool:
+        """Whether a row of that table has an ``id`` that one of a settled file has too."""
+        try:
+            self._connection.execute("ATTACH ? AS other", (_uri(other, "ro&immutable=1"),))
+            try:
+                found = self._connection.execute(
+                    f'SELECT EXISTS (SELECT 1 FROM main."{table}" JOIN other."{table}" USING (id))'
+                ).fetchone()
+            finally:
+                self._connection.execute("DETACH other")
+        except sqlite3.Error as error:
+            raise DatabaseError(f"could not query {self.path}: {_reason(error)}") from error
+        return bool(found[0])
+
     def put_back(self, backup: Path) -> None:
         """Give the file the content of ``backup``, all of it or nothing.
 
@@ -159,7 +183,8 @@ class Exclusive:
             ):
                 saved.backup(self._connection, pages=-1)
         except sqlite3.Error as error:
-            raise DatabaseError(f"could not put {self.path} back: {_reason(error)}") from error
+            kind = DiskError if _cannot_write(error) else DatabaseError
+            raise kind(f"could not put {self.path} back: {_reason(error)}") from error
         with custody.reading(backup) as file:
             header = file.read(HEADER_BYTES)
         with custody.reading(self.path, beside=True, mode="rb+") as file:
@@ -183,8 +208,36 @@ class Exclusive:
         journal.unlink()
 
 
-def _in_use(path: Path) -> TargetError:
-    return TargetError(f"{path} is in use by another program: stop it and run again")
+def fingerprint(path: Path, *, beside: bool = False) -> str:
+    """SHA-256 of a database's main file, but for what its header counts of changes.
+
+    It is the same again when SQLite has undone a transaction, or the journal mode was changed.
+    ``beside``: see :func:`person_unify.custody.reading`.
+    """
+    with custody.reading(path, beside=beside) as file:
+        header = bytearray(file.read(HEADER_BYTES))
+        for counters in _COUNTERS:
+            header[counters] = bytes(len(header[counters]))
+        digest = hashlib.sha256(header)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_in_wal_mode(path: Path) -> bool:
+    """Whether the header of a database asks for a write-ahead log."""
+    return _header(path)[18:19] == _IN_WAL_MODE
+
+
+def set_wal_mode(path: Path, *, on: bool) -> None:
+    """Have a closed database of ours ask for a write-ahead log, or for a rollback journal."""
+    with custody.reading(path, mode="rb+") as file:
+        file.seek(18)
+        file.write(b"\x02\x02" if on else b"\x01\x01")
+
+
+def _in_use(path: Path) -> TargetInUse:
+    return TargetInUse(f"{path} is in use by another program: stop it and run again")
 
 
 def _backed_up(real: Path, copy: Path, wait: float) -> bool:
@@ -308,12 +361,11 @@ def _settle(copy: Path) -> str:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{percent(str(path))}?mode={mode}",
-        uri=True,
-        timeout=_PAUSE,
-        isolation_level=None,
-    )
+    return sqlite3.connect(_uri(path, mode), uri=True, timeout=_PAUSE, isolation_level=None)
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"file:{percent(str(path))}?mode={mode}"
 
 
 def _create(path: Path) -> None:

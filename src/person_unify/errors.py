@@ -5,6 +5,7 @@
     ├── SchemaRefused            exit 3   a database is not what the run needs
     │   ├── SourceError                   … the old one
     │   └── TargetError                   … the new one
+    │       └── TargetInUse               … which another program has open or locked
     ├── DecisionsRefused         exit 3   a workbook or file of decisions cannot be taken as it is
     ├── VerificationFailed       exit 4   a check failed, nothing published
     ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
@@ -48,6 +49,10 @@ class SourceError(SchemaRefused):
 
 class TargetError(SchemaRefused):
     """The target cannot take the rows: not empty, a table or column missing, a forbidding index."""
+
+
+class TargetInUse(TargetError):
+    """Another program has the target open or locked; what was made for it until then is kept."""
 
 
 class DecisionsRefused(MigrationError):

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from person_unify import __version__, custody
+from person_unify import __version__, custody, resume_state
 from person_unify.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
-from person_unify.database import inspect
+from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
 from person_unify.files import replace_private
-from person_unify.filling import Filling, StagingSpoilt
+from person_unify.filling import Filling
 from person_unify.ids import FreshIds
+from person_unify.ledger import CATALOG, Ledger
 from person_unify.lineage import lines
 from person_unify.mappings.bind import Plan
-from person_unify.memory import Memory
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.preflight import (
@@ -43,13 +44,13 @@ from person_unify.report import CheckResult, FileFacts, Report
 from person_unify.rundir import Facts, RunDirectory, this_machine, write_json
 from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import Loader
+from person_unify.stages.load import Loader, opened_to_verify
 from person_unify.stages.publish import (
     checkpoints_path,
     ledger_path,
     page_path,
     publish,
-    remove_super_journals,
+    put_back,
     report_path,
 )
 from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
@@ -58,6 +59,7 @@ from person_unify.stages.verify import VerifyOptions
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
+    BEFORE,
     STAGED_LEDGER,
     STAGED_TARGET,
     ledger_of,
@@ -70,7 +72,7 @@ SAVED_REPORT = "report.json"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What the files were right after the commit: SHA-256, None where it could not be told."""
+    """What the files were once everything was verified: SHA-256, None where nobody can tell."""
 
     target_sha256: str | None
     source_sha256: str | None
@@ -112,207 +114,196 @@ class Migration:
 
     def carry_out(self) -> Report:
         """Everything after the snapshot that is not done yet."""
-        target = self.options.target if self.in_place else self.staging / STAGED_TARGET
-        ledger = self.staging / STAGED_LEDGER
-        report = self._committed()
+        report = self._taken_over()
         if report is None:
-            report = self._transact(target, ledger)
-        for staged in (target, ledger):
-            if staged.parent == self.staging and staged.exists():
-                custody.sync(staged)
-        self.facts = self.directory.done(self.facts, "verify")
+            report = self._made()
         with self.clock.phase("publish"):
-            self._publish(target, ledger)
+            self._publish()
         self.facts = self.directory.done(self.facts, "publish")
-        if self.in_place:
-            remove_super_journals(self.options.target)
         return self._published(report)
 
-    def _committed(self) -> Report | None:
-        """The report of an attempt that was stopped after its last commit; None if none was."""
+    def _taken_over(self) -> Report | None:
+        """The report of an attempt that was stopped after everything was verified."""
         ledger = ledger_of(self.directory, self.facts)
-        if ledger is None or self._may_lack_pages():
+        synced = "verify" in self.facts.phases
+        if ledger is None or not (synced or self.facts.machine == this_machine()):
             return None
         saved = json.loads((self.staging / SAVED_REPORT).read_text("utf-8"))
         self.clock.checkpoints.restore(saved["checkpoints"])
         found = recorded_artefacts(ledger) or {}
-        now = sha256_now(self.options.source)
-        changed = changed_since(self.snapshot, self.options.source, now)
-        self.sealed = Sealed(found["target"].sha256 if "target" in found else None, now, changed)
-        if "target" not in found and not self.in_place:
-            loader = self._loader(self.staging / STAGED_TARGET, ledger, resumed=False)
-            try:
-                self._seal(loader)
-            finally:
-                loader.close()
+        self._look_at_source(found["target"].sha256)
+        self._sync()
         self.clock.progress(Note("taken over: everything up to the verified target"))
         return Report.from_json(saved["report"])
 
-    def _may_lack_pages(self) -> bool:
-        """Whether the machine was restarted before staged files were synced."""
-        synced = self.in_place or "verify" in self.facts.phases
-        return not synced and self.facts.machine != this_machine()
-
-    def _transact(self, target: Path, ledger: Path) -> Report:
-        """Fill target and ledger, verify, commit; on the staging files of a stopped run if any."""
-        if not self.in_place and target.exists() and ledger.exists():
-            if self.facts.machine == this_machine():
-                try:
-                    return self._attempt(target, ledger, resumed=True)
-                except StagingSpoilt:
-                    pass
-            self.clock.progress(Note("the staged rows are not intact: they are loaded again"))
-        for path in (target, ledger):
-            for suffix in ("", *SIDE_FILES):
-                if path.parent == self.staging:
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
-        # From here on the staged files are of this boot; the old ones had to be gone first.
-        self.facts = replace(self.facts, machine=this_machine())
-        self.directory.write(self.facts)
-        ledger.touch(mode=0o600)
-        return self._attempt(target, ledger, resumed=False)
-
-    def _attempt(self, target: Path, ledger: Path, *, resumed: bool) -> Report:
-        # Looked at before anything attaches it: a foreign encoding is an error of its own.
+    def _made(self) -> Report:
+        """Fill and verify the staged files, but for what a stopped attempt has filled."""
         extractor = Extractor(self.snapshot.path)
-        loader = self._loader(target, ledger, resumed)
+        plan, schema = self._plan(extractor)
+        counts = self._loaded()
+        if counts is None:
+            counts = self._load(extractor, plan, schema)
+        if self.options.strict:
+            require_no_errors(self.tally.errors)
+        return self._verify(plan, counts)
+
+    def _loaded(self) -> dict[str, int] | None:
+        """What an attempt that was stopped after loading counted; None if it is to be loaded."""
+        if "load" not in self.facts.phases:
+            return None
+        if self.facts.machine == this_machine() and self._are_intact():
+            counts = resume_state.restore(self.staging, self.tally, self.clock)
+            if counts is not None:
+                self.clock.progress(Note("taken over: the snapshot and every row"))
+                return counts
+        self.clock.progress(Note("the staged rows are not intact: they are loaded again"))
+        return None
+
+    def _are_intact(self) -> bool:
         try:
-            artefacts = self._artefacts(loader)
-            plan, schema = self._plan(loader, extractor)
-            counts = self._filling(loader, extractor, plan).carry_out(
-                schema, self.options.relax_unique, resumed
-            )
-            if self.options.strict:
-                require_no_errors(self.tally.errors)
+            return all(_is_sound(path) for path in (self._staged_target, self._staged_ledger))
+        except DatabaseError:
+            return False
+
+    def _load(self, extractor: Extractor, plan: Plan, schema: Schema) -> dict[str, int]:
+        """Fill new staged files, in one transaction."""
+        # What is staged from here on is of this boot, and is not loaded until it says so.
+        phases = tuple(phase for phase in self.facts.phases if phase != "load")
+        self.facts = replace(self.facts, machine=this_machine(), phases=phases)
+        self.directory.write(self.facts)
+        for path in (self._staged_target, self._staged_ledger):
+            for suffix in ("", *SIDE_FILES):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        before = self._before if self.in_place else None
+        loader = Loader(self._staged_target, self._staged_ledger, self.snapshot.path, before)
+        try:
+            filling = self._filling(loader, extractor, plan)
+            counts = filling.carry_out(schema, self.options.relax_unique)
+        finally:
+            loader.close()
+        resume_state.save(self.staging, counts, self.tally, self.clock)
+        self.facts = self.directory.done(self.facts, "load")
+        return counts
+
+    def _verify(self, plan: Plan, counts: Mapping[str, int]) -> Report:
+        """Prove the closed staged files, and record in the ledger what they are."""
+        files = (self._staged_target, self._staged_ledger, self.snapshot.path)
+        again = partial(opened_to_verify, *files, settled=True)
+        with again() as database:
             with self.clock.phase("verify"):
                 options = self._verify_options()
-                with loader.to_verify() as (database, again):
-                    checks = run_checks(database, plan, options, self.clock.progress, again)
+                checks = run_checks(database, plan, options, self.clock.progress, again)
             if self.options.prove:
                 with self.clock.phase("prove"):
                     self._scratch.unlink(missing_ok=True)  # an attempt may have died here
-                    checks += prove(loader.database, self._scratch, self.clock.progress)
-            report = self._report(loader, plan, counts, checks)
-            require_sound(report, loader.database)
-            self._save(report)
-            record_run(loader.ledger, report, self.facts, self.clock.checkpoints.rows())
-            record_artefacts(loader.ledger, artefacts)
-            if self.in_place:
-                # An attempt that died here has left an equal copy under that name.
-                publish(self._staged_backup, self._target_backup)
-            loader.commit()
-            self._seal(loader)
-        finally:
-            loader.close()
+                    checks += prove(database, self._scratch, self.clock.progress)
+            report = self._report(database, plan, counts, checks)
+            require_sound(report, database)
+        self._look_at_source(custody.sha256(self._staged_target))
+        saved = {"report": report.to_json(), "checkpoints": self.clock.checkpoints.to_json()}
+        write_json(self.staging / SAVED_REPORT, saved, durable=True)
+        self._record(report)
+        self._sync()
         return report
 
-    def _loader(self, target: Path, ledger: Path, resumed: bool) -> Loader:
-        wait = self.options.busy_timeout
-        try:
-            return Loader(target, ledger, self.snapshot.path, created=not self.in_place, wait=wait)
-        except DatabaseError as error:
-            if resumed:
-                raise StagingSpoilt from error
-            raise
+    def _record(self, report: Report) -> None:
+        """Write into the ledger, in one transaction, that the run is verified."""
+        with Database(self._staged_target, settled=True) as database:
+            database.attach(self._staged_ledger, CATALOG)
+            ledger = Ledger(database)
+            database.execute("BEGIN IMMEDIATE")
+            record_run(ledger, report, self.facts, self.clock.checkpoints.rows())
+            record_artefacts(ledger, self._artefacts())
+            database.execute("COMMIT")
+
+    def _sync(self) -> None:
+        """Have what is verified on the disk, and say so."""
+        for staged in (self._staged_target, self._staged_ledger):
+            custody.sync(staged)
+        self.facts = self.directory.done(self.facts, "verify")
 
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
         options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
         registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
-        memory = None
-        if not self.in_place:
-            memory = Memory(self.staging, stream.looked_up, registry, self.tally, self.clock)
-        return Filling(loader, stream, self.tally, memory)
+        return Filling(loader, stream, self.tally)
 
-    def _save(self, report: Report) -> None:
-        """Keep the report for a run that is stopped between its last commit and its end."""
-        saved = {"report": report.to_json(), "checkpoints": self.clock.checkpoints.to_json()}
-        write_json(self.staging / SAVED_REPORT, saved, durable=True)
+    @property
+    def _staged_target(self) -> Path:
+        return self.staging / STAGED_TARGET
+
+    @property
+    def _staged_ledger(self) -> Path:
+        return self.staging / STAGED_LEDGER
+
+    @property
+    def _before(self) -> Path:
+        return self.staging / BEFORE
 
     @property
     def _target_backup(self) -> Path:
         return target_backup(self.options.target, self.facts)
 
     @property
-    def _staged_backup(self) -> Path:
-        return self.staging / "pre-migration.db"
-
-    @property
     def _scratch(self) -> Path:
         return self.staging / "rebuilt.db"
 
-    def _artefacts(self, loader: Loader) -> list[Artefact]:
-        """Back an existing target up, and say what files this run began with."""
-        found = [
-            Artefact(
-                "source",
-                str(self.options.source.absolute()),
-                self.snapshot.source_sha256,
-                self.snapshot.source_bytes,
-            ),
-            Artefact(
-                "snapshot",
-                str(self.snapshot.path.absolute()),
-                self.facts.snapshot_sha256,
-                self.snapshot.path.stat().st_size,
-            ),
-        ]
+    def _artefacts(self) -> Iterator[Artefact]:
+        """The files of the run: what it began with, and what it leaves."""
+        source = str(self.options.source.absolute())
+        snapshot, target = self.snapshot, self._staged_target.stat().st_size
+        yield Artefact("source", source, snapshot.source_sha256, snapshot.source_bytes)
+        yield Artefact(
+            "snapshot",
+            str(snapshot.path.absolute()),
+            self.facts.snapshot_sha256,
+            snapshot.path.stat().st_size,
+        )
         if self.in_place:
-            self._staged_backup.unlink(missing_ok=True)
-            size, digest = loader.back_up(self._staged_backup)
+            size = self._before.stat().st_size
             path = str(self._target_backup.absolute())
-            found.append(Artefact("pre_migration", path, digest, size))
-        return found
+            yield Artefact("pre_migration", path, self.facts.target_sha256, size)
+        yield Artefact("source_after", source, self.sealed.source_sha256, None)
+        path = str(self.options.target.absolute())
+        yield Artefact("target", path, self.sealed.target_sha256, target)
 
-    def _seal(self, loader: Loader) -> None:
-        """Record what target and source are after the commit; rollback asks for it."""
-        source = self.options.source
-        now = sha256_now(source)
-        changed = changed_since(self.snapshot, source, now)
-        self.sealed = Sealed(None, now, changed)
-        try:
-            digest = loader.seal()
-            path, size = str(self.options.target.absolute()), loader.database.path.stat().st_size
-            record_artefacts(
-                loader.ledger,
-                [
-                    Artefact("source_after", str(source.absolute()), now, None),
-                    Artefact("target", path, digest, size),
-                ],
-            )
-            loader.finish_seal()
-        except DatabaseError as error:
-            if not self.in_place:
-                raise
-            # The target is filled and verified: all that is missing is a proof for rollback.
-            self.clock.progress(Note(f"rollback will ask for --force: {error}"))
-        else:
-            self.sealed = Sealed(digest, now, changed)
+    def _look_at_source(self, target_sha256: str | None) -> None:
+        """Note what the source is now that everything is read, beside what the target is."""
+        now = sha256_now(self.options.source)
+        changed = changed_since(self.snapshot, self.options.source, now)
+        self.sealed = Sealed(target_sha256, now, changed)
 
-    def _publish(self, target: Path, ledger: Path) -> None:
-        """Give the files their names; a new target's comes last, for it is what others wait for."""
-        for staged, final in ((ledger, self.ledger), (target, self.options.target)):
-            if staged.parent == self.staging and staged.exists():
-                publish(staged, final)
+    def _publish(self) -> None:
+        """Give the files their names; the target comes last, for it is what others wait for."""
+        publish(self._staged_ledger, self.ledger)
+        if not self.in_place:
+            publish(self._staged_target, self.options.target)
+            return
+        publish(self._before, self._target_backup)
+        wait = self.options.busy_timeout
+        put_back(self._staged_target, self._before, self.options.target, wait)
 
-    def _plan(self, loader: Loader, extractor: Extractor) -> tuple[Plan, Schema]:
+    def _plan(self, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
-        schema = inspect(loader.database) if self.in_place else UNIFIED
-        plan = planned(extractor, schema)
+        if not self.in_place:
+            plan, schema = planned(extractor, UNIFIED), UNIFIED
+        else:
+            with Database(self._before, settled=True) as database:
+                schema = inspect(database)
+                plan = planned(extractor, schema)
+                require_empty(database, plan)
         self.tally = Tally(plan)
-        if self.in_place:
-            require_empty(loader.database, plan)
         return plan, schema
 
     def _verify_options(self) -> VerifyOptions:
         return VerifyOptions(self.options.timezone, self.options.implied_grants, self.run_time)
 
     def _report(
-        self, loader: Loader, plan: Plan, counts: Mapping[str, int], checks: list[CheckResult]
+        self, database: Database, plan: Plan, counts: Mapping[str, int], checks: list[CheckResult]
     ) -> Report:
         actual = {
-            table: int(loader.database.value(f"SELECT count(*) FROM {quote(table)}"))
+            table: int(database.value(f"SELECT count(*) FROM {quote(table)}"))
             for table in ("persons", "access_grants")
         }
         return Report(
@@ -331,13 +322,13 @@ class Migration:
             tables=tuple(self.tally.tables),
             equations=self.tally.equations(counts, actual),
             discrepancies=self.tally.discrepancies(),
-            decisions=count_decisions(recorded_decisions(loader.database)),
+            decisions=count_decisions(recorded_decisions(database)),
             normalisations=self.tally.normalisations,
             drift=plan.notes,
             verification=tuple(checks),
             lineage=lines(plan),
-            needs_baseline=needs_baseline(loader.database),
-            failed_migrations=failed_migrations(loader.database),
+            needs_baseline=needs_baseline(database),
+            failed_migrations=failed_migrations(database),
         )
 
     def _published(self, report: Report) -> Report:
@@ -367,3 +358,8 @@ class Migration:
         write_json(report_path(target), final.to_json())
         replace_private(page_path(target), render_page(final).encode())
         return final
+
+
+def _is_sound(path: Path) -> bool:
+    with Database(path, settled=True) as database:
+        return bool(database.value("PRAGMA quick_check(1)") == "ok")

@@ -24,7 +24,7 @@ from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database, inspect
 from person_unify.decisions import Decisions, read_decisions
-from person_unify.errors import UsageError
+from person_unify.errors import TargetInUse, UsageError
 from person_unify.files import private_directory
 from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
@@ -70,10 +70,11 @@ from person_unify.tally import Tally, count_decisions
 from person_unify.timezones import zone
 from person_unify.unfinished import (
     can_be_resumed,
+    copy_target,
     discard,
     is_over,
     remove_snapshot,
-    require_snapshot,
+    require_copies,
     snapshot_of,
     take_up,
 )
@@ -170,6 +171,9 @@ def _carry_out(
         directory.write(facts)
         with clock.phase("snapshot"):
             remove_snapshot(facts)
+            before = None
+            if facts.in_place:
+                before = copy_target(directory, facts, options.busy_timeout)
             path = Path(facts.snapshot)
             taken = take(options.source, path.parent, facts.moment, options.busy_timeout)
             digest = custody.sha256(path)
@@ -179,10 +183,11 @@ def _carry_out(
             source_bytes=taken.source_bytes,
             source_sha256=taken.source_sha256,
             source_log_sha256=taken.log_sha256,
+            target_sha256=before,
         )
         facts = directory.done(facts, "snapshot")
     else:
-        require_snapshot(facts)
+        require_copies(directory, facts)
         clock.add("snapshot", 0, 0.0)
         clock.done("snapshot")
     snapshot = Snapshot(
@@ -201,13 +206,22 @@ def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
     """Leave what can be resumed, remove all else."""
     kept = directory.facts()
     # A thread that still reads comes before the commit, and what it reads is not to be touched.
-    over = kept is not None and over_within(0) and is_over(directory, kept)
+    over = kept is not None and over_within(0) and _is_over(directory, kept)
     if kept is not None and kept.snapshot_sha256 and (over or can_be_resumed(error)):
+        over = over and not isinstance(error, TargetInUse)
         done = "the target is filled and verified" if over else "what was done is kept"
         error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
     else:
         discard(directory, kept or facts)
     directory.leave()
+
+
+def _is_over(directory: RunDirectory, facts: Facts) -> bool:
+    """Whether the target may hold the verified rows."""
+    try:
+        return is_over(directory, facts, wait=0)
+    except TargetInUse:
+        return True  # nobody can tell
 
 
 def _unseen(found: Plan | Resolution | Outcome) -> None:

@@ -34,8 +34,10 @@ class Facts:
     moment: the run's time, UTC.  seed: of the fresh ids.  options: those that change the result.
     source_sha256, source_log_sha256: as the snapshot found the source; None before it.
     snapshot: its path, and its SHA-256 once it is complete.
+    target_sha256: of the copy of a target that was there.
     machine: names the boot of the machine; after another one, staged files may lack pages.
-    phases: those that are over and are not repeated: ``snapshot``, ``verify``, ``publish``.
+    phases: those that are over and are not repeated: ``snapshot``, ``load``, ``verify`` and
+    ``publish``.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Facts:
     source_bytes: int = 0
     source_sha256: str = ""
     source_log_sha256: str | None = None
+    target_sha256: str | None = None
     phases: tuple[str, ...] = ()
 
     @property

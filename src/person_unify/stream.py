@@ -139,18 +139,18 @@ class Stream:
                 yield from self._made(name, rows, make, thrifty=True)
 
     @property
-    def later(self) -> tuple[BoundMapping | Table, ...]:
+    def _later(self) -> tuple[BoundMapping | Table, ...]:
         """What follows the persons, in load order."""
         opened = (*FIRST, *CORE_TABLES)
         bound = (b for b in self.plan.bound if b.mapping.source not in opened)
         return (*bound, *self.plan.unmapped)
 
-    def rest(self, skip: int = 0) -> Iterator[Made]:
-        """Every other table, one after the other, but for the first ``skip`` of them.
+    def rest(self) -> Iterator[Made]:
+        """Every other table, one after the other.
 
         May run ahead of who takes them, in another thread: the clock is left to that one.
         """
-        for each in self.later[skip:]:
+        for each in self._later:
             if isinstance(each, Table):
                 yield from self._archived(each)
             elif each.target is None:

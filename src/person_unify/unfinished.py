@@ -11,19 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from person_unify import __version__, custody
-from person_unify.copies import SIDE_FILES
-from person_unify.database import Database
+from person_unify.copies import SIDE_FILES, Exclusive, fingerprint
 from person_unify.errors import (
-    DatabaseLocked,
     DiskError,
     MigrationError,
     SourceError,
     TargetError,
+    TargetInUse,
 )
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
 from person_unify.rundir import ENDED, Facts, RunDirectory
-from person_unify.stages.publish import checkpoints_path, ledger_path
+from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
     UNFINISHED,
     Snapshot,
@@ -33,6 +32,8 @@ from person_unify.stages.snapshot import (
 )
 
 STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
+BEFORE = "pre-migration.db"
+"""The copy of a target that was there before the run."""
 
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -58,7 +59,7 @@ def take_up(
     if facts is None:
         directory.clear()
         return None
-    over = is_over(directory, facts)
+    over = is_over(directory, facts, options.busy_timeout)
     if over and ENDED in facts.phases and not options.resume:
         directory.forget()
         return None
@@ -76,40 +77,28 @@ def take_up(
             "found: pass --resume to go on with it, or --fresh to discard it and start anew"
         )
     if not over:
-        _require_same(facts, options, deciding)
+        _require_same(directory, facts, options, deciding)
     return facts
 
 
-def is_over(directory: RunDirectory, facts: Facts) -> bool:
-    """Whether the target holds the verified rows for good, whatever else is missing."""
-    if not is_committed(directory, facts):
+def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
+    """Whether the target holds the verified rows for good, whatever else is missing.
+
+    Of a target in place SQLite then has undone what a kill left half done.  Raises
+    :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
+    """
+    if ledger_of(directory, facts) is None:
         return False
     staged = directory.path / STAGED_TARGET
     target = Path(facts.target)
     if facts.in_place:
-        return True
-    return target.exists() and (not staged.exists() or custody.alike(staged, target))
-
-
-def is_committed(directory: RunDirectory, facts: Facts) -> bool:
-    """Whether the run got as far as its last commit; undoes what a kill before it left half done.
-
-    Raises :class:`TargetError` when an in-place target is in use by another program.
-    """
-    target = Path(facts.target)
-    if facts.in_place and target.with_name(f"{target.name}-journal").exists():
-        try:
-            with Database(target) as database:
-                database.value("SELECT count(*) FROM sqlite_master")
-        except DatabaseLocked as error:
-            raise TargetError(
-                f"{target} is in use by another program: stop it and run again"
-            ) from error
-    return ledger_of(directory, facts) is not None
+        begun = "verify" in facts.phases
+        return begun and target.exists() and is_put_back(staged, target, wait)
+    return target.exists() and custody.alike(staged, target)
 
 
 def ledger_of(directory: RunDirectory, facts: Facts) -> Path | None:
-    """The run's complete ledger, staged or published; None before the last commit."""
+    """The run's complete ledger, staged or published; None before everything is verified."""
     for path in (directory.path / STAGED_LEDGER, ledger_path(Path(facts.target))):
         if recorded_run_id(path) == facts.id:
             return path
@@ -120,7 +109,6 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
     """Remove what a run that is not over has made: its ledger, copies, checkpoints and staging."""
     target = Path(facts.target)
     published = ledger_path(target)
-    is_committed(directory, facts)
     if recorded_run_id(published) == facts.id:
         published.unlink()
     remove_snapshot(facts)
@@ -142,8 +130,24 @@ def snapshot_of(facts: Facts, options: MigrateOptions) -> Path:
     return named if named.absolute() == absolute else absolute
 
 
-def require_snapshot(facts: Facts) -> None:
-    """Refuse to go on without the copy of the source, byte for byte as it was taken."""
+def copy_target(directory: RunDirectory, facts: Facts, wait: float) -> str:
+    """Copy a target that is there into the run directory; returns the copy's SHA-256.
+
+    Raises :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
+    """
+    copy = directory.path / BEFORE
+    copy.unlink(missing_ok=True)  # an attempt may have died here
+    with Exclusive(Path(facts.target), wait, alone=False) as held:
+        return held.copy(copy)
+
+
+def require_copies(directory: RunDirectory, facts: Facts) -> None:
+    """Refuse to go on without the copies of source and target, byte for byte as they were taken."""
+    if facts.in_place and sha256_now(directory.path / BEFORE) != facts.target_sha256:
+        raise TargetError(
+            f"{directory.path / BEFORE}, the unfinished run's copy of the target, is gone or was "
+            "changed: pass --fresh to start anew"
+        )
     if sha256_now(Path(facts.snapshot)) != facts.snapshot_sha256:
         raise SourceError(
             f"{facts.snapshot}, the unfinished run's copy of the source, is gone or was changed: "
@@ -161,10 +165,10 @@ def remove_snapshot(facts: Facts) -> None:
 def can_be_resumed(error: BaseException) -> bool:
     """Whether what stopped a run may be gone when the operator starts it again.
 
-    So it is with an interrupt and with a disk that is full or fails; every other error would come
-    back.
+    So it is with an interrupt, with a disk that is full or fails, and with a target that others
+    have locked; every other error would come back.
     """
-    if isinstance(error, KeyboardInterrupt | MemoryError | DiskError):
+    if isinstance(error, KeyboardInterrupt | MemoryError | DiskError | TargetInUse):
         return True
     if isinstance(error, OSError) and error.errno in _MENDED_BY_SPACE:
         return True
@@ -174,7 +178,10 @@ def can_be_resumed(error: BaseException) -> bool:
 
 
 def _require_same(
-    facts: Facts, options: MigrateOptions, deciding: Mapping[str, str | int | bool | None]
+    directory: RunDirectory,
+    facts: Facts,
+    options: MigrateOptions,
+    deciding: Mapping[str, str | int | bool | None],
 ) -> None:
     """Refuse to go on where the result would not be that of one uninterrupted run."""
     begin = "; pass --fresh to discard the unfinished run and start anew"
@@ -198,6 +205,9 @@ def _require_same(
         )
     if facts.in_place and not options.target.exists():
         raise TargetError(f"{options.target}, which the unfinished run fills, is gone{begin}")
+    copied = directory.path / BEFORE
+    if facts.in_place and copied.exists() and fingerprint(copied) != fingerprint(options.target):
+        raise TargetError(f"{options.target} has changed since the unfinished run began{begin}")
     before = Snapshot(
         Path(facts.snapshot), facts.source_bytes, facts.source_sha256, facts.source_log_sha256
     )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
 from collections.abc import Collection
 from contextlib import closing
-from pathlib import Path
 from typing import Literal
 
 from tests.faults.site import CANARY, Outcome, Site
 
 from person_unify.pipeline import verify
 from person_unify.rundir import ENDED, FACTS, run_directory
-from person_unify.stages.publish import ledger_path
 
 KILLED = -9
 State = Literal["before", "complete"]
@@ -74,9 +71,9 @@ def assert_source(site: Site) -> None:
 
 
 def assert_silent_files(site: Site) -> None:
-    """No file holds a cell but databases and the rows that an unfinished run has staged."""
+    """No file holds a cell but databases."""
     for path in site.root.rglob("*"):
-        if path.is_file() and ".db" not in path.name and path.suffix != ".arrow":
+        if path.is_file() and ".db" not in path.name:
             assert CANARY.lower().encode() not in path.read_bytes().lower(), f"a cell in {path}"
 
 
@@ -105,30 +102,8 @@ def state_of(site: Site) -> State:
 
 def assert_verified(site: Site) -> None:
     """The files alone prove the migration."""
-    target = site.target
-    if site.in_place and not site.ledger.exists():
-        target = brought_together(site)
-    failed = verify(site.source, target).failed_checks
+    failed = verify(site.source, site.target).failed_checks
     assert not failed, f"the target is not verified: {failed[:3]}"
-
-
-def brought_together(site: Site) -> Path:
-    """Copies of an in-place target and its ledger, which still waits in the run directory.
-
-    Both were committed together; the next run only has to give the ledger its name.
-    """
-    staged = run_directory(site.target) / "ledger.db"
-    together = site.root / "together" / site.target.name
-    shutil.rmtree(together.parent, ignore_errors=True)
-    together.parent.mkdir()
-    shutil.copyfile(site.target, together)
-    for suffix in ("", "-journal"):
-        if staged.with_name(staged.name + suffix).exists():
-            ledger = ledger_path(together)
-            shutil.copyfile(f"{staged}{suffix}", f"{ledger}{suffix}")
-    with closing(sqlite3.connect(ledger_path(together))) as reader:
-        reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return together
 
 
 def finish(site: Site, outcome: Outcome, way: Way = "--resume") -> None:

@@ -34,16 +34,6 @@ def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, sha
             assert_honest(site, outcome, {KILLED, 0}, look=look, way=way)
 
 
-@pytest.mark.parametrize("site", ["existing"], indirect=True)
-def test_what_sqlite_leaves_of_a_killed_commit_goes_with_the_next(site: Site) -> None:
-    stale = site.target.with_name(f"{site.target.name}-mjDEADBEEF9AB")
-    stale.write_bytes(b"/somewhere/new.db-journal\x00")
-
-    assert_honest(site, site.run_here(), {0})
-
-    assert not stale.exists()
-
-
 @pytest.mark.parametrize("share", SHARES)
 def test_killed_at_a_random_instant(site: Site, trials: Trials, share: int) -> None:
     """SIGKILL at a random instant of the run."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.migration.support import SMALL, change, make_target, old_database, qu
 from tests.processes import holding, killed, run
 
 from person_unify import custody
+from person_unify.copies import SIDE_FILES, fingerprint
 from person_unify.errors import TargetError
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note
@@ -51,8 +54,11 @@ def _in_order(source: Path, target: Path) -> None:
 
 CREATED = {
     "snapshot taken": ("pipeline:take >1", set()),
+    "rows written": ("stages.load:Loader.finish >1", set()),
     "rows committed": ("stages.load:Loader.commit >1", set()),
-    "hashes noted": ("stages.load:Loader.finish_seal >1", set()),
+    "load noted": ("rundir:RunDirectory.done >2", set()),
+    "verified": ("migration:run_checks >1", set()),
+    "hashes noted": ("migration:Migration._record >1", set()),
     "ledger named": ("stages.publish:os.link >1", {"new.ledger.db"}),
     "target named": ("stages.publish:os.link >2", {"new.ledger.db", "new.db"}),
     "report written": (
@@ -96,61 +102,160 @@ def test_directory_that_was_copied_meanwhile_has_lost_its_links(
 
 
 IN_PLACE = {
-    "target locked": ("stages.load:Loader._lock >1", False),
-    "target backed up": ("stages.load:Loader.back_up >1", False),
+    "target copied": ("unfinished:copy_target >1", False),
     "rows written": ("stages.load:Loader.finish >1", False),
-    "backup named": ("stages.publish:os.link >1", False),
-    "committed": ("stages.load:Loader.commit >1", True),
-    "hashes noted": ("stages.load:Loader.finish_seal >1", True),
-    "ledger named": ("stages.publish:os.link >2", True),
+    "rows committed": ("stages.load:Loader.commit >1", False),
+    "verified": ("migration:run_checks >1", False),
+    "hashes noted": ("migration:Migration._record >1", False),
+    "ledger named": ("stages.publish:os.link >1", False),
+    "backup named": ("stages.publish:os.link >2", False),
+    "put back": ("stages.publish:Exclusive.put_back >1", True),
     "report written": ("migration:Migration._published >1", True),
 }
 
 
 @pytest.mark.parametrize("gap", IN_PLACE)
 def test_target_in_place_killed_after(gap: str, source: Path, target: Path) -> None:
-    where, committed = IN_PLACE[gap]
+    where, put_back = IN_PLACE[gap]
     before = make_target(target).read_bytes()
     killed(where, "migrate", source, target, "-q")
     # The platform opens the target before anybody has done anything about the run.
     change(target, "SELECT count(*) FROM persons")
-    assert (target.read_bytes() == before) == (not committed)
+    assert (target.read_bytes() == before) == (not put_back)
 
     migrate(MigrateOptions(source, target, resume=True))
 
     _in_order(source, target)
-    rollback(target, force=gap == "committed")
+    rollback(target)
     assert target.read_bytes() == before
 
 
-@pytest.mark.parametrize("gap", ["backup named", "committed"])
+@pytest.mark.parametrize("gap", ["rows committed", "ledger named", "backup named", "put back"])
 def test_target_in_place_started_anew_after(gap: str, source: Path, target: Path) -> None:
-    """What is not committed is discarded without a trace; what is committed is not discarded."""
-    where, committed = IN_PLACE[gap]
+    """What is not put back is discarded without a trace; what is put back is not discarded."""
+    where, put_back = IN_PLACE[gap]
     make_target(target)
     killed(where, "migrate", source, target, "-q")
 
-    if committed:
+    if put_back:
         with pytest.raises(TargetError, match="--resume"):
             migrate(MigrateOptions(source, target, fresh=True))
-    migrate(MigrateOptions(source, target, resume=committed, fresh=not committed))
+    migrate(MigrateOptions(source, target, resume=put_back, fresh=not put_back))
 
     _in_order(source, target)
     assert len(list(target.parent.glob("new.db.pre-migration-*"))) == 1
 
 
-def test_another_program_that_writes_right_after_the_commit_spoils_the_proof(
+def test_another_program_that_writes_right_after_the_put_back_spoils_the_proof(
     source: Path, target: Path
 ) -> None:
-    """Then nobody can say what the run left, and a rollback asks for --force."""
+    """Then the target is no more what the run left, and a rollback asks for --force."""
     make_target(target)
-    killed("stages.load:Loader.commit >1", "migrate", source, target, "-q")
+    killed(IN_PLACE["put back"][0], "migrate", source, target, "-q")
     change(target, "UPDATE persons SET first_name = 'since'")
+    with pytest.raises(TargetError, match="--resume to finish it"):
+        migrate(MigrateOptions(source, target, fresh=True))
     migrate(MigrateOptions(source, target, resume=True))
+    assert query(target, "SELECT first_name FROM persons") == [{"first_name": "since"}]
 
     with pytest.raises(TargetError, match="--force"):
         rollback(target)
     assert rollback(target, force=True).restored
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("nth", [2, 7, 30])
+def test_killed_in_the_middle_of_the_put_back(
+    nth: int, mode: str, source: Path, target: Path
+) -> None:
+    """SQLite's journal brings back what was there for whoever opens it; a resumed run finishes."""
+    make_target(target)
+    change(target, f"PRAGMA journal_mode = {mode}")
+    before, inode = target.read_bytes(), target.stat().st_ino
+    calls = "pwrite64,fdatasync,unlink,ftruncate"
+    watched = [part for side in ("", *SIDE_FILES) for part in ("-P", f"{target}{side}")]
+    kill = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={nth}"]
+    program = [sys.executable, "-m", "person_unify", "migrate", str(source), str(target), "-q"]
+    subprocess.run(["strace", "-f", *watched, *kill, *program], capture_output=True, check=False)
+
+    with closing(sqlite3.connect(target)) as platform:
+        assert platform.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (rows,) = platform.execute("SELECT count(*) FROM persons").fetchone()
+    assert rows or fingerprint(target) == fingerprint_of(before, target)
+    migrate(MigrateOptions(source, target, resume=True))
+
+    _in_order(source, target)
+    assert (target.stat().st_ino, query(target, "PRAGMA journal_mode")) == (
+        inode,
+        [{"journal_mode": mode.lower()}],
+    )
+
+
+def fingerprint_of(content: bytes, beside: Path) -> str:
+    """Of a database that is no more, written once more."""
+    path = beside.with_name("kept")
+    path.write_bytes(content)
+    found = fingerprint(path)
+    path.unlink()
+    return found
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_target_that_others_wrote_to_meanwhile_is_refused(
+    resumed: bool, source: Path, target: Path
+) -> None:
+    """Before the put-back, that is: what they wrote stays, and is not written over."""
+    make_target(target)
+    other = "import sqlite3\n" if resumed else _WRITING
+    if resumed:
+        killed(IN_PLACE["backup named"][0], "migrate", source, target, "-q")
+        change(target, "CREATE TABLE theirs (x)")
+    program = f"{other}from person_unify.cli import main\nmain()\n"
+    arguments = ["migrate", str(source), str(target), "-q", *(["--resume"] if resumed else [])]
+    refused = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert refused.returncode == 3, refused.stderr
+    assert ("has changed since" if resumed else "was changed by another") in refused.stderr
+    assert query(target, COUNT) == [EMPTY]
+    assert query(target, "SELECT name FROM sqlite_master WHERE name = 'theirs'")
+    assert run_directory(target).exists() == resumed
+    migrate(MigrateOptions(source, target, fresh=True))
+    assert query(target, COUNT) == [{"n": 1}]
+    assert query(target, "SELECT name FROM sqlite_master WHERE name = 'theirs'")
+    _in_order(source, target)
+
+
+_WRITING = """
+import sqlite3, sys
+from person_unify import migration
+real = migration.run_checks
+def checks(*given):
+    with sqlite3.connect(sys.argv[3]) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    return real(*given)
+migration.run_checks = checks
+"""
+
+
+def test_target_that_is_locked_when_it_is_to_be_put_back_waits_for_resume(
+    source: Path, target: Path
+) -> None:
+    make_target(target)
+    killed(IN_PLACE["backup named"][0], "migrate", source, target, "-q")
+    with holding(target, "BEGIN IMMEDIATE"):
+        options = ("-q", "--resume", "--busy-timeout", "0.2")
+        refused = run("migrate", source, target, *options)
+    assert refused.returncode == 3
+    assert "in use by another program" in refused.stderr
+    assert query(target, COUNT) == [EMPTY]
+
+    migrate(MigrateOptions(source, target, resume=True))
+
+    _in_order(source, target)
 
 
 @pytest.mark.parametrize("synced", [False, True])

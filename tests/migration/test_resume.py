@@ -33,25 +33,29 @@ TIMED = {"run", "checkpoints", "artefacts"}
 
 Contents = dict[str, list[tuple[object, ...]]]
 
+LOADED = "rundir:RunDirectory.done >2"
+"""Where the load phase has just ended."""
+
 KILLS = (
     (False, "stages.snapshot:copy_snapshot >1"),
     (False, "rundir:RunDirectory.done <1"),
     (False, "stages.load:Loader.begin >1"),
-    (False, "memory:Memory.save >1"),
-    (False, "stages.load:Loader.keep >1"),
-    (False, "memory:Memory.save >4"),
+    (False, "stages.load:Loader.load >4"),
     (False, "stages.load:Loader.finish >1"),
-    (False, "migration:run_checks >1"),
     (False, "stages.load:Loader.commit >1"),
-    (False, "stages.load:Loader.finish_seal >1"),
+    (False, "resume_state:save >1"),
+    (False, "rundir:RunDirectory.done >2"),
+    (False, "migration:run_checks >1"),
+    (False, "migration:Migration._record >1"),
     (False, "migration:publish >1"),
     (False, "migration:publish >2"),
-    (False, "rundir:RunDirectory.done >3"),
+    (False, "rundir:RunDirectory.done >4"),
     (False, "rundir:RunDirectory.forget <1"),
     (True, "stages.load:Loader.load >3"),
+    (True, "rundir:RunDirectory.done >2"),
     (True, "migration:publish >1"),
-    (True, "stages.load:Loader.commit >1"),
     (True, "migration:publish >2"),
+    (True, "migration:put_back >1"),
 )
 """Whether the target existed, and where the process dies: before ``<`` or after ``>`` a call."""
 
@@ -160,29 +164,31 @@ def test_killed_again_while_resuming(in_place: bool, tmp_path: Path) -> None:
 
     for where in ("stages.load:Loader.load >2", "migration:run_checks >1"):
         _killed(where, options)
-    _killed("stages.load:Loader.seal >1", options)
+    _killed("migration:Migration._record >1", options)
     migrate(options)
 
     assert _result(options)[0] == _result(whole)[0]
     assert _names(tmp_path / "a") == _names(tmp_path / "b")
 
 
-def test_finished_tables_are_not_loaded_again(tmp_path: Path) -> None:
-    options = _site(tmp_path, in_place=False)
-    _killed("stages.load:Loader.keep >3", options)
+@pytest.mark.parametrize("in_place", [False, True], ids=["created", "in_place"])
+def test_rows_are_not_loaded_again_after_the_load(in_place: bool, tmp_path: Path) -> None:
+    options = _site(tmp_path, in_place)
+    _killed(LOADED, options)
     kept = json.loads((tmp_path / "new.checkpoints.json").read_text())
     events: list[Event] = []
 
     report = migrate(options, events.append)
 
-    loaded = {e.table for e in events if isinstance(e, TableFinished) and e.phase == "load"}
     assert [e.message for e in events if isinstance(e, Note)] == [
-        "taken over: the snapshot and 6 tables"
+        "taken over: the snapshot and every row"
     ]
-    assert {"users", "patients", "children"} <= {entry["table"] for entry in kept}
-    assert not loaded & {entry["table"] for entry in kept}
-    assert loaded
-    assert {table.source for table in report.tables} >= loaded
+    assert not [e for e in events if isinstance(e, TableFinished)]
+    tables = {entry["table"] for entry in kept if entry["table"]}
+    assert {"users", "patients", "children"} <= tables
+    assert {table.source for table in report.tables} == tables
+    now = json.loads((tmp_path / "new.checkpoints.json").read_text())
+    assert now[: len(kept)] == kept
     assert not report.unexplained
 
 
@@ -208,8 +214,8 @@ def test_stopped_between_two_parts_of_a_table(
     assert _result(options) == _result(whole)
 
 
-def _behind(staging: Path) -> None:
-    change(staging / "ledger.db", "PRAGMA user_version = 2")
+def _gone(staging: Path) -> None:
+    (staging / "ledger.db").unlink()
 
 
 def _damaged(staging: Path) -> None:
@@ -219,7 +225,7 @@ def _damaged(staging: Path) -> None:
 
 
 def _forgetful(staging: Path) -> None:
-    next(staging.glob("*.arrow")).write_bytes(b"")
+    (staging / "loaded.json").write_bytes(b"")
 
 
 def _after_a_power_cut(staging: Path) -> None:
@@ -227,13 +233,13 @@ def _after_a_power_cut(staging: Path) -> None:
     (staging / "run.json").write_text(json.dumps({**facts, "machine": "another boot"}))
 
 
-@pytest.mark.parametrize("harm", [_behind, _damaged, _forgetful, _after_a_power_cut])
+@pytest.mark.parametrize("harm", [_gone, _damaged, _forgetful, _after_a_power_cut])
 def test_staged_rows_that_are_not_intact_are_loaded_again_with_the_same_ids(
     harm: Callable[[Path], None], tmp_path: Path
 ) -> None:
     options, whole = _site(tmp_path / "a", in_place=False), _site(tmp_path / "b", in_place=False)
     migrate(whole)
-    _killed("stages.load:Loader.keep >3", options)
+    _killed(LOADED, options)
     harm(run_directory(options.target))
     events: list[Event] = []
 
@@ -285,7 +291,7 @@ def test_fresh_takes_back_a_ledger_that_was_published_alone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("in_place", "where"),
-    [(False, "migration:publish >2"), (True, "stages.load:Loader.commit >1")],
+    [(False, "migration:publish >2"), (True, "migration:put_back >1")],
 )
 def test_fresh_does_not_undo_a_filled_target(in_place: bool, where: str, tmp_path: Path) -> None:
     options = _site(tmp_path, in_place)
@@ -301,7 +307,7 @@ def test_fresh_does_not_undo_a_filled_target(in_place: bool, where: str, tmp_pat
 
 def test_a_changed_source_is_refused_until_fresh(tmp_path: Path) -> None:
     options = _site(tmp_path, in_place=False)
-    _killed("stages.load:Loader.keep >2", options)
+    _killed("stages.load:Loader.load >2", options)
     before = _names(run_directory(options.target))
     change(options.source, "UPDATE users SET role = 'other'")
 
@@ -352,7 +358,7 @@ def test_facts_that_nobody_can_read_are_refused_until_fresh(text: str, tmp_path:
 
 def test_a_lost_snapshot_is_refused_until_fresh(tmp_path: Path) -> None:
     options = _site(tmp_path, in_place=False)
-    _killed("stages.load:Loader.keep >2", options)
+    _killed("stages.load:Loader.load >2", options)
     next(tmp_path.glob("old.db.backup-*")).unlink()
 
     with pytest.raises(SourceError, match="gone or was changed"):
@@ -465,9 +471,9 @@ def test_staged_rows_loaded_again_after_a_restart_are_taken_over_by_the_next_run
     tmp_path: Path,
 ) -> None:
     options = _site(tmp_path, in_place=False)
-    _killed("stages.load:Loader.keep >3", options)
+    _killed(LOADED, options)
     _after_a_power_cut(run_directory(options.target))
-    _killed("stages.load:Loader.keep >3", options)
+    _killed(LOADED, options)
     events: list[Event] = []
 
     migrate(options, events.append)

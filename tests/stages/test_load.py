@@ -1,4 +1,4 @@
-"""Load: one transaction over target and ledger, in a file of our own or in somebody else's."""
+"""Load: one transaction over target and ledger, in new files or on the copy of one that exists."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from person_unify.schema import UNIFIED
 from person_unify.stages.load import Loader
 
 
-def _loader(directory: Path, *, created: bool) -> Loader:
+def _loader(directory: Path, before: Path | None = None) -> Loader:
     snapshot = write(directory / "snapshot.db")
-    return Loader(directory / "new.db", directory / "ledger.db", snapshot, created=created)
+    return Loader(directory / "new.db", directory / "ledger.db", snapshot, before)
 
 
 def _users() -> Outcome:
@@ -28,39 +28,48 @@ def _users() -> Outcome:
     return Outcome("users", 1, {"users": rows})
 
 
-def test_closing_without_commit_leaves_an_existing_target_as_it_was(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "new.db")
-    change(target, "CREATE TRIGGER watch AFTER INSERT ON users BEGIN SELECT 1; END")
-    before = target.read_bytes()
-    loader = _loader(tmp_path, created=False)
+def test_what_the_target_begins_as_is_only_read(tmp_path: Path) -> None:
+    before = make_target(tmp_path / "before.db")
+    change(before, "CREATE TRIGGER watch AFTER INSERT ON users BEGIN SELECT 1; END")
+    content = before.read_bytes()
+    loader = _loader(tmp_path, before)
     loader.begin(UNIFIED.values())
     loader.load(_users())
-    loader.close()
+    loader.commit()
 
-    assert target.read_bytes() == before
-    assert not (tmp_path / "new.db-journal").exists()
+    assert before.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "before.db",
+        "ledger.db",
+        "new.db",
+        "snapshot.db",
+    ]
 
 
-def test_commit_keeps_rows_and_triggers(tmp_path: Path) -> None:
-    target = make_target(tmp_path / "new.db")
-    change(target, "CREATE TRIGGER watch AFTER INSERT ON users BEGIN SELECT RAISE(ABORT, ''); END")
-    loader = _loader(tmp_path, created=False)
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_commit_keeps_rows_triggers_and_journal_mode(mode: str, tmp_path: Path) -> None:
+    before = make_target(tmp_path / "before.db")
+    change(before, "CREATE TRIGGER watch AFTER INSERT ON users BEGIN SELECT RAISE(ABORT, ''); END")
+    change(before, "PRAGMA user_version = 7", f"PRAGMA journal_mode = {mode}")
+    loader = _loader(tmp_path, before)
     loader.begin(UNIFIED.values())
     loaded = loader.load(_users())
     loader.finish(UNIFIED.values())
     loader.commit()
-    loader.close()
 
+    target = tmp_path / "new.db"
     assert loaded == 1
+    assert query(target, "PRAGMA journal_mode") == [{"journal_mode": mode.lower()}]
     assert query(target, "SELECT id FROM users") == [{"id": "x"}]
     assert query(target, "SELECT name FROM sqlite_master WHERE type = 'trigger'")
+    assert query(target, "PRAGMA user_version") == [{"user_version": 7}]
 
 
 def test_unique_that_is_part_of_a_table_cannot_be_dropped(tmp_path: Path) -> None:
-    target = tmp_path / "new.db"
-    with closing(sqlite3.connect(target)) as connection:
+    before = tmp_path / "before.db"
+    with closing(sqlite3.connect(before)) as connection:
         connection.execute("CREATE TABLE parent_child_views (id TEXT, person_id TEXT UNIQUE)")
-    loader = _loader(tmp_path, created=False)
+    loader = _loader(tmp_path, before)
     loader.begin(())
     try:
         with pytest.raises(TargetError, match="part of the table's definition"):

@@ -1,16 +1,18 @@
-"""Publish: a finished staging file gets its name, without ever replacing another file."""
+"""Publish: a finished staged file gets its name, or its content goes into the target that is there.
+
+No file is ever replaced.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
 
 from person_unify import custody
-from person_unify.copies import SIDE_FILES, is_database
-from person_unify.errors import MigrationError, TargetError
+from person_unify.copies import SIDE_FILES, Exclusive, fingerprint, is_database
+from person_unify.errors import DatabaseError, MigrationError, TargetError
 
 
 def ledger_path(target: Path) -> Path:
@@ -137,12 +139,35 @@ def publish(staged: Path, final: Path) -> None:
     custody.sync(final.parent)
 
 
-def remove_super_journals(target: Path) -> None:
-    """Remove what SQLite left of a commit over two files that was killed halfway.
+def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
+    """Give an existing target the content of a staged file, in one transaction of its pages.
 
-    To be called once the commit that counts is whole, when no journal refers to one any more.
+    The file stays what it is: name, inode, mode, owner.  ``before`` is what it was when it was
+    copied; raises :class:`TargetError` if somebody has written to it since, and
+    :class:`TargetInUse` if another program keeps it locked for more than ``wait`` seconds.
     """
-    name = re.escape(target.name)
-    for path in target.parent.iterdir():
-        if re.fullmatch(rf"{name}-mj[0-9A-F]+", path.name):
-            path.unlink(missing_ok=True)
+    digest = custody.sha256(staged)
+    with Exclusive(target, wait, alone=False) as held:
+        if held.sha256() != digest:
+            # The second is an attempt that was killed between the pages and the header's counters.
+            if held.fingerprint() not in (fingerprint(before), fingerprint(staged)):
+                if held.shares_rows(staged, "persons"):
+                    return  # put back by such an attempt, and written to by others since
+                raise TargetError(
+                    f"{target} was changed by another program while the run was under way, and is "
+                    "left as it is now: stop that program and run again"
+                )
+            held.put_back(staged)
+            if held.sha256() != digest:
+                raise DatabaseError(f"{target} is not what was written into it: run with --resume")
+        held.remove_spent_journal()
+    custody.sync(target.parent)
+
+
+def is_put_back(staged: Path, target: Path, wait: float) -> bool:
+    """Whether an existing target holds the rows of a staged file, whoever wrote to it since.
+
+    Ids of persons are drawn for the run, so no other file has them.
+    """
+    with Exclusive(target, wait, alone=False) as held:
+        return held.fingerprint() == fingerprint(staged) or held.shares_rows(staged, "persons")
