@@ -113,8 +113,7 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
         published.unlink()
     remove_snapshot(facts)
     target_backup(target, facts).unlink(missing_ok=True)
-    if facts.snapshot_sha256 is not None:  # until then the file is of another run
-        checkpoints_path(target).unlink(missing_ok=True)
+    checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none
     directory.forget()
 
 

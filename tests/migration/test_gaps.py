@@ -59,8 +59,8 @@ CREATED = {
     "load noted": ("rundir:RunDirectory.done >2", set()),
     "verified": ("migration:run_checks >1", set()),
     "hashes noted": ("migration:Migration._record >1", set()),
-    "ledger named": ("stages.publish:os.link >1", {"new.ledger.db"}),
-    "target named": ("stages.publish:os.link >2", {"new.ledger.db", "new.db"}),
+    "ledger named": ("migration:publish >1", {"new.ledger.db"}),
+    "target named": ("migration:publish >2", {"new.ledger.db", "new.db"}),
     "report written": (
         "migration:Migration._published >1",
         {"new.ledger.db", "new.db", "new.report.json"},
@@ -107,8 +107,8 @@ IN_PLACE = {
     "rows committed": ("stages.load:Loader.commit >1", False),
     "verified": ("migration:run_checks >1", False),
     "hashes noted": ("migration:Migration._record >1", False),
-    "ledger named": ("stages.publish:os.link >1", False),
-    "backup named": ("stages.publish:os.link >2", False),
+    "ledger named": ("migration:publish >1", False),
+    "backup named": ("migration:publish >2", False),
     "put back": ("stages.publish:Exclusive.put_back >1", True),
     "report written": ("migration:Migration._published >1", True),
 }
