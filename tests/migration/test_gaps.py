@@ -263,7 +263,7 @@ def test_restarted_machine_after_the_commit_of_a_created_target(
     synced: bool, source: Path, target: Path
 ) -> None:
     """Pages that nothing has synced may be gone: rows are loaded anew, and with the same ids."""
-    where = "migration:Migration._publish <1" if synced else "stages.load:Loader.commit >1"
+    where = "migration:Migration._publish <1" if synced else CREATED["load noted"][0]
     killed(where, "migrate", source, target, "-q")
     facts = run_directory(target) / "run.json"
     facts.write_text(
