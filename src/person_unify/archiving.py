@@ -45,8 +45,14 @@ def assemble(
     frame = pl.concat(
         [part.select(*_keys(table), *map(held, columns), "@archived", "@reason") for part in parts]
     )
-    beside_key = tuple(_beside_key(table))
-    return Archive(table.name, table.primary_key, tuple(columns), frame, beside_key)
+    respelt = {held(name): held(written) for name, written in table.respelt.items()}
+    return Archive(
+        table.name,
+        tuple(map(table.written, table.primary_key)),
+        tuple(map(table.written, columns)),
+        frame.rename(respelt, strict=False),
+        tuple(map(table.written, _beside_key(table))),
+    )
 
 
 def _archived(
@@ -102,7 +108,8 @@ def _kept_cells(
 
     cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
     return cells.with_columns(
-        _listed(flags, list(masks)).alias("@archived"), pl.lit("not_carried").alias("@reason")
+        _listed(table, flags, list(masks)).alias("@archived"),
+        pl.lit("not_carried").alias("@reason"),
     ).filter(pl.col("@archived") != "[]")
 
 
@@ -111,7 +118,7 @@ def _whole(table: Table, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
     return frame.select(
         *_keys(table),
         *map(held, _beside_key(table)),
-        pl.lit(json.dumps(table.column_names)).alias("@archived"),
+        pl.lit(json.dumps(list(map(table.written, table.column_names)))).alias("@archived"),
         pl.lit(reason).alias("@reason"),
     )
 
@@ -124,8 +131,10 @@ def _beside_key(table: Table) -> list[str]:
     return [name for name in table.column_names if name not in table.primary_key]
 
 
-def _listed(flags: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+def _listed(table: Table, flags: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     """Per row, the JSON list of the columns that are flagged."""
-    parts = [pl.when(pl.col(held(name))).then(pl.lit(json.dumps(name))) for name in names]
+    parts = [
+        pl.when(pl.col(held(name))).then(pl.lit(json.dumps(table.written(name)))) for name in names
+    ]
     joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return flags.select(("[" + joined + "]").alias("archived")).to_series()

@@ -29,7 +29,7 @@ import polars as pl
 
 from person_unify import custody
 from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked, DiskError
-from person_unify.schema import Column, ForeignKey, Table, quote
+from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 _PAUSE_MS = 100
 
@@ -255,7 +255,7 @@ def _connectorx() -> Any:
     return connectorx
 
 
-def inspect(database: Database, catalog: str = "main") -> dict[str, Table]:
+def inspect(database: Database, catalog: str = "main") -> Catalogue[Table]:
     """The tables of a database as it stands, by name: columns, primary, foreign and unique keys.
 
     Views, ``sqlite_%`` and virtual tables are left out; UNIQUE indexes that are partial or over
@@ -288,10 +288,14 @@ def inspect(database: Database, catalog: str = "main") -> dict[str, Table]:
         "ORDER BY m.n, i.seq DESC, c.seqno"
     ):
         indexes.setdefault(name, {}).setdefault(index, []).append(column)
-    return {
-        name: Table(name, tuple(listed), tuple(keys.get(name, ())), _uniques(indexes.get(name, {})))
-        for name, listed in columns.items()
-    }
+    return Catalogue(
+        {
+            name: Table(
+                name, tuple(listed), tuple(keys.get(name, ())), _uniques(indexes.get(name, {}))
+            )
+            for name, listed in columns.items()
+        }
+    )
 
 
 def _uniques(indexes: Mapping[str, Sequence[str | None]]) -> tuple[tuple[str, ...], ...]:

@@ -12,14 +12,18 @@ from urllib.parse import quote as percent
 from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.ledger import CATALOG
+from person_unify.mappings.known import old_table
 from person_unify.report import CheckResult, FileFacts, LineageLine, Report
-from person_unify.schema import quote
+from person_unify.schema import Table, quote
 from person_unify.stages.publish import ledger_path
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveTable:
-    """The archive of one old table: its key, and the ledger's own two columns."""
+    """The archive of one old table: its key, and the ledger's own two columns.
+
+    Columns that the old schema has go by the name that it gives them.
+    """
 
     source: str
     key: tuple[str, ...]
@@ -144,5 +148,10 @@ def archives(database: Database) -> dict[str, ArchiveTable]:
             f"pragma_index_info(i.name, '{CATALOG}') AS c ORDER BY c.seqno"
         )
         source = name.removeprefix("archive_")
-        found[source] = ArchiveTable(source, tuple(k for (k,) in key), tuple(c for (c,) in columns))
+        known = old_table(source) or Table(source, ())
+        found[source] = ArchiveTable(
+            source,
+            tuple(known.known(column) for (column,) in key),
+            tuple(known.known(column) for (column,) in columns),
+        )
     return found

@@ -154,6 +154,15 @@ class Outcome:
         return self.source_rows - sum(self.not_loaded.values())
 
 
+def renamed_fields(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
+    """A log with other names in ``field``; names: source table -> field -> its name."""
+    for table, fields in names.items():
+        here = pl.col("source_table") == table
+        renamed = pl.when(here).then(pl.col("field").replace(fields)).otherwise("field")
+        frame = frame.with_columns(renamed.alias("field"))
+    return frame
+
+
 def _column(value: str | pl.Expr | None) -> pl.Expr:
     """A String column; a constant is repeated, since a lone literal would make a row of its own."""
     if isinstance(value, pl.Expr):

@@ -77,10 +77,11 @@ def lineage(plan: Plan) -> pl.DataFrame:
             if column not in seen.get(name, set()):
                 rule = whole.get(name) or feeds.get(column, "no counterpart")
                 rows.append((name, column, "archived", None, None, rule))
-    columns = [(name, c) for name, table in _tables(plan).items() for c in table.column_names]
-    order = {column: position for position, column in enumerate(columns)}
+    columns = [(name, c) for name, table in _tables(plan).items() for c in table.columns]
+    order = {(name, column.name): position for position, (name, column) in enumerate(columns)}
     rows.sort(key=lambda row: order[row[0], row[1]])
-    return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+    written = [(name, _tables(plan)[name].written(column), *rest) for name, column, *rest in rows]
+    return pl.DataFrame(written, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 
 def lines(plan: Plan) -> tuple[LineageLine, ...]:
@@ -99,7 +100,7 @@ def without_line(found: pl.DataFrame, tables: Mapping[str, Table]) -> list[str]:
     return [
         f"{name}.{column}"
         for name, table in tables.items()
-        for column in table.column_names
+        for column in map(table.written, table.column_names)
         if (name, column) not in lines
     ]
 

@@ -13,7 +13,7 @@ from person_unify.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
 from person_unify.copies import SIDE_FILES
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
 from person_unify.files import replace_private
@@ -22,6 +22,7 @@ from person_unify.ids import FreshIds
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.lineage import lines
 from person_unify.mappings.bind import Plan
+from person_unify.mappings.known import unified_tables
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.preflight import (
@@ -290,7 +291,7 @@ class Migration:
             plan, schema = planned(extractor, UNIFIED), UNIFIED
         else:
             with Database(self._before, settled=True) as database:
-                schema = inspect(database)
+                schema = unified_tables(database)
                 plan = planned(extractor, schema)
                 require_empty(database, plan)
         self.tally = Tally(plan)

@@ -22,7 +22,7 @@ from person_unify.aside import ahead, over_within
 from person_unify.budget import budget_of
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import TargetInUse, UsageError
 from person_unify.files import private_directory
@@ -30,6 +30,7 @@ from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
 from person_unify.mappings.bind import Plan, bind
+from person_unify.mappings.known import unified_tables
 from person_unify.migration import Migration
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.preflight import (
@@ -318,7 +319,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         again = partial(opened_to_verify, target, ledger, snapshot.path)
         with again() as database, clock.phase("verify"):
             run = recorded_run(database)
-            plan = bind(extractor.tables, inspect(database), extractor.has_rows)
+            plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
             checks = [
                 source_check(run, snapshot.source_sha256),
                 *run_checks(database, plan, run.options, told, again),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.errors import SourceError, TargetError, UsageError
 from person_unify.lineage import lineage, without_line
 from person_unify.mappings.bind import BoundMapping, Plan, bind
+from person_unify.mappings.known import unified_tables
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import PERSON, Resolution
@@ -44,7 +45,7 @@ def schema_of(target: Path | None) -> Schema:
     if target is None or not target.exists():
         return UNIFIED
     with Database(target, read_only=True) as database:
-        return inspect(database)
+        return unified_tables(database)
 
 
 HISTORY = "_prisma_migrations"

@@ -13,9 +13,10 @@ from time import perf_counter
 from typing import Any
 
 from person_unify.copies import SIDE_FILES
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.errors import MigrationError, TargetError, VerificationFailed
 from person_unify.ledger import CATALOG
+from person_unify.mappings.known import known_tables
 from person_unify.progress import PhaseFinished, PhaseStarted, Progress, TableStarted, silent
 from person_unify.proving import comparison_check
 from person_unify.report import CheckResult
@@ -133,7 +134,7 @@ def _compared(rebuilder: Rebuilder, snapshot: Path, progress: Progress) -> Itera
     database.execute(f"PRAGMA {_OLD}.cache_size = -65536")
     progress(PhaseStarted("compare"))
     started = perf_counter()
-    theirs = inspect(database, _OLD)
+    theirs = known_tables(database, _OLD)
     if not theirs and not rebuilder.tables:
         raise VerificationFailed("neither database has a table: there is nothing to compare")
     for name in dict.fromkeys((*theirs, *rebuilder.tables)):

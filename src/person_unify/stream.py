@@ -18,7 +18,7 @@ from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
 from person_unify.errors import SourceError
-from person_unify.frames import ROW, Outcome, SourceFrame
+from person_unify.frames import ROW, Outcome, SourceFrame, renamed_fields
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.progress import Note, Told
@@ -118,16 +118,47 @@ class Stream:
             for b in self.plan.bound
             if b.mapping.source in CORE_TABLES and b.target is not None
         }
-        choices = Choices(
-            self.options.run_time, self.options.implied_grants, self.decisions.frame()
-        )
-        resolution = resolve(core, bound, self.registry, choices)
+        choices = Choices(self.options.run_time, self.options.implied_grants, self._decided())
+        resolution = self._resolution_as_written(resolve(core, bound, self.registry, choices))
         del core
         give_memory_back()
         resolved = resolution.counts["patients"] + resolution.counts["children"]
         self._spent.append(("resolve", resolved, perf_counter() - started))
         _count(self._all_spent(), self.clock)
         return resolution
+
+    def _decided(self) -> pl.DataFrame:
+        """The decisions, with columns named as mappings name them."""
+        ours = {
+            table: {written: name for name, written in columns.items()}
+            for table, columns in self.plan.respelt.items()
+        }
+        return renamed_fields(self.decisions.frame(), ours)
+
+    def _resolution_as_written(self, found: Resolution) -> Resolution:
+        """The same with the source's columns named as its file writes them."""
+        names = self.plan.respelt
+        return replace(
+            found,
+            discrepancies=tuple(renamed_fields(frame, names) for frame in found.discrepancies),
+            questions=renamed_fields(found.questions, names),
+            decisions=renamed_fields(found.decisions, names),
+        )
+
+    def _as_written(self, found: Outcome) -> Outcome:
+        """The same with the source's columns named as its file writes them."""
+        names = self.plan.respelt.get(found.source)
+        if names is None:
+            return found
+        return replace(
+            found,
+            discrepancies=tuple(
+                renamed_fields(frame, {found.source: names}) for frame in found.discrepancies
+            ),
+            normalisations=tuple(
+                (names.get(column, column), rule, n) for column, rule, n in found.normalisations
+            ),
+        )
 
     def represented(self, outcomes: Outcomes) -> Iterator[Made]:
         """What became of every patient, parent link and child, in parts; to be taken to the end."""
@@ -237,7 +268,7 @@ class Stream:
         told = Told(self.clock.progress, "transform", name)
         for frame, last in self._parts(name, rows, thrifty=thrifty):
             started = perf_counter()
-            outcome = make(frame, last)
+            outcome = self._as_written(make(frame, last))
             seconds = perf_counter() - started
             self._spent.append(("transform", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)

@@ -71,6 +71,6 @@ def _rows(path: Path, table: str) -> Counter[Row]:
 def _cell(cell: Cell, column: str) -> Any:
     """The instant that the cell says exactly, else the cell with its class."""
     instant = read(cell, "DATETIME")
-    if column in INSTANTS and instant.state == "ok" and instant.exact:
+    if column.lower() in INSTANTS and instant.state == "ok" and instant.exact:
         return instant.value
     return (cell.kind, cell.raw)

@@ -65,12 +65,16 @@ def migrate_reference(
     for ``decisions`` that cannot be carried out together.
     """
     source = read_source(path)
+    written = {
+        table.name: table.written for table in [*source.known.values(), *source.unknown.values()]
+    }
     key_columns = {
-        table.name: table.key_columns
+        table.name: tuple(table.written.get(c, c) for c in table.key_columns)
         for table in [*source.known.values(), *source.unknown.values()]
     }
     old_ids = {row.text("id") for t in ("patients", "children") for row in source.rows(t)} - {""}
-    given = {tuple(d[name] for name in NAMES): dict(d) for d in decisions}
+    names = {table: {v: k for k, v in columns.items()} for table, columns in written.items()}
+    given = {_named(tuple(d[name] for name in NAMES), names): dict(d) for d in decisions}
     state = State(source, run_time_ms, timezone, implied_grants, frozenset(old_ids), Desk(given))
     load_tables(state, FIRST_RULES)
     people = make_people(state)
@@ -90,19 +94,37 @@ def migrate_reference(
     if target is not None and not _has_notes(target):
         for person in state.tables["persons"]:
             del person["migration_notes"]
+    for entry in [*state.discrepancies, *state.desk.asked.values()]:
+        columns = written.get(str(entry["source_table"]), {})
+        entry["field"] = columns.get(str(entry["field"]), entry["field"])
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for (name, column, rule), cells in state.normalisations.items():
+        counted[name, written[name].get(column, column), rule] = cells
     return ReferenceResult(
         tables=state.tables,
         discrepancies=state.discrepancies,
-        normalisations=state.normalisations,
+        normalisations=counted,
         person_notes=state.notes,
-        archive=state.archive,
+        archive={
+            name: {
+                key: ({written[name][c]: cell for c, cell in cells.items()}, reason)
+                for key, (cells, reason) in rows.items()
+            }
+            for name, rows in state.archive.items()
+        },
         maps=state.maps,
         counts=_counts(state, source),
         key_columns=key_columns,
         old_ids=frozenset(old_ids),
         questions=list(state.desk.asked.values()),
-        decided=state.desk.outcomes(),
+        decided={_named(key, written): said for key, said in state.desk.outcomes().items()},
     )
+
+
+def _named(key: QuestionKey, names: Mapping[str, Mapping[str, str]]) -> QuestionKey:
+    """The key of a question with another name of its field; names: by table."""
+    *question, field = key
+    return (*question, names.get(str(key[1]), {}).get(str(field), field))
 
 
 def _has_notes(target: Path) -> bool:

@@ -240,6 +240,7 @@ def load_conventions(state: State) -> None:
         rule = RULES[name]
         if table is None:
             continue
+        table.usual = name
         if rule.person is not None and rule.person not in table.columns:
             rule = replace(rule, person="child_id")
         if _fits(table, rule):

@@ -28,6 +28,12 @@ ARCHIVED_WHOLE = frozenset(
     }
 )
 
+ANYWHERE = ("id", "person_id", "patient_id", "child_id", "created_at")
+"""Columns that mean something in whatever table they stand."""
+
+OF_TARGETS = {column for table in UNIFIED.values() for column in table.column_names}
+"""Columns that an unknown column of a source may be carried into."""
+
 Key = tuple[Cell, ...]
 
 
@@ -51,18 +57,22 @@ class SourceRow:
 
 @dataclass
 class SourceTable:
-    """A table of the file, rows in source order; ``usual`` is its name in the old schema."""
+    """A table of the file, rows in source order; ``usual`` is its name in the old schema.
+
+    Known columns go by the name that the schemas give them; ``written`` says how the file has it.
+    """
 
     name: str
     usual: str
     columns: tuple[str, ...]
     key_columns: tuple[str, ...]
+    written: dict[str, str]
     rows: list[SourceRow] = field(default_factory=list)
 
 
 @dataclass
 class Source:
-    """The tables that mappings know, by usual name, and all others, by name."""
+    """The tables that mappings know, by usual name, and all others, by name in lower case."""
 
     known: dict[str, SourceTable]
     unknown: dict[str, SourceTable]
@@ -92,17 +102,20 @@ def read_source(path: Path) -> Source:
 
 def _read_table(connection: sqlite3.Connection, name: str, without_rowid: bool) -> SourceTable:
     info = connection.execute(f"PRAGMA main.table_info({quote(name)})").fetchall()
-    columns = tuple(row[1].decode() for row in info)
-    keyed = sorted((row[5], row[1].decode()) for row in info if row[5])
+    as_known = _names_known_in(name)
+    names = [row[1].decode() for row in info]
+    written = {as_known.get(low(column), column): column for column in names}
+    columns = tuple(written)
+    keyed = sorted((row[5], column) for row, column in zip(info, columns, strict=True) if row[5])
     key_columns = tuple(column for _, column in keyed)
-    taken = {column.lower() for column in columns}
+    taken = set(map(low, columns))
     rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
     if without_rowid or rowid is None:
         order, rowid_expression = ", ".join(map(quote, key_columns)), "NULL"
     else:
         order, rowid_expression = rowid, rowid
     listed = "".join(f", typeof({quote(c)}), {quote(c)}" for c in columns)
-    table = SourceTable(name, name, columns, key_columns or ("_rowid",))
+    table = SourceTable(name, name, columns, key_columns or ("_rowid",), written)
     statement = f"SELECT {rowid_expression}{listed} FROM main.{quote(name)} ORDER BY {order}"
     for row in connection.execute(statement):
         cells = {
@@ -114,7 +127,21 @@ def _read_table(connection: sqlite3.Connection, name: str, without_rowid: bool) 
     return table
 
 
-def _classify(tables: dict[str, SourceTable]) -> Source:
+def low(name: str) -> str:
+    """The name as SQLite compares it."""
+    return "".join(c.lower() if c.isascii() else c for c in name)
+
+
+def _names_known_in(table: str) -> dict[str, str]:
+    """The names that the schemas give columns of a table of that name, by how SQLite has them."""
+    usual = {short: name for name, short in SHORT_NAMES.items()}.get(low(table), low(table))
+    known = [*ANYWHERE, *OF_TARGETS]
+    known += OLD[usual].column_names if usual in OLD else ()
+    return {low(column): column for column in known}
+
+
+def _classify(found: dict[str, SourceTable]) -> Source:
+    tables = {low(name): table for name, table in found.items()}
     if "patients" not in tables and "children" not in tables:
         raise Refused("not an old-schema database")
     known = {}

@@ -132,7 +132,17 @@ def old_databases(draw: st.DrawFn, strays: bool = True) -> Description:
     if strict:
         for name, table in tables.items():
             table.strict_as = name if name in OLD else None
-    return Description([*tables.values(), *strangers], bystanders)
+    every = [*tables.values(), *strangers]
+    return Description(every, bystanders, draw(_spelling(every)) if strays else {})
+
+
+def _spelling(tables: list[TableDescription]) -> st.SearchStrategy[dict[str, str]]:
+    """Some names of tables and columns in another case, or none."""
+    names = {name for table in tables for name in (table.name, *table.columns) if name.isascii()}
+    case = st.sampled_from([str.upper, str.title, str.swapcase])
+    some = st.dictionaries(st.sampled_from(sorted(names)), case, max_size=12)
+    drawn = some.map(lambda found: {name: how(name) for name, how in found.items()})
+    return st.one_of(st.just({}), drawn)
 
 
 def _use_person_column(table: TableDescription, as_child: bool) -> None:

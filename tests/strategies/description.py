@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,14 @@ class TableDescription:
 
 @dataclass
 class Description:
-    """All tables of the file, and statements that no migration may look at (views, triggers)."""
+    """All tables of the file, and statements that no migration may look at (views, triggers).
+
+    spelling: names of tables and columns -> how the file writes them, in another case.
+    """
 
     tables: list[TableDescription]
     bystanders: tuple[str, ...] = ()
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows described for a table, none where there is no such table."""
@@ -58,12 +62,28 @@ def build(description: Description, path: Path) -> Path:
                 connection.execute(statement)
             for row in table.rows:
                 _insert(connection, table, row)
+        for statement in _respelt(description):
+            connection.execute(statement)
         for statement in description.bystanders:
             connection.execute(statement)
         connection.execute("COMMIT")
     finally:
         connection.close()
     return path
+
+
+def _respelt(description: Description) -> Iterator[str]:
+    """Gives tables and columns their names in another case, which SQLite only does in two steps."""
+    yield "PRAGMA legacy_alter_table = ON"
+    for table in description.tables:
+        alter = f"ALTER TABLE {quote(table.name)} RENAME"
+        for name in table.columns:
+            if name in description.spelling:
+                yield f"{alter} COLUMN {quote(name)} TO aside"
+                yield f"{alter} COLUMN aside TO {quote(description.spelling[name])}"
+        if table.name in description.spelling:
+            yield f"{alter} TO aside"
+            yield f"ALTER TABLE aside RENAME TO {quote(description.spelling[table.name])}"
 
 
 def _statements(table: TableDescription) -> list[str]:

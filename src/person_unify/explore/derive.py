@@ -11,7 +11,7 @@ from person_unify.explore.columns import HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
 from person_unify.ledger import ID_MAPS
-from person_unify.schema import OLD, UNIFIED
+from person_unify.schema import OLD, UNIFIED, Catalogue
 from person_unify.values import cells
 
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -164,7 +164,8 @@ def flow(fates: pl.DataFrame, lineage: pl.DataFrame) -> pl.DataFrame:
 def birth_dates(found: pl.DataFrame) -> pl.DataFrame:
     """How far apart the differing dates of birth are, and what may be behind it."""
     child, patient = pl.col("child"), pl.col("patient")
-    differing = found.filter(kind="demographic_mismatch", field="date_of_birth").with_columns(
+    of_birth = pl.col("field").str.to_lowercase() == "date_of_birth"
+    differing = found.filter(of_birth, kind="demographic_mismatch").with_columns(
         pl.col("child_value").str.to_datetime(_ISO, time_unit="ms", strict=False).alias("child"),
         pl.col("patient_value")
         .str.to_datetime(_ISO, time_unit="ms", strict=False)
@@ -216,15 +217,19 @@ def _filled(store: Store, record: str, table: str, people: pl.DataFrame) -> pl.D
     fields = [c for c in UNIFIED["persons"].column_names if c in known and c not in _NOT_COMPARED]
     rows = people.join(store.persons(fields), left_on="new_id", right_on="id", how="left")
     own = rows.select("old_id", *(filled(c).alias(c) for c in fields))
-    if table in store.archived_tables():
+    name = Catalogue({name: name for name in store.archived_tables()}).get(table)
+    if name is not None:
         # Where the file declares no key, the archive goes by the rowid and holds the id as a cell.
-        kept = store.archive(table, ["id", *fields])
+        kept = store.archive(name, ["id", *fields])
         listed = pl.col(kept.archived).str.json_decode(pl.List(pl.String))
-        there = [c for c in fields if c in kept.columns]
+        written = {OLD[table].known(column): column for column in (*kept.key, *kept.columns)}
+        there = [c for c in fields if c in written]
         cells_ = kept.frame.select(
-            cells("id", "mixed", "TEXT").value.alias("old_id"),
+            cells(written["id"], "mixed", "TEXT").value.alias("old_id"),
             *(
-                pl.when(listed.list.contains(pl.lit(c))).then(filled(c)).alias(f"@{c}")
+                pl.when(listed.list.contains(pl.lit(written[c])))
+                .then(filled(written[c]))
+                .alias(f"@{c}")
                 for c in there
             ),
         )

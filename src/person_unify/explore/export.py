@@ -25,6 +25,7 @@ from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
 from person_unify.frames import held
+from person_unify.schema import Catalogue
 from person_unify.values import BLOB, INTEGER, NULL, REAL, TEXT
 
 Format = Literal["parquet", "csv", "xlsx", "json"]
@@ -79,12 +80,13 @@ def export_ledger(
 
 
 def _chosen(files: Files, tables: Sequence[str]) -> list[str]:
-    unknown = [name for name in tables if name not in files.tables]
+    there = Catalogue({name: name for name in files.tables})
+    unknown = [name for name in tables if name not in there]
     if unknown:
         raise UsageError(
             f"the ledger has no table {unknown[0]}: it has {', '.join(sorted(files.tables))}"
         )
-    return list(dict.fromkeys(tables)) or list(files.tables)
+    return list(dict.fromkeys(there[name] for name in tables)) or list(files.tables)
 
 
 def _write(files: Files, tables: Sequence[str], format_: Format, paths: Sequence[Path]) -> int:

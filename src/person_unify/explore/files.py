@@ -23,7 +23,7 @@ from person_unify.explore.store import (
 from person_unify.frames import held
 from person_unify.progress import PHASES
 from person_unify.report import Report
-from person_unify.schema import Table, quote
+from person_unify.schema import Table, folded, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path, report_path
 from person_unify.values import cells
@@ -95,16 +95,20 @@ class Files:
         """The archive of an old table, or of some of its columns, in the order it was written."""
         table = self._ledger.tables[f"{ARCHIVE}{source}"]
         *names, archived, reason = table.column_names
-        key = self._key(table)
-        wanted = [c for c in names if c not in key and (columns is None or c in columns)]
+        key = tuple(map(table.known, self._key(table)))
+        asked = None if columns is None else set(map(folded, columns))
+        wanted = [c for c in names if c not in key and (asked is None or folded(c) in asked)]
         kept = [*key, *wanted]
         frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
         return ArchivedCells(
-            key=key,
-            columns=tuple(wanted),
+            key=tuple(map(table.written, key)),
+            columns=tuple(map(table.written, wanted)),
             archived=archived,
             reason=reason,
-            frame=frame.select(*[held(c) for c in kept], text(archived), text(reason)),
+            frame=frame.select(*[held(c) for c in kept], text(archived), text(reason)).rename(
+                {held(name): held(written) for name, written in table.respelt.items()},
+                strict=False,
+            ),
         )
 
     def _key(self, table: Table) -> tuple[str, ...]:
@@ -142,10 +146,10 @@ class Files:
         checks = self.table("verification").filter(pl.col("expected").is_not_null())
         counted = checks.filter(check="rows_accounted").select("source_table", "expected")
         rows = {name: int(count) for name, count in counted.iter_rows()}
-        rows |= {name: self._count(map_) for name, map_ in _ONE_TO_ONE.items()}
+        names = self.table("lineage")["source_table"].unique(maintain_order=True)
+        rows |= {n: self._count(_ONE_TO_ONE[folded(n)]) for n in names if folded(n) in _ONE_TO_ONE}
         kept_out = self._kept_out()
         lost = dict(kept_out.group_by("source_table").agg(pl.sum("rows")).iter_rows())
-        names = self.table("lineage")["source_table"].unique(maintain_order=True)
         loaded = [(n, LOADED, rows.get(n, lost.get(n, 0)) - lost.get(n, 0)) for n in names]
         return pl.concat([pl.DataFrame(loaded, schema=FATE, orient="row"), kept_out])
 

@@ -24,6 +24,7 @@ from person_unify.lineage import lineage
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
 from person_unify.report import Report
+from person_unify.schema import folded
 from person_unify.stages.resolve import Resolution
 from person_unify.values import MIXED
 
@@ -72,7 +73,7 @@ class Preview:
         for map_, frame in outcome.maps.items():
             self._say(map_, frame)
         self._say("discrepancies", *outcome.discrepancies)
-        if outcome.archive is not None and (self.archives or outcome.source in CORE_TABLES):
+        if outcome.archive is not None and (self.archives or folded(outcome.source) in CORE_TABLES):
             self.kept.setdefault(outcome.source, []).append(outcome.archive)
 
     def _say(self, table: str, *frames: pl.DataFrame) -> None:
@@ -118,7 +119,8 @@ class Preview:
         parts = self.kept[source]
         listed = {column for part in parts for column in part.columns}
         if columns is not None:
-            listed &= set(columns)
+            asked = set(map(folded, columns))
+            listed = {column for column in listed if folded(column) in asked}
         key = parts[0].key or (ROW,)
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}

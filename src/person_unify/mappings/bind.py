@@ -6,7 +6,7 @@ target as it stands, what is unknown, what is missing, and what makes the run im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -16,7 +16,7 @@ from person_unify.errors import SourceError, TargetError
 from person_unify.mappings import CORE_TABLES, MAPPINGS, SHORT_NAMES
 from person_unify.mappings.convention import by_convention
 from person_unify.mappings.drift import drift, missing
-from person_unify.schema import OLD, UNIFIED, Column, Schema, Table
+from person_unify.schema import OLD, UNIFIED, Catalogue, Column, Schema, Table
 from person_unify.spec import Copy, Mapping, Person, Reference, Type, Via, Word
 
 Strength = Literal["required", "optional", "loose"]
@@ -73,6 +73,12 @@ class Plan:
         """The bound mappings of an old table, by the contract's name for it."""
         return tuple(b for b in self.bound if b.mapping.source == source)
 
+    @property
+    def respelt(self) -> dict[str, dict[str, str]]:
+        """Per source table, the columns that its file writes in another case: name -> written."""
+        tables = (*(b.source for b in self.bound), *self.unmapped)
+        return {table.name: table.respelt for table in tables if table.respelt}
+
 
 def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Plan:
     """Bind all mappings to the tables of two files.
@@ -118,25 +124,27 @@ def _bind_known(
         elif mapping.target not in target:
             problems.append(f"table {mapping.target} is missing")
         else:
-            bound.append(_bind_one(mapping, table, target[mapping.target], filled, problems))
+            home = target[mapping.target]
+            bound.append(_bind_one(mapping, table, home, bound, filled, problems))
     return bound
 
 
 def _names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str, str]:
     """Old table -> its name in the file, for those the file has."""
-    names = {name: name for name in OLD if name in source}
+    names = {name: source[name].name for name in OLD if name in source}
     for usual, short in SHORT_NAMES.items():
         if short not in source:
             continue
-        if usual not in source:
-            names[usual] = short
-        elif has_rows(short):
-            if has_rows(usual):
+        other = source[short].name
+        if usual not in names:
+            names[usual] = other
+        elif has_rows(other):
+            if has_rows(names[usual]):
                 raise SourceError(
-                    f"the source has rows in both {usual} and {short}, which are two names of one "
-                    "table: move the rows of one into the other first"
+                    f"the source has rows in both {names[usual]} and {other}, which are two names "
+                    "of one table: move the rows of one into the other first"
                 )
-            names[usual] = short
+            names[usual] = other
     return names
 
 
@@ -144,21 +152,28 @@ def _bind_one(
     mapping: Mapping,
     source: Table,
     target: Table,
+    before: Sequence[BoundMapping],
     filled: dict[str, set[str]],
     problems: list[str],
 ) -> BoundMapping:
-    """Bind one mapping; ``filled`` remembers per source table which unknown columns have a home."""
-    unknown = [c for c in source.column_names if OLD[mapping.source].column(c) is None]
+    """Bind one mapping; ``filled`` remembers per source table which unknown columns have a home.
+
+    before: the mappings that are bound already.
+    """
+    unknown = Catalogue(
+        {c: c for c in source.column_names if OLD[mapping.source].column(c) is None}
+    )
     used = filled.setdefault(mapping.source, set())
     bindings = []
     for column in target.columns:
         word = mapping.columns.get(column.name)
         if word is None and OLD[mapping.source].column(column.name) is not None:
             word = Copy(column.name)
-        free = column.name in unknown and column.name not in used
-        if word is None and free and not _filled_by_another(mapping, column.name):
-            word = Copy(column.name)
-            used.add(column.name)
+        same = unknown.get(column.name)
+        free = same not in used and not _filled_by_another(mapping, column.name, before)
+        if word is None and same is not None and free:
+            word = Copy(same)
+            used.add(same)
         if word is not None:
             bindings.append(_binding(mapping, source, target, column, word))
         elif column.not_null and column.default is None:
@@ -169,25 +184,26 @@ def _bind_one(
 
 def _missing_columns(mapping: Mapping, target: Table) -> Iterator[str]:
     """Columns that the mapping fills, or fills by their name, and the target does not have."""
-    present = set(target.column_names)
     for name in mapping.columns:
-        if name not in present and (target.name, name) != NOTES:
+        if target.column(name) is None and (target.name, name) != NOTES:
             yield f"column {target.name}.{name} is missing"
     for name in OLD[mapping.source].column_names:
         builtin = UNIFIED[target.name].column(name) if target.name in UNIFIED else None
-        if name not in present and builtin is not None:
+        if target.column(name) is None and builtin is not None:
             yield f"column {target.name}.{name} is missing"
 
 
-def _filled_by_another(mapping: Mapping, column: str) -> bool:
+def _filled_by_another(mapping: Mapping, column: str, before: Sequence[BoundMapping]) -> bool:
     """Whether a child's row already fills the column that a parent link could too (section 2)."""
     if mapping.source != "parent_children":
         return False
-    return any(
+    known = any(
         column in other.columns or OLD[other.source].column(column) is not None
         for other in MAPPINGS
         if other.target == mapping.target and other is not mapping
     )
+    unknown = (b.columns for b in before if b.mapping.target == mapping.target)
+    return known or any(b.target.name == column for columns in unknown for b in columns)
 
 
 def _binding(mapping: Mapping, source: Table, target: Table, column: Column, word: Word) -> Binding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from person_unify.mappings import MAPPINGS
-from person_unify.schema import Schema, Table
+from person_unify.schema import Schema, Table, folded
 from person_unify.spec import Copy, Mapping, Person, Word
 
 
@@ -14,17 +14,18 @@ def by_convention(table: Table, target: Schema) -> Mapping | None:
     """
     home = target.get(table.name)
     mapped = {mapping.target for mapping in MAPPINGS}
-    if home is None or table.name in mapped or table.name.startswith("_prisma"):
+    if home is None or home.name in mapped or folded(table.name).startswith("_prisma"):
         return None
     columns: dict[str, Word] = {}
     for column in home.columns:
+        same = table.column(column.name)
         if column.name == "person_id" and table.column("patient_id"):
             columns[column.name] = Person("patient_id")
         elif column.name == "person_id" and table.column("child_id"):
             columns[column.name] = Person("child_id", "children")
-        elif table.column(column.name) or column.default == "CURRENT_TIMESTAMP":
+        elif same or column.default == "CURRENT_TIMESTAMP":
             # SQLite would write that default as text, where the target holds milliseconds.
-            columns[column.name] = Copy(column.name)
+            columns[column.name] = Copy(same.name if same else column.name)
         elif column.not_null and column.default is None:
             return None
     if not home.primary_key or not set(home.primary_key) <= set(columns):

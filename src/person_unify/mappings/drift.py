@@ -29,7 +29,7 @@ def drift(
                 yield f"column {name}.{column} is not in the source: taken as NULL"
         for column in present.column_names:
             if known.column(column) is None:
-                yield f"column {name}.{column} is not in the old schema"
+                yield f"column {name}.{present.written(column)} is not in the old schema"
     for name in by_convention:
         yield f"table {name} is migrated by convention: same-named columns"
     for name in unmapped:

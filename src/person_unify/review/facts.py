@@ -15,7 +15,7 @@ import polars as pl
 from person_unify.database import Database
 from person_unify.errors import TargetError
 from person_unify.frames import QUESTION
-from person_unify.schema import quote
+from person_unify.schema import Catalogue, folded, quote
 
 RECORD = ("first_name", "last_name", "date_of_birth", "gender", "known_to", "udid_number")
 """Columns of a record, after ``table`` and ``id``."""
@@ -89,7 +89,8 @@ class Books:
         def cell(column: str) -> str:
             if column not in archive:
                 return f"t.{column}"
-            return f"CASE WHEN instr({listed}, '\"{column}\"') THEN a.{column} ELSE t.{column} END"
+            named = f"instr(lower({listed}), '\"{column}\"')"
+            return f"CASE WHEN {named} THEN a.{column} ELSE t.{column} END"
 
         columns = {
             "table": f"'{table}'",
@@ -136,8 +137,8 @@ class Books:
         return self.frame(
             columns,
             "FROM (SELECT DISTINCT source_table, source_id FROM ledger.questions "
-            f"WHERE field = 'is_primary') AS q JOIN ({people}) AS m "
-            "ON m.source_table = q.source_table AND m.old_id = q.source_id "
+            f"WHERE lower(field) = 'is_primary') AS q JOIN ({people}) AS m "
+            "ON m.source_table = lower(q.source_table) AND m.old_id = q.source_id "
             "JOIN main.parent_child_views AS v ON v.person_id = m.new_id "
             "LEFT JOIN main.parents AS r ON r.id = v.parent_id "
             "LEFT JOIN main.users AS u ON u.id = r.user_id",
@@ -205,12 +206,12 @@ def open_books(ledger: Path) -> Database:
     return database
 
 
-def _tables(database: Database, catalog: str) -> dict[str, tuple[str, ...]]:
-    """Tables and their columns."""
+def _tables(database: Database, catalog: str) -> Catalogue[tuple[str, ...]]:
+    """Tables and their columns, these in lower case."""
     found: dict[str, list[str]] = {}
     for table, column in database.rows(
         f"SELECT m.name, c.name FROM {catalog}.sqlite_master AS m, "
         f"pragma_table_info(m.name, '{catalog}') AS c WHERE m.type = 'table' ORDER BY m.name, c.cid"
     ):
-        found.setdefault(str(table), []).append(str(column))
-    return {table: tuple(columns) for table, columns in found.items()}
+        found.setdefault(str(table), []).append(folded(str(column)))
+    return Catalogue({table: tuple(columns) for table, columns in found.items()})

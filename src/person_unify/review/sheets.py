@@ -164,7 +164,7 @@ def _with_keys(rows: pl.DataFrame, run: str, first: int, total: int) -> pl.DataF
 def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """What is known of both records, in columns ``a:…`` and ``b:…``."""
     rows = rows.with_columns(
-        pl.col("source_table").alias("a:table"),
+        pl.col("source_table").str.to_lowercase().alias("a:table"),
         pl.col("source_id").alias("a:id"),
         _related_table().alias("b:table"),
         pl.col("related_id").alias("b:id"),
@@ -204,7 +204,7 @@ def _related_table() -> pl.Expr:
         .then(other)
         .when(pl.col("options") == "separate merge")
         .then(children)
-        .when(mixed & (pl.col("source_table") == "patients"))
+        .when(mixed & (pl.col("source_table").str.to_lowercase() == "patients"))
         .then(children)
         .otherwise(other)
     )

@@ -5,6 +5,7 @@ states a table's columns.  :func:`ddl` writes them the way Prisma does on SQLite
 """
 
 from person_unify.schema.ddl import create_index, create_statements, create_table, ddl, quote
+from person_unify.schema.identifiers import Catalogue, folded
 from person_unify.schema.model import (
     OLD,
     UNIFIED,
@@ -17,6 +18,7 @@ from person_unify.schema.model import (
 __all__ = [
     "OLD",
     "UNIFIED",
+    "Catalogue",
     "Column",
     "ForeignKey",
     "Schema",
@@ -25,5 +27,6 @@ __all__ = [
     "create_statements",
     "create_table",
     "ddl",
+    "folded",
     "quote",
 ]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
+
+from person_unify.schema.identifiers import Catalogue, folded
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as the schema declares it; ``default`` is the SQL text of its DEFAULT."""
+    """One column as the schema declares it; ``default`` is the SQL text of its DEFAULT.
+
+    name: as the program knows it.  written: as its file writes it, where that is another case.
+    """
 
     name: str
     type: str
     not_null: bool = False
     default: str | None = None
     key_position: int = 0
+    written: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,59 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column | None:
-        """The column of that exact name, or None."""
-        return next((column for column in self.columns if column.name == name), None)
+        """The column of that name in any case, or None."""
+        wanted = folded(name)
+        return next((column for column in self.columns if folded(column.name) == wanted), None)
+
+    def known(self, written: str) -> str:
+        """A column's name as the program knows it, of the one that the file writes."""
+        column = self.column(written)
+        return written if column is None else column.name
+
+    def written(self, name: str) -> str:
+        """A column's name as the file writes it."""
+        column = self.column(name)
+        return name if column is None else column.written or column.name
+
+    @property
+    def respelt(self) -> dict[str, str]:
+        """Column -> its name in the file, for those that the file writes in another case."""
+        return {c.name: c.written for c in self.columns if c.written is not None}
 
     def foreign_key(self, column: str) -> ForeignKey | None:
         """The foreign key on that column, or None."""
-        return next((key for key in self.foreign_keys if key.column == column), None)
+        wanted = folded(column)
+        return next((key for key in self.foreign_keys if folded(key.column) == wanted), None)
+
+    def known_as(self, known: Table) -> Table:
+        """The same table, with its columns by the names that ``known`` gives them."""
+        names = {
+            column.name: same.name
+            for column in self.columns
+            if (same := known.column(column.name)) is not None and same.name != column.name
+        }
+        if not names:
+            return self
+
+        def named(columns: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(names.get(column, column) for column in columns)
+
+        return replace(
+            self,
+            columns=tuple(
+                replace(c, name=names[c.name], written=c.name) if c.name in names else c
+                for c in self.columns
+            ),
+            foreign_keys=tuple(
+                replace(k, column=names.get(k.column, k.column)) for k in self.foreign_keys
+            ),
+            uniques=tuple(map(named, self.uniques)),
+            indexes=tuple(map(named, self.indexes)),
+        )
 
 
 Schema = Mapping[str, Table]
+"""Tables by name; those of a file and the built-in ones are a :class:`Catalogue`."""
 
 
 def _table(name: str, raw: Mapping[str, Any]) -> Table:
@@ -87,9 +137,9 @@ def _table(name: str, raw: Mapping[str, Any]) -> Table:
     )
 
 
-def _load(resource: str) -> dict[str, Table]:
+def _load(resource: str) -> Catalogue[Table]:
     raw = json.loads(files(__package__).joinpath(resource).read_text(encoding="utf-8"))
-    return {name: _table(name, table) for name, table in raw.items()}
+    return Catalogue({name: _table(name, table) for name, table in raw.items()})
 
 
 OLD: Schema = _load("old.json")

@@ -15,9 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from person_unify.conversions import decode_utf8
-from person_unify.database import Database, inspect, read_frame
+from person_unify.database import Database, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
 from person_unify.frames import ROW, SourceFrame, held
+from person_unify.mappings.known import known_tables
 from person_unify.schema import Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
@@ -81,7 +82,7 @@ class Extractor:
                     "database first"
                 )
             try:
-                self.tables = inspect(database)
+                self.tables = known_tables(database)
             except DatabaseError as error:
                 raise SourceError(
                     f"the source's schema is damaged ({error}): restore it from a backup first"
@@ -246,8 +247,7 @@ class Extractor:
         """The name that reaches a table's rowid; None if it has none or columns hide them all."""
         if table.name in self._unordered:
             return None
-        hidden = {column.lower() for column in table.column_names}
-        return next((n for n in ("rowid", "_rowid_", "oid") if n not in hidden), None)
+        return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
 
     def _whole(self, table: Table) -> Range | None:
         """The range of a table's rowids; None where it has no rows or no rowid within reach."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from person_unify.database import inspect
 from person_unify.errors import UsageError
 from person_unify.finished import finished_run
+from person_unify.mappings.known import unified_tables
 from person_unify.trace.books import Books, Record
 from person_unify.trace.said import Archived, Logged, Related, archived, logged, related
 from person_unify.trace.ways import Way, new_records, old_records, origins, ways
@@ -56,7 +56,7 @@ def trace(target: Path, kind: str, *key: str) -> list[Trace]:
     finished run, :class:`UsageError` where the kind or the key is unknown.
     """
     with finished_run(target) as database:
-        books = Books.of(database, inspect(database))
+        books = Books.of(database, unified_tables(database))
         old, new = _tables(books, kind)
         found = [
             _of_old(books, record) for table in old for record in old_records(books, table, key)
@@ -83,7 +83,7 @@ def _tables(books: Books, kind: str) -> tuple[list[str], list[str]]:
         return list(books.sources), list(books.target)
     old, new = KINDS.get(kind, ((kind,), (kind,)))
     names = [name for usual in old for name in books.in_file(usual)]
-    present = [name for name in new if name in books.target]
+    present = [books.target[name].name for name in new if name in books.target]
     if not names and not present:
         raise UsageError(
             f"{kind} is neither {', '.join(KINDS)}, any, nor a table of the old or the new database"

@@ -11,7 +11,8 @@ from person_unify.database import Database
 from person_unify.finished import ArchiveTable, archives
 from person_unify.ledger import CATALOG
 from person_unify.mappings import SHORT_NAMES
-from person_unify.schema import OLD, Schema, quote
+from person_unify.mappings.known import old_table
+from person_unify.schema import OLD, Catalogue, Schema, folded, quote
 
 NOT_CARRIED = "not_carried"
 
@@ -53,7 +54,8 @@ class Books:
             "SELECT source_table, source_column, target_table, target_column, rule "
             f"FROM {CATALOG}.lineage"
         )
-        return cls(database, target, tuple(Line(*line) for line in lines), archives(database))
+        said = (Line(table, known(table, column), *rest) for table, column, *rest in lines)
+        return cls(database, target, tuple(said), archives(database))
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -75,16 +77,19 @@ class Books:
 
     def in_file(self, name: str) -> list[str]:
         """An old table by its usual or its short name, as the file names it, if it has it."""
-        usual = next((u for u, short in SHORT_NAMES.items() if short == name), name)
-        names = (name, usual, SHORT_NAMES.get(name, name))
-        return [n for n in dict.fromkeys(names) if n in self.sources][:1]
+        there = Catalogue({source: source for source in self.sources})
+        asked = folded(name)
+        usual = next((u for u, short in SHORT_NAMES.items() if short == asked), asked)
+        names = (asked, usual, SHORT_NAMES.get(asked, asked))
+        return [there[n] for n in names if n in there][:1]
 
     def usual(self, source: str) -> str:
         """The contract's name of an old table."""
+        there = set(map(folded, self.sources))
         for usual, short in SHORT_NAMES.items():
-            if short == source and usual not in self.sources:
+            if short == folded(source) and usual not in there:
                 return usual
-        return source
+        return OLD[source].name if source in OLD else source
 
     def key_of(self, source: str) -> tuple[str, ...]:
         """The columns that name a row of an old table; ``_rowid`` where nothing else does."""
@@ -149,6 +154,12 @@ class Books:
         """Why an old record is in the archive alone; None where it is not."""
         reasons = (reason for _, reason in self.lists(record))
         return next((reason for reason in reasons if reason != NOT_CARRIED), None)
+
+
+def known(table: str, column: str) -> str:
+    """A column of an old table by the name that the old schema gives it."""
+    of = old_table(table)
+    return column if of is None else of.known(column)
 
 
 def matches(columns: Sequence[str], key: Sequence[str]) -> str:

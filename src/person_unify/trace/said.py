@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from person_unify.ledger import CATALOG
 from person_unify.schema import OLD, quote
-from person_unify.trace.books import NOT_CARRIED, Books, Record, literal, matches
+from person_unify.trace.books import NOT_CARRIED, Books, Record, known, literal, matches
 
 PEOPLE = {"patients": "patient_id", "children": "child_id"}
 """What references to a record of these old tables are called, declared or not."""
@@ -51,7 +51,7 @@ def archived(books: Books, records: Sequence[Record]) -> Iterator[Archived]:
     """Which columns of old records are archived, by why; the cells stay where they are."""
     for record in records:
         for listed, reason in books.lists(record):
-            columns: list[str] = json.loads(listed)
+            columns = [known(record.table, column) for column in json.loads(listed)]
             if reason != NOT_CARRIED:
                 yield Archived(record, reason, tuple(columns), whole=True)
                 continue
@@ -86,7 +86,10 @@ class _Reasons:
             f"SELECT source_column, group_concat(DISTINCT rule) FROM {CATALOG}.normalisations "
             f"WHERE source_table = {literal(record.table)} GROUP BY source_column"
         )
-        return cls(rules, dict(kinds), dict(recast), _is_linked(books, record))
+        logged, changed = (
+            {known(record.table, column): said for column, said in rows} for rows in (kinds, recast)
+        )
+        return cls(rules, logged, changed, _is_linked(books, record))
 
     def why(self, column: str) -> str:
         """Why the archive holds the cell."""
@@ -169,9 +172,9 @@ def _in_archive(books: Books, record: Record) -> Iterator[Related]:
     """Rows that only the archive holds; those of the target are counted there."""
     usual = books.usual(record.table)
     for source, archive in books.archives.items():
-        known = OLD.get(books.usual(source))
+        table = OLD.get(books.usual(source))
         columns = (
-            [] if known is None else [k.column for k in known.foreign_keys if k.table == usual]
+            [] if table is None else [k.column for k in table.foreign_keys if k.table == usual]
         )
         columns.append(PEOPLE.get(usual, ""))
         for column in dict.fromkeys(columns):

@@ -88,13 +88,12 @@ def read_archive(database: Database, places: Places, table: Table) -> Archived |
         return None
     # The ledger's own names give way to those of the source; list and reason come last.
     listed, reason = map(quote, columns[-2:])
-    known = {column.lower() for column in table.column_names}
-    rowid = next((column for column in columns[:-2] if column.lower() not in known), None)
+    rowid = next((column for column in columns[:-2] if table.column(column) is None), None)
     archive = f"{catalog}.{quote(name)}"
     counts = database.rows(
         f"SELECT {listed}, {reason} = {_NOT_CARRIED}, count(*) FROM {archive} GROUP BY 1, 2"
     )
-    lists = {text: _names(text, table.name) for text, _, _ in counts}
+    lists = {text: _names(text, table) for text, _, _ in counts}
     everything = set(table.column_names) - set(table.primary_key)
     complete = [text for text, names in lists.items() if everything <= names]
     beside = [lists[text] for text, kept, _ in counts if kept and text not in complete]
@@ -106,15 +105,24 @@ def read_archive(database: Database, places: Places, table: Table) -> Archived |
     always = frozenset.intersection(*beside) if beside else frozenset()
     some = frozenset().union(*beside) - always
     own = {columns[-1], columns[-2], rowid}
-    return Archived(archive, frozenset(columns) - own, listed, reason, rowid, always, some, cells)
+    return Archived(
+        archive,
+        frozenset(map(table.known, columns)) - own,
+        listed,
+        reason,
+        rowid,
+        always,
+        some,
+        cells,
+    )
 
 
-def _names(text: str, table: str) -> frozenset[str]:
+def _names(text: str, table: Table) -> frozenset[str]:
     try:
-        return frozenset(json.loads(text))
+        return frozenset(map(table.known, json.loads(text)))
     except (ValueError, TypeError) as error:
         raise TargetError(
-            f"the ledger's archive of {table} has a row that does not say what it archives: "
+            f"the ledger's archive of {table.name} has a row that does not say what it archives: "
             "the ledger has been changed since the run"
         ) from error
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.mappings.bind import BoundMapping, Plan, bind
 from person_unify.mappings.identity import identity
+from person_unify.mappings.known import known_tables, unified_tables
 from person_unify.schema import OLD, Table, quote
 from person_unify.stages.rebuild.archived import COMPLETE, LISTS, Archived, literal, read_archive
 from person_unify.stages.rebuild.inverse import MAPS, Inverse
@@ -62,10 +63,9 @@ class Rebuilder:
         self.stored: StoredSchema = stored_schema(database, places.ledger)
         database.execute("PRAGMA ignore_check_constraints = ON")
         self.stored.create_tables(database, places.rebuilt)
-        self.tables = inspect(database, places.rebuilt)
-        self.plan: Plan = bind(
-            self.tables, inspect(database, places.target), lambda name: self.stored.rows[name] > 0
-        )
+        self.tables = known_tables(database, places.rebuilt)
+        target = unified_tables(database, places.target)
+        self.plan: Plan = bind(self.tables, target, lambda name: self.stored.rows[name] > 0)
         self._inverse = Inverse(database, places, self.plan)
 
     def instants(self, name: str) -> set[str]:
@@ -122,7 +122,7 @@ class Rebuilder:
         if not self.typed:
             return list(table.column_names)
         return [
-            name
+            table.known(name)
             for name, hidden in self.database.rows(
                 f"SELECT name, hidden FROM pragma_table_xinfo({literal(table.name)}, "
                 f"{literal(self.places.rebuilt)}) ORDER BY cid"
@@ -177,8 +177,7 @@ class Rebuilder:
 
     def _rowid(self, table: Table) -> str | None:
         """The name that reaches the rowid of a table without a key, if its columns leave one."""
-        hidden = {column.lower() for column in table.column_names}
-        return next((n for n in ("rowid", "_rowid_", "oid") if n not in hidden), None)
+        return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
 
     def _origin(self, bounds: list[BoundMapping], archive: Archived | None) -> _Origin:
         mapping = bounds[0].mapping

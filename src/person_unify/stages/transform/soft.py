@@ -9,7 +9,7 @@ import polars as pl
 from person_unify.frames import discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.registry import WORD, People
-from person_unify.schema import UNIFIED
+from person_unify.schema import UNIFIED, folded
 from person_unify.spec import ClinicianOf, Copy, Via
 from person_unify.stages.transform.parts import Met
 
@@ -64,7 +64,7 @@ def _is_one(cells: pl.Series, people: People) -> pl.Series:
 
 
 def _searched(bound: BoundMapping, name: str) -> bool:
-    if not name.endswith(("_id", "_by")) or name == "person_id" or bound.target is None:
+    if not folded(name).endswith(("_id", "_by")) or name == "person_id" or bound.target is None:
         return False
     table = UNIFIED.get(bound.target.name, bound.target)
     return table.foreign_key(name) is None

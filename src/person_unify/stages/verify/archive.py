@@ -76,7 +76,7 @@ def archive_of(bench: Bench, source: Table) -> Archive | None:
         key = {column: quote(column) for column in keys or source.column_names}
     archived, reason = (_meta(name, sources, present) for name in ("_archived", "_reason"))
     own = {archived, reason} | (set() if keys else {rowid_name})
-    stored = frozenset(set(present) - own)
+    stored = frozenset(map(source.known, set(present) - own))
     identity = keys or (rowid_name,)
     return Archive(f"ledger.{quote(name)}", key, stored, archived, reason, identity)
 
@@ -121,7 +121,9 @@ def prepare_lists(bench: Bench) -> None:
             )
     bench.temp(
         "verify_lists",
-        "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
+        # Names of columns compare as SQLite compares names: a list has them as the file does.
+        "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT COLLATE NOCASE, "
+        "PRIMARY KEY (list, named)) "
         "WITHOUT ROWID",
         "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
         "temp.verify_numbers AS d, json_each(d.list) AS j "
@@ -142,10 +144,10 @@ class _Kind:
     rows: int
 
 
-def _kinds(bench: Bench, archive: Archive) -> list[_Kind]:
+def _kinds(bench: Bench, source: Table, archive: Archive) -> list[_Kind]:
     column, reason = f"a.{quote(archive.archived)}", f"a.{quote(archive.reason)}"
     return [
-        _Kind(n, _names(text), said, int(count))
+        _Kind(n, names_of(source, text), said, int(count))
         for n, text, said, count in bench.rows(
             f"SELECT n.n, CAST(coalesce({column}, '') AS TEXT), CAST({reason} AS TEXT), count(*) "
             f"FROM {archive.table} AS a LEFT JOIN temp.verify_numbers AS n ON n.list = {column} "
@@ -154,14 +156,15 @@ def _kinds(bench: Bench, archive: Archive) -> list[_Kind]:
     ]
 
 
-def _names(text: str) -> frozenset[str] | None:
+def names_of(source: Table, text: str) -> frozenset[str] | None:
+    """The columns that a list of the archive names; None where it is no JSON list of texts."""
     try:
         found = json.loads(text)
     except ValueError:
         return None
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         return None
-    return frozenset(found)
+    return frozenset(map(source.known, found))
 
 
 def check_lists(
@@ -175,7 +178,7 @@ def check_lists(
     failures = dict.fromkeys(
         ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
     )
-    kinds = _kinds(bench, archive)
+    kinds = _kinds(bench, source, archive)
     total = sum(kind.rows for kind in kinds)
     every = frozenset(source.column_names) - set(archive.key)
     for kind in kinds:

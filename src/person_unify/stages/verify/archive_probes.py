@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from person_unify.schema import Table, quote
 from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of
+from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of, names_of
 from person_unify.stages.verify.bench import Bench
 from person_unify.stages.verify.probes import Probe, key_of
 
@@ -50,8 +49,8 @@ def _read(bench: Bench, archive: Archive) -> list[tuple[str, bool]]:
     text = f"CAST(coalesce({listed}, '') AS TEXT)"
     bench.temp(
         "verify_named",
-        "CREATE TEMP TABLE verify_named (list TEXT, named TEXT, PRIMARY KEY (list, named)) "
-        "WITHOUT ROWID",
+        "CREATE TEMP TABLE verify_named (list TEXT, named TEXT COLLATE NOCASE, "
+        "PRIMARY KEY (list, named)) WITHOUT ROWID",
         f"INSERT OR IGNORE INTO temp.verify_named SELECT d.list, j.value FROM (SELECT DISTINCT "
         f"{text} AS list FROM {archive.table} AS a) AS d, json_each(d.list) AS j "
         "WHERE json_valid(d.list) AND j.value IS NOT NULL",
@@ -64,16 +63,6 @@ def _is_whole(archive: Archive) -> str:
     return f"a.{quote(archive.reason)} IS NOT {cells.literal(NOT_CARRIED)}"
 
 
-def _names(text: str) -> frozenset[str] | None:
-    """What a list names; None where it is no JSON list of texts."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    texts = isinstance(found, list) and all(isinstance(name, str) for name in found)
-    return frozenset(found) if texts else None
-
-
 def _lists(
     bench: Bench, table: Table, archive: Archive, mapped: bool, lists: Sequence[tuple[str, bool]]
 ) -> Iterator[tuple[str, str]]:
@@ -82,7 +71,7 @@ def _lists(
     always = _never_carried(bench, table) if mapped else every
     whole, listed = _is_whole(archive), f"a.{quote(archive.archived)}"
     for text, is_whole in lists:
-        names = _names(text)
+        names = names_of(table, text)
         required = every if is_whole else always - set(archive.key)
         if names is None:
             said = "its list of columns cannot be read"

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from person_unify.database import Database, inspect
+from person_unify.database import Database
 from person_unify.errors import DatabaseError
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.schema import Table, quote
+from person_unify.mappings.known import unified_tables
+from person_unify.schema import Schema, Table, quote
 from person_unify.stages.verify.cells import literal
 from person_unify.stages.verify.check import Check, VerifyOptions
 
@@ -55,7 +56,7 @@ class Bench:
     progress: Callable[[str], None]
     checks: list[Check] = field(default_factory=list)
     temps: list[str] = field(default_factory=list)
-    target: dict[str, Table] = field(default_factory=dict)
+    target: Schema = field(default_factory=dict)
     ledger: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unordered: set[str] = field(default_factory=set)
     swept: list[tuple[Sweep, dict[str, tuple[int, int]]]] = field(default_factory=list)
@@ -66,7 +67,7 @@ class Bench:
         # The lookups live in temp, whose pages SQLite would otherwise read again and again.
         for catalog, kibibytes in _CACHES.items():
             self.database.execute(f"PRAGMA {catalog}.cache_size = -{kibibytes}")
-        self.target = inspect(self.database)
+        self.target = unified_tables(self.database)
         columns: dict[str, list[str]] = {}
         for table, column in self.database.rows(
             "SELECT m.name, c.name FROM ledger.sqlite_master AS m, "
@@ -95,6 +96,22 @@ class Bench:
         """A cell of an old table, ``NULL`` where the file has no such column."""
         found = next((b.source.column(name) for b in self.plan.of(usual)), None)
         return "NULL" if found is None else f"{alias}.{quote(name)}"
+
+    @property
+    def field(self) -> str:
+        """The column that an entry of the log names, by the name that mappings know it by."""
+        cases = [
+            f"WHEN source_table = {literal(table)} AND field = {literal(written)} "
+            f"THEN {literal(name)}"
+            for table, columns in self.plan.respelt.items()
+            for name, written in columns.items()
+        ]
+        return f"CASE {' '.join(cases)} ELSE field END" if cases else "field"
+
+    def known(self, table: str, written: str) -> str:
+        """A column of an old table, by the name that mappings know it by."""
+        names = self.plan.respelt.get(table, {})
+        return next((name for name, other in names.items() if other == written), written)
 
     def value(self, query: str) -> int:
         """The one number of a query."""
@@ -184,8 +201,7 @@ def rowid_of(bench: Bench, table: Table) -> str | None:
     """The name that reaches a source table's rowid; None if it has none or columns hide it."""
     if table.name in bench.unordered:
         return None
-    hidden = {column.lower() for column in table.column_names}
-    return next((name for name in ("rowid", "_rowid_", "oid") if name not in hidden), None)
+    return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
 
 
 def before(bench: Bench, table: Table, left: str, right: str) -> str:

@@ -42,7 +42,7 @@ def check_counts(bench: Bench) -> None:
         "SELECT source_table, source_column, rule, sum(cells) FROM ledger.normalisations "
         "GROUP BY 1, 2, 3"
     )
-    logged = {(str(t), str(c), str(r)): int(n or 0) for t, c, r, n in rows}
+    logged = {(str(t), bench.known(t, str(c)), str(r)): int(n or 0) for t, c, r, n in rows}
     with bench.guarded("normalisations"):
         _check_names(bench, logged)
     for bound in bench.plan.bound:

@@ -28,8 +28,8 @@ def prepare_decided(bench: Bench) -> None:
     # The ledger of an earlier release has no such table.
     if "decisions" in bench.ledger:
         bench.database.execute(
-            f"INSERT INTO temp.verify_decided SELECT {listed} FROM ledger.decisions "
-            "WHERE outcome = 'applied'"
+            f"INSERT INTO temp.verify_decided SELECT {', '.join(KEY[:-1])}, {bench.field}, "
+            "decision, link_to, evidence FROM ledger.decisions WHERE outcome = 'applied'"
         )
     of_child = f"d.source_table = {cells.literal(_file(bench, 'children'))}"
     suspected = "d.kind = 'suspected_duplicate'"

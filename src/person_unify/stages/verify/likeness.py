@@ -135,7 +135,8 @@ def _check_mismatches(bench: Bench) -> None:
         ),
     )
     entry = f"{ENTRY}, child_value, patient_value, chosen_value"
-    missing, strange = differing(bench, entry, "temp.verify_owed", logged.format(entry))
+    said = logged.format(entry.replace("field", f"{bench.field} AS field"))
+    missing, strange = differing(bench, entry, "temp.verify_owed", said)
     linked = bench.value("SELECT count(coalesce(named, patient_id)) FROM temp.verify_children")
     failures = [("not logged", missing), ("without cause", strange)]
     bench.judge("demographic_mismatches", "children", linked * len(FIELDS), failures)
@@ -175,8 +176,15 @@ def _check_duplicates(bench: Bench) -> None:
         "OVER (PARTITION BY x.first_name, x.last_name, x.born "
         "ORDER BY x.unknown, x.created, x.old_id, x.source_table DESC)"
     )
+    names = " ".join(
+        f"WHEN {cells.literal(usual)} THEN {cells.literal(name)}"
+        for usual, name in bench.plan.source_names.items()
+        if usual != name
+    )
+    table = f"CASE source_table {names} ELSE source_table END" if names else "source_table"
     further = (
-        "SELECT source_table, old_id AS source_id, keeper AS related_id, person_id, NULL AS field "
+        f"SELECT {table} AS source_table, old_id AS source_id, keeper AS related_id, person_id, "
+        "NULL AS field "
         "FROM (SELECT x.source_table AS source_table, x.old_id AS old_id, "
         "x.person_id AS person_id, "
         f"row_number() {window} AS n, first_value(x.old_id) {window} AS keeper "

@@ -69,7 +69,7 @@ def _log(bench: Bench) -> None:
     bench.temp(
         "verify_log",
         "CREATE TEMP TABLE verify_log AS SELECT kind, source_table, source_id, related_id, "
-        "person_id, field FROM ledger.discrepancies",
+        f"person_id, {bench.field} AS field FROM ledger.discrepancies",
         "CREATE INDEX temp.verify_log_by_row ON verify_log (source_table, source_id, kind)",
     )
 

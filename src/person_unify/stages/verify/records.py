@@ -109,7 +109,7 @@ def _check_covered(bench: Bench) -> None:
         "AND substr(m.name, 1, 7) <> 'sqlite_' AND upper(substr(m.sql, 1, 14)) <> 'CREATE VIRTUAL' "
         "AND c.hidden <> 1"
     ):
-        present.setdefault(table, set()).add(column)
+        present.setdefault(table, set()).add(bench.known(table, column))
     failures = [
         (f"{table} is not in the plan" if table not in planned else f"{table} lacks columns", 1)
         for table, columns in present.items()
@@ -139,7 +139,7 @@ def _check_lineage(bench: Bench) -> None:
         "SELECT source_table, source_column, disposition, target_table, target_column, "
         "typeof(rule) = 'text' AND rule <> '' FROM ledger.lineage"
     )
-    told = [row[:5] for row in rows]
+    told = [(table, bench.known(table, column), *rest[:3]) for table, column, *rest in rows]
     failures = [
         ("missing or different", len(expected - set(told))),
         ("not so", len(set(told) - expected)),
