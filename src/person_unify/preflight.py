@@ -144,7 +144,7 @@ def require_empty(database: Database, plan: Plan) -> None:
 
 def failed_migrations(database: Database) -> tuple[str, ...]:
     """Prisma's migrations that a target records as begun and neither finished nor rolled back."""
-    history = inspect(database).get(HISTORY)
+    history = unified_tables(database).get(HISTORY)
     if history is None or not {"migration_name", "finished_at"} <= set(history.column_names):
         return ()
     undone = " AND rolled_back_at IS NULL" if history.column("rolled_back_at") else ""
@@ -157,7 +157,7 @@ def failed_migrations(database: Database) -> tuple[str, ...]:
 
 def needs_baseline(database: Database) -> bool:
     """Whether Prisma finds tables in a target and no migration that made them."""
-    if HISTORY not in inspect(database):
+    if HISTORY not in unified_tables(database):
         return True
     return not database.value(f"SELECT EXISTS (SELECT 1 FROM {HISTORY})")
 
