@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from person_unify.database import Database
-from person_unify.errors import SourceError, TargetError, UsageError
+from person_unify.errors import DatabaseError, SourceError, TargetError, UsageError
 from person_unify.lineage import lineage, without_line
-from person_unify.mappings.bind import BoundMapping, Plan, bind
+from person_unify.mappings import MAPPINGS
+from person_unify.mappings.bind import BoundMapping, Plan, bind, names_in_file
 from person_unify.mappings.known import unified_tables
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
@@ -60,12 +61,50 @@ def planned(extractor: Extractor, target: Schema) -> Plan:
 
     Raises :class:`SourceError` or :class:`TargetError` where such a run is impossible.
     """
+    require_rows_in_place(extractor)
     plan = bind(extractor.tables, target, extractor.has_rows)
     require_lineage(plan, extractor.tables)
     require_room_to_archive(plan)
     require_key_columns(plan, extractor)
     require_unique_columns(plan, extractor)
     return plan
+
+
+def require_rows_in_place(extractor: Extractor) -> None:
+    """Refuse an absent table whose rows evidently stand in another table or view of the file."""
+    names = names_in_file(extractor.tables, extractor.has_rows)
+    absent = [m.source for m in MAPPINGS if m.target is not None and m.source not in names]
+    if not absent:
+        return
+    taken = set(names.values())
+    others = [("table", t) for t in extractor.tables.values() if t.name not in taken]
+    others += [("view", view) for view in extractor.views().values()]
+    found = {
+        usual: [f"{kind} {t.name}" for kind, t in others if _could_be(t, usual, extractor)]
+        for usual in dict.fromkeys(absent)
+    }
+    problems = [
+        f"there is no table {usual}, but its columns and rows stand in {' and '.join(places)}"
+        for usual, places in found.items()
+        if places
+    ]
+    if problems:
+        raise SourceError(
+            f"{'; '.join(problems)}: give the table that holds the rows its usual name (a view of "
+            "that name goes first), or make an empty one of that name if these are other rows"
+        )
+
+
+def _could_be(table: Table, usual: str, extractor: Extractor) -> bool:
+    """Whether another table or view has all that an old table requires, and rows."""
+    known = OLD[usual]
+    required = [c.name for c in known.columns if c.not_null and c.default is None]
+    if not all(table.column(name) for name in (*known.primary_key, *required)):
+        return False
+    try:
+        return extractor.has_rows(table.name)
+    except DatabaseError:
+        return True  # a view that cannot be read might show anything
 
 
 def require_lineage(plan: Plan, tables: Mapping[str, Table]) -> None:

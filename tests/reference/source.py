@@ -91,13 +91,29 @@ def read_source(path: Path) -> Source:
             raise Refused("encoding")
         listing = connection.execute("PRAGMA main.table_list").fetchall()
         tables = {}
+        views = []
         for _, raw_name, kind, _, without_rowid, _ in listing:
             name = raw_name.decode()
+            if kind == b"view":
+                views += _view(connection, name)
             if kind in (b"table", b"shadow") and not name.startswith("sqlite_"):
                 tables[name] = _read_table(connection, name, bool(without_rowid))
     finally:
         connection.close()
-    return _classify(tables)
+    return _classify(tables, views)
+
+
+def _view(connection: sqlite3.Connection, name: str) -> list[set[str]]:
+    """The columns of a view that shows rows or might, in lower case."""
+    try:
+        info = connection.execute(f"PRAGMA main.table_info({quote(name)})").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    try:
+        shows = connection.execute(f"SELECT 1 FROM main.{quote(name)}").fetchone() is not None
+    except sqlite3.OperationalError:
+        shows = True
+    return [{low(row[1].decode()) for row in info}] if shows else []
 
 
 def _read_table(connection: sqlite3.Connection, name: str, without_rowid: bool) -> SourceTable:
@@ -140,7 +156,7 @@ def _names_known_in(table: str) -> dict[str, str]:
     return {low(column): column for column in known}
 
 
-def _classify(found: dict[str, SourceTable]) -> Source:
+def _classify(found: dict[str, SourceTable], views: list[set[str]]) -> Source:
     tables = {low(name): table for name, table in found.items()}
     if "patients" not in tables and "children" not in tables:
         raise Refused("not an old-schema database")
@@ -153,6 +169,7 @@ def _classify(found: dict[str, SourceTable]) -> Source:
             known[usual] = tables.pop(name)
             known[usual].usual = usual
     source = Source(known, tables)
+    _check_absent(source, views)
     for usual, table in known.items():
         _check_keys(usual, table)
         _check_uniques(usual, table)
@@ -167,11 +184,25 @@ def _name_in_file(tables: dict[str, SourceTable], usual: str) -> str:
     short = SHORT_NAMES.get(usual, usual)
     if short == usual or short not in tables:
         return usual
+    needed = {*OLD[usual].primary_key, "pep_id" if short == "activities" else "patient_id"}
+    if not needed <= set(tables[short].columns):
+        return usual
     if usual not in tables:
         return short
     if tables[usual].rows and tables[short].rows:
         raise Refused(f"both {usual} and {short} hold rows")
     return short if tables[short].rows else usual
+
+
+def _check_absent(source: Source, views: list[set[str]]) -> None:
+    """Rows of a table that is not there, in another table or view."""
+    others = [set(map(low, t.columns)) for t in source.unknown.values() if t.rows]
+    for name, table in OLD.items():
+        needed = {c.name for c in table.columns if c.not_null and c.default is None}
+        needed = set(map(low, needed | set(table.primary_key)))
+        absent = name not in ARCHIVED_WHOLE and name not in source.known
+        if absent and any(needed <= columns for columns in [*others, *views]):
+            raise Refused(f"rows of {name} stand elsewhere")
 
 
 def _check_keys(usual: str, table: SourceTable) -> None:

@@ -91,7 +91,7 @@ def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Pla
             "this is not an old-schema database: "
             f"it has neither a table patients nor a table children{swapped}"
         )
-    names = _names_in_file(source, has_rows)
+    names = names_in_file(source, has_rows)
     problems: list[str] = []
     bound = _bind_known(source, target, names, problems)
     taken = set(names.values())
@@ -129,11 +129,14 @@ def _bind_known(
     return bound
 
 
-def _names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str, str]:
-    """Old table -> its name in the file, for those the file has."""
+def names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str, str]:
+    """Old table -> its name in the file, for those the file has.
+
+    Raises :class:`SourceError` where a table and its short name both have rows.
+    """
     names = {name: source[name].name for name in OLD if name in source}
     for usual, short in SHORT_NAMES.items():
-        if short not in source:
+        if short not in source or not _has_shape(source[short], usual):
             continue
         other = source[short].name
         if usual not in names:
@@ -146,6 +149,12 @@ def _names_in_file(source: Schema, has_rows: Callable[[str], bool]) -> dict[str,
                 )
             names[usual] = other
     return names
+
+
+def _has_shape(table: Table, usual: str) -> bool:
+    """Whether a table of a short name is the usual one: by its key, and what leads to a person."""
+    leading = "pep_id" if usual == "pep_activities" else "patient_id"
+    return all(table.column(column) for column in (*OLD[usual].primary_key, leading))
 
 
 def _bind_one(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from person_unify.database import Database, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
 from person_unify.frames import ROW, SourceFrame, held
 from person_unify.mappings.known import known_tables
-from person_unify.schema import Table, quote
+from person_unify.schema import Catalogue, Column, Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
 _ROWS_PER_PARTITION = 50_000
@@ -91,6 +92,17 @@ class Extractor:
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
             }
+
+    def views(self) -> Catalogue[Table]:
+        """The views of the file and their columns, but for those that this SQLite cannot read."""
+        found = {}
+        with Database(self.snapshot, settled=True) as database:
+            for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'view'"):
+                text = "'" + name.replace("'", "''") + "'"
+                with suppress(DatabaseError):
+                    columns = database.rows(f"SELECT name FROM pragma_table_info({text})")
+                    found[name] = Table(name, tuple(Column(column, "") for (column,) in columns))
+        return Catalogue(found)
 
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""
