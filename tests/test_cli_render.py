@@ -1,16 +1,31 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
 
 from person_unify.cli.render import render
 from person_unify.cli.streams import WIDTH, Screen
-from person_unify.report import CheckResult, Equation, FileFacts, Report, TableCount, Term
+from person_unify.findings import FINDINGS, QUESTIONS
+from person_unify.page.sections import Grid, sections
+from person_unify.report import (
+    CheckResult,
+    DecisionCount,
+    DiscrepancyCount,
+    Equation,
+    FileFacts,
+    Place,
+    Report,
+    TableCount,
+    Term,
+)
 
 
-def rendered(report: Report, *, terminal: bool = False, width: int = WIDTH) -> str:
+def rendered(
+    report: Report, *, terminal: bool = False, width: int = WIDTH, everything: bool = True
+) -> str:
     stream = io.StringIO()
     console = Screen(
         file=stream,
@@ -20,7 +35,7 @@ def rendered(report: Report, *, terminal: bool = False, width: int = WIDTH) -> s
         highlight=False,
         emoji=False,
     )
-    render(report, console)
+    render(report, console, everything=everything)
     return stream.getvalue()
 
 
@@ -68,11 +83,14 @@ def test_each_table_is_one_sum_with_reasons(report: Report) -> None:
     assert contacts == ["2,412", "=", "2,405", "+", "7", "orphaned_record", "7", "contacts"]
 
 
-def test_discrepancies_come_worst_first(report: Report) -> None:
-    text = rendered(report)
-
-    positions = [text.index(kind) for kind in ("error ", "warning ", "info ")]
-    assert positions == sorted(positions)
+def test_discrepancies_come_worst_first_for_each_who_can_act() -> None:
+    for section in sections(FULL):
+        if section.id in ("discrepancies", "leftovers", "settled"):
+            (grid,) = section.blocks
+            assert isinstance(grid, Grid)
+            ranks = ["error warning info".split().index(row[0].text) for row in grid.rows]
+            assert ranks
+            assert ranks == sorted(ranks)
 
 
 def test_rows_that_nothing_explains_cannot_be_overlooked(report: Report) -> None:
@@ -131,6 +149,98 @@ def test_a_path_is_never_broken(report: Report) -> None:
     path = "/" + "very-long-directory/" * 8 + "report.json"
 
     assert path in rendered(replace(report, files={"report": path}))
+
+
+FULL = Report(
+    "0.1.0",
+    "migrate",
+    1,
+    9_000,
+    FileFacts("/data/old.db", 4_300_000, "a" * 64),
+    FileFacts("/data/new.db", 4_600_000, "b" * 64),
+    "/data/new.ledger.db",
+    "published",
+    options={"timezone": "Asia/Kolkata"},
+    tables=tuple(
+        TableCount(f"a_table_of_some_length_{n}", "elsewhere", 9, 8, {"orphaned_record": 1})
+        for n in range(55)
+    ),
+    equations=tuple(
+        Equation(name, 12, (Term("+", "one", 4), Term("+", "other", 8)))
+        for name in ("children", "persons", "grants")
+    ),
+    discrepancies=tuple(
+        DiscrepancyCount(
+            kind,
+            finding.severity,
+            54,
+            tuple(Place("a_table_of_some_length", f"and_its_column_{n}", 6) for n in range(9)),
+        )
+        for kind, finding in FINDINGS.items()
+    ),
+    decisions=tuple(DecisionCount(kind, "stale", 3, ("children c1",)) for kind in QUESTIONS),
+    drift=tuple(f"column a_table.column_{n} is not in the old schema" for n in range(20)),
+    verification=(CheckResult("views", "parent_child_views", 1, 1, "passed"),) * 800,
+    needs_baseline=True,
+    failed_migrations=("20260101_unified",),
+    files={
+        name: f"/data/{name}"
+        for name in ("report", "page", "checkpoints", "backup", "target before")
+    },
+)
+"""A report with something to say everywhere."""
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_summary_has_at_most_40_lines_and_no_broken_name(width: int, terminal: bool) -> None:
+    text = rendered(FULL, width=width, terminal=terminal, everything=False)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= width
+    assert "Migrated, verified and published" in lines[0]
+    known = {*FINDINGS, "a_table_of_some_length"}
+    for word in re.findall(r"[a-z]+(?:_[a-z]+)+", text):
+        assert not any(word != name and name.startswith(word) for name in known), word
+
+
+@pytest.mark.parametrize("failed", [1, 700])
+def test_failed_checks_leave_room_for_the_verdict(failed: int) -> None:
+    bad = CheckResult("cells_match", "persons", 0, 1, "failed", "last_name")
+    report = replace(FULL, command="verify", verification=(*FULL.verification, *[bad] * failed))
+
+    lines = rendered(report, width=80, everything=False).splitlines()
+
+    assert len(lines) <= 40
+    assert "NOT VERIFIED" in lines[0]
+    assert (
+        lines[-1]
+        == f"NOT VERIFIED: {failed} of {800 + failed:,} checks failed: cells_match persons"
+    )
+    assert lines[-2] == "see the rows: person-unify diff /data/old.db /data/new.db"
+
+
+def test_everything_names_every_table_and_column_whole() -> None:
+    lines = rendered(FULL, width=80).splitlines()
+
+    for n in range(55):
+        assert any(f"a_table_of_some_length_{n}" in line.split() for line in lines)
+    assert sum("and_its_column_8 6" in line for line in lines) == len(FINDINGS)
+
+
+def test_decided_discrepancies_are_open_no_more() -> None:
+    answered = tuple(DecisionCount(kind, "applied", 50) for kind in QUESTIONS)
+
+    before, after = (
+        next(s for s in sections(report) if s.id == "discrepancies")
+        for report in (FULL, replace(FULL, decisions=answered))
+    )
+
+    assert before.title.endswith(f": {54 * sum(f.acts == 'clinic' for f in FINDINGS.values()):,}")
+    assert int(after.title.rsplit(" ", 1)[1].replace(",", "")) < int(
+        before.title.rsplit(" ", 1)[1].replace(",", "")
+    ) - 50 * (len(QUESTIONS) - 1)
 
 
 @pytest.mark.parametrize("width", [40, 80])

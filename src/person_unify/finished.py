@@ -118,11 +118,12 @@ def finished_report(target: Path) -> Report:
             outcome="published",
             verification=tuple(CheckResult(*row) for row in checks),
             lineage=tuple(LineageLine(*row) for row in lines),
-            target=FileFacts(*artefacts["target"]) if "target" in artefacts else None,
+            target=FileFacts(str(target), target.stat().st_size, artefacts["target"][2]),
+            ledger=str(ledger_path(target)),
             files={
                 name: artefacts[kind][0]
                 for name, kind in (("backup", "snapshot"), ("target before", "pre_migration"))
-                if kind in artefacts
+                if kind in artefacts and (kind != "snapshot" or report.options.get("keep_backup"))
             },
             source_sha256_after=after,
             source_changed=after not in (None, report.source.sha256),

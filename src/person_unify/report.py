@@ -75,12 +75,22 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """How often something was found in a source table, and in which column (None for the row)."""
+
+    table: str
+    column: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiscrepancyCount:
-    """How many discrepancies of one kind (contract section 8) the run logged."""
+    """How many discrepancies of one kind (contract section 8) the run logged, and where."""
 
     kind: str
     severity: Severity
     count: int
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def restore(directory: Path, tally: Tally, clock: Clock) -> dict[str, int] | Non
 def _tally_to_json(tally: Tally) -> dict[str, Any]:
     return {
         "tables": [asdict(table) for table in tally.tables],
-        "kinds": tally.kinds,
+        "places": [[*place, count] for place, count in tally.places.items()],
         "normalisations": [asdict(rule) for rule in tally.normalisations],
         "rows": tally.rows,
     }
@@ -55,7 +55,7 @@ def _tally_to_json(tally: Tally) -> dict[str, Any]:
 
 def _tally_from_json(tally: Tally, raw: Mapping[str, Any]) -> None:
     tally.tables = [TableCount(**table) for table in raw["tables"]]
-    tally.kinds = Counter(raw["kinds"])
+    tally.places = Counter({(kind, table, at): n for kind, table, at, n in raw["places"]})
     rules = raw["normalisations"]
     tally.recast = Counter({(r["table"], r["column"], r["rule"]): r["cells"] for r in rules})
     tally.rows = Counter(raw["rows"])

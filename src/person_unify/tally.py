@@ -17,6 +17,7 @@ from person_unify.report import (
     DiscrepancyCount,
     Equation,
     Normalisation,
+    Place,
     TableCount,
     Term,
 )
@@ -26,12 +27,13 @@ from person_unify.report import (
 class Tally:
     """Counts of one run over the tables of a plan.
 
-    kinds: discrepancies.  recast: cells by source table, column and rule.  rows: by target table.
+    places: discrepancies by kind, source table and column.  recast: cells by source table, column
+    and rule.  rows: by target table.
     """
 
     plan: Plan
     tables: list[TableCount] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)
+    places: Counter[tuple[str, str, str | None]] = field(default_factory=Counter)
     recast: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
 
@@ -68,23 +70,36 @@ class Tally:
         return tuple(found for found in self.normalisations if found.table == table)
 
     def say(self, frames: Iterable[pl.DataFrame]) -> None:
-        """Count discrepancies by kind."""
+        """Count discrepancies by kind, table and column."""
         for frame in frames:
-            for kind, count in frame["kind"].value_counts().iter_rows():
-                self.kinds[kind] += count
+            grouped = frame.group_by("kind", "source_table", "field").len()
+            for kind, table, column, count in grouped.iter_rows():
+                self.places[kind, table, column] += count
 
     def discrepancies(self) -> tuple[DiscrepancyCount, ...]:
         """Counts by kind, errors first."""
         rank = {"error": 0, "warning": 1, "info": 2}
-        ordered = sorted(self.kinds, key=lambda kind: (rank[FINDINGS[kind].severity], kind))
+        found: dict[str, list[Place]] = {}
+        for (kind, table, column), count in sorted(self.places.items(), key=lambda at: -at[1]):
+            found.setdefault(kind, []).append(Place(table, column, count))
         return tuple(
-            DiscrepancyCount(kind, FINDINGS[kind].severity, self.kinds[kind]) for kind in ordered
+            DiscrepancyCount(
+                kind,
+                FINDINGS[kind].severity,
+                sum(place.count for place in found[kind]),
+                tuple(sorted(found[kind], key=lambda p: (-p.count, p.table, p.column or ""))),
+            )
+            for kind in sorted(found, key=lambda kind: (rank[FINDINGS[kind].severity], kind))
         )
 
     @property
     def errors(self) -> int:
         """Discrepancies of severity error."""
-        return sum(n for kind, n in self.kinds.items() if FINDINGS[kind].severity == "error")
+        return sum(
+            count
+            for (kind, _, _), count in self.places.items()
+            if FINDINGS[kind].severity == "error"
+        )
 
     def equations(
         self, counts: Mapping[str, int], actual: Mapping[str, int]

@@ -72,7 +72,7 @@ def test_verify_writes_its_page(tmp_path: Path) -> None:
 
 
 def _commands(report: Report) -> str:
-    return "\n".join(step.command or "" for step in next_steps(report))
+    return "\n".join(command for step in next_steps(report) for command in step.commands)
 
 
 def test_a_target_that_prisma_does_not_know_needs_a_baseline(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import re
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -122,7 +121,7 @@ def test_what_does_not_add_up_is_no_good_verdict(report: Report) -> None:
 def test_next_steps_name_files_as_a_shell_takes_them(report: Report) -> None:
     spaced = replace(report, target=FileFacts("-new $(x).db", 1))
 
-    commands = [step.command or "" for step in next_steps(spaced)]
+    commands = [command for step in next_steps(spaced) for command in step.commands]
 
     assert any("purge './-new $(x).db'" in command for command in commands)
 
@@ -135,8 +134,11 @@ def test_command_writes_the_page_from_the_ledger_alone(page_of_a_run: Path, tmp_
     first = CliRunner().invoke(app, ["report", str(tmp_path / "new.ledger.db"), str(page)])
     again = CliRunner().invoke(app, ["report", str(tmp_path / "new.db"), str(page)])
 
-    def told(path: Path) -> set[str]:
-        return set(re.findall(r"<(?:td|p|li|summary|strong)[ >].*", path.read_text("utf-8")))
+    def told(path: Path) -> str:
+        text = path.read_text("utf-8")
+        for place in (page.parent, page_of_a_run.parent):
+            text = text.replace(str(place), "")
+        return text[text.index("<h1") : text.index('<h2 id="time"')]
 
     assert first.exit_code == 0, first.stderr
     assert told(page) == told(page_of_a_run)
@@ -184,31 +186,6 @@ def test_check_writes_the_page_on_request(tmp_path: Path) -> None:
 
     assert done.exit_code == 0, done.output
     assert "Ready to migrate" in (tmp_path / "check.html").read_text(encoding="utf-8")
-
-
-def test_a_browser_shows_the_page_and_refuses_nothing(page_of_a_run: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no chromium on this machine")
-    picture = tmp_path / "page.png"
-    done = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-            *("--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1100,2400"),
-            f"--screenshot={picture}",
-            page_of_a_run.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n", done.stderr
-    # A page whose sheet the policy refused is bare text, and the console says so.
-    assert "CONSOLE" not in done.stderr, done.stderr
 
 
 def test_page_tells_decisions_without_effect(report: Report) -> None:

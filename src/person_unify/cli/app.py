@@ -14,6 +14,7 @@ from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.export import export
+from person_unify.cli.commands.leftovers import leftovers
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.rebuilding import rebuild
 from person_unify.cli.commands.review import review
@@ -59,6 +60,7 @@ COMMANDS = (
     diff,
     trace,
     lineage,
+    leftovers,
     suspects,
     export,
     report,

@@ -40,6 +40,9 @@ SourceEnv = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON event per line on stdout, no text.")]
+Tables = Annotated[
+    bool, typer.Option("--tables", help="Print everything: all tables, rules, checks and times.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the summary.")]
 TimeZone = Annotated[
     str, typer.Option("--timezone", metavar="ZONE", help="Zone in which sessions took place.")

@@ -1,108 +1,131 @@
 """The report as text that a tired person can check by eye, on a terminal or in a file.
 
-Everything fits 100 columns.  Off a terminal there is neither colour nor anything that is not ASCII.
+The summary has at most 40 lines.  No name is ever broken, so that a file of it can be searched; off
+a terminal there is neither colour nor anything that is not ASCII.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import get_args
+import re
+import textwrap
+from collections.abc import Iterator
 
-from rich import box
+from rich import filesize
 from rich.console import Console
-from rich.padding import Padding
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
-from person_unify.report import CheckResult, Equation, FileFacts, Outcome, Report, TableCount
+from person_unify.page.advice import diff_command, next_steps, verdict
+from person_unify.page.sections import (
+    Block,
+    Cell,
+    Folded,
+    Grid,
+    Section,
+    Tone,
+    brief,
+    files_of,
+    sections,
+)
+from person_unify.report import Equation, FileFacts, Report
 
-INDENT = 2
+MOST_LINES = 40
 GOOD, BAD, DIM = "green", "bold red", "dim"
 SEVERITIES = {"error": "red", "warning": "yellow", "info": "cyan"}
-PLAIN_LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+_STYLES: dict[Tone, str] = {"": "", "good": GOOD, "bad": BAD, "soft": DIM, **SEVERITIES}  # type: ignore[dict-item]
+_COLUMNS = {"discrepancies": 4, "leftovers": 4, "settled": 4}
+"""How many columns of a section there is room for; the page has the others."""
+
+_MOST_COMMANDS = 5
+_NARROWEST = 24
+_OWN = ("equations", "files", "options", "lineage")
+"""Sections that are laid out otherwise here, or that no screen can hold."""
 
 
-def render(report: Report, console: Console) -> None:
-    """Print the whole report."""
+def render(report: Report, console: Console, *, everything: bool = False) -> None:
+    """Print the summary, or everything but the lineage."""
+    most = (0,) if everything else (4, 3, 2, 1)
+    lines: list[Text] = []
+    for limit in most:
+        lines = list(_lines(report, console.width, limit))
+        if len(lines) <= MOST_LINES:
+            break
     with console.capture() as printed:
-        _print_all(report, console)
-    for line in printed.get().splitlines():
-        write_line(line.rstrip(), console.file)  # rich pads every line to the full width
-
-
-def _print_all(report: Report, console: Console) -> None:
-    _heading(report, console)
-    for title, body in (
-        ("Reconciliation", _reconciliation(report, console)),
-        ("Tables", _tables(report, console)),
-        ("Discrepancies", _discrepancies(report, console)),
-        ("Decisions", _decisions(report, console)),
-        ("Normalised values", _normalisations(report, console)),
-        ("Differences from the expected schema", _drift(report)),
-        ("Verification", _verification(report, console)),
-        ("Time", _phases(report, console)),
-        ("Files", _files(report)),
-    ):
-        blocks = list(body)
-        if blocks:
-            console.print()
-            console.print(Text(title, style="bold"))
-        for block in blocks:
-            _print_indented(block, console)
-    console.print()
-    for line in _closing(report):
-        console.print(line, soft_wrap=True)
-
-
-def _print_indented(block: Text | Table | Padding, console: Console) -> None:
-    if isinstance(block, Text):
-        # Measured where it is made, or a path, which must stay whole to be copied.
-        console.print(Text(" " * INDENT).append_text(block), soft_wrap=True)
-    else:
-        console.print(Padding(block, (0, 0, 0, INDENT)))
-
-
-def _heading(report: Report, console: Console) -> None:
-    files = (("source", report.source), ("target", report.target))
-    lines = [_file_line(label, facts) for label, facts in files if facts is not None]
-    options = (f"{name} {printable(str(value))}" for name, value in report.options.items())
-    asked = Text(", ".join(options), style=DIM)
-    title = f"person-unify {report.tool_version}  {report.command}"
-    if _fancy(console):
-        body, border = Text("\n").join([*lines, asked]), _colour(report)
-        console.print(Panel(body, title=title, title_align="left", border_style=border))
-    else:
-        console.print(Text(title))
         for line in lines:
-            _print_indented(line, console)
-        _print_indented(Padding(asked, 0), console)
+            console.print(line, soft_wrap=True)
+    for text in printed.get().splitlines():
+        write_line(text.rstrip(), console.file)
+
+
+def _lines(report: Report, width: int, most: int) -> Iterator[Text]:
+    yield from _heading(report)
+    if most:
+        yield from _unsaid(report)
+    elif report.options:
+        asked = ", ".join(f"{name} {value}" for name, value in report.options.items())
+        yield Text(f"  {printable(asked)}", style=DIM)
+    yield from _titled("Does it add up?", _equations(report, width - 2))
+    for section in sections(report):
+        if section.id in _OWN or (most and not section.brief):
+            continue
+        cut = brief(section, most) if most else section
+        yield from _titled(section.title, _blocks(cut, width - 2, fit=bool(most)))
+    yield from _titled("Files", _files(report, everything=not most))
+    yield from _titled("Next", _next(report))
+    yield Text()
+    yield from _closing(report)
+
+
+def _titled(title: str, lines: Iterator[Text]) -> Iterator[Text]:
+    body = list(lines)
+    if body:
+        yield Text()
+        yield Text(title, style="bold")
+        yield from (Text("  ").append_text(line) for line in body)
+
+
+def _heading(report: Report) -> Iterator[Text]:
+    said = verdict(report)
+    title = Text(f"person-unify {report.tool_version}  {report.command}: ")
+    yield title.append(printable(said.headline), style=f"bold {GOOD if said.good else 'red'}")
+    for line in said.lines:
+        yield Text(f"  {printable(line)}")
+    for label, facts in (("source", report.source), ("target", report.target)):
+        if facts is not None:
+            yield _file_line(label, facts)
+
+
+def _unsaid(report: Report) -> Iterator[Text]:
+    """What the summary leaves out, where there is any."""
+    kept = sum(1 for table in report.tables if any(table.archived.values()))
+    counts = ((len(report.drift), "schema differences"), (kept, "tables not loaded whole"))
+    said = [f"{count:,} {what}" for count, what in counts if count]
+    if said:
+        yield Text(f"  {', '.join(said)}: see --tables", style=DIM)
 
 
 def _file_line(label: str, facts: FileFacts) -> Text:
-    line = Text(f"{label:<8}")
+    line = Text(f"  {label:<8}")
     line.append(printable(shown(facts.path)), style="bold").append(f"  {sized(facts.bytes)}")
     if facts.sha256:
         line.append(f"  sha256 {facts.sha256[:16]}", style=DIM)
     return line
 
 
-def _reconciliation(report: Report, console: Console) -> Iterator[Text]:
+def _equations(report: Report, width: int) -> Iterator[Text]:
     if not report.equations:
         return
     names = max(len(printable(equation.name)) for equation in report.equations)
     counts = max(len(str(equation.left)) for equation in report.equations)
     ends = {equation: f"residual {equation.residual}" for equation in report.equations}
-    room = console.width - INDENT - 4 - max(map(len, ends.values()))
+    room = width - 4 - max(map(len, ends.values()))
     bodies = {e: _equation_lines(e, names, counts, room) for e in report.equations}
-    width = min(room, max(68, *(len(line) for body in bodies.values() for line in body)))
+    wide = min(room, max(68, *(len(line) for body in bodies.values() for line in body)))
     for equation, body in bodies.items():
         for line in body[:-1]:
             yield Text(line)
-        last = Text(f"{body[-1]:<{width}}    ")
+        last = Text(f"{body[-1]:<{wide}}    ")
         yield last.append(ends[equation], style=BAD if equation.residual else GOOD)
 
 
@@ -110,177 +133,117 @@ def _equation_lines(equation: Equation, names: int, counts: int, room: int) -> l
     """``name left = term + term``, broken before a sign where it would not fit ``room`` columns."""
     lines = [f"{printable(equation.name):<{names}} {equation.left:>{counts}} ="]
     hanging = " " * (names + counts + 1)
-    for position, term in enumerate(equation.terms):
-        sign = "" if position == 0 and term.sign == "+" else f" {term.sign}"
-        piece = f"{sign} {printable(term.label)} {term.count}"
-        if len(lines[-1]) + len(piece) > room:
+    for number, term in enumerate(equation.terms):
+        sign = "" if number == 0 and term.sign == "+" else f"{term.sign} "
+        piece = f"{sign}{printable(term.label)} {term.count}"
+        if len(lines[-1]) + 1 + len(piece) > room and lines[-1].strip() != "=":
             lines.append(hanging)
-        lines[-1] += piece
+        lines[-1] += f" {piece}"
     if not equation.terms:
         lines[-1] += " 0"
     return lines
 
 
-_NAME = 24
-"""Width that the longest table names of the old schema need."""
+def _blocks(section: Section, width: int, *, fit: bool) -> Iterator[Text]:
+    for block in section.blocks:
+        yield from _block(block, width, _COLUMNS.get(section.id), fit=fit)
 
 
-def _tables(report: Report, console: Console) -> Iterator[Table | Padding]:
-    filled = [table for table in report.tables if table.source_rows or table.residual]
-    if filled:
-        grid = _grid(
-            console, "source table", ">rows", "", ">loaded", "", ">archived", "why", "into"
-        )
-        # A table's name is what a reader looks for: the reasons wrap before it does.
-        grid.columns[0].no_wrap = True
-        grid.columns[0].min_width = min(_NAME, max(len(table.source) for table in filled))
-        for table in filled:
-            grid.add_row(
-                printable(table.source),
-                f"{table.source_rows:,}",
-                "=",
-                f"{table.loaded:,}",
-                "+",
-                f"{sum(table.archived.values()):,}",
-                _reasons(table),
-                _destination(table),
-            )
-        yield grid
-    empty = [printable(table.source) for table in report.tables if table not in filled]
-    if empty:
-        yield Padding(Text("no rows: " + ", ".join(empty), style=DIM), 0)
+def _block(block: Block, width: int, columns: int | None, *, fit: bool) -> Iterator[Text]:
+    if isinstance(block, Folded):
+        yield Text(f"{printable(block.name.text)}: ").append(block.comes_to)
+        yield from grid_lines(block.grid, width, fit=fit)
+    elif isinstance(block, Grid):
+        yield from grid_lines(block, width, columns, fit=fit)
+    else:
+        for cell in block.lines:
+            for line in _wrapped(printable(cell.text), width, fit=fit):
+                yield Text(line, style=_STYLES[cell.tone])
 
 
-def _reasons(table: TableCount) -> Text:
-    reasons = Text(
-        ", ".join(f"{printable(why)} {n:,}" for why, n in table.archived.items() if n),
-    )
-    if table.residual:
-        reasons.append(" " if reasons.plain else "")
-        reasons.append(f"NOT EXPLAINED {table.residual:,}", style=BAD)
-    return reasons
+def grid_lines(
+    grid: Grid, width: int, columns: int | None = None, *, fit: bool = False
+) -> Iterator[Text]:
+    """A grid in columns that are as wide as their widest cell; the rest wraps between words.
+
+    ``fit``: one line per row, whose last column ends in an ellipsis where it is too long.
+    """
+    heads = grid.heads[:columns]
+    rows = [row[:columns] for row in grid.rows]
+    if not fit:
+        head = tuple(Cell(h.title, "soft") for h in heads)
+        rows = [head, *rows]
+    texts = [[printable(cell.text) for cell in row] for row in rows]
+    widths = [max(len(line[i]) for line in texts) for i in range(len(heads))]
+    # Whatever is longest gives way, but never below its longest word.
+    loose = max(range(len(heads)), key=lambda i: (not heads[i].number, widths[i]))
+    loose = len(heads) - 1 if fit else loose
+    room = width - sum(widths) + widths[loose] - 2 * (len(heads) - 1)
+    words = (len(word) for line in texts for word in line[loose].split())
+    widths[loose] = min(widths[loose], max(room, _NARROWEST, 0 if fit else max(words, default=0)))
+    for row, line in zip(rows, texts, strict=True):
+        yield from _row(row, line, widths, loose, grid, fit=fit)
+    if grid.more:
+        yield Text(grid.more, style=DIM)
 
 
-def _destination(table: TableCount) -> Text:
-    if table.target is None:
-        return Text("archive only", style=DIM)
-    if table.target == table.source:
-        return Text("same name", style=DIM)
-    return Text(table.target.replace(", ", "\n"))
+def _row(
+    row: tuple[Cell, ...], texts: list[str], widths: list[int], loose: int, grid: Grid, *, fit: bool
+) -> Iterator[Text]:
+    folded = _wrapped(texts[loose], widths[loose], fit=fit)
+    for position, piece in enumerate(folded):
+        line = Text()
+        for i, cell in enumerate(row):
+            text = piece if i == loose else texts[i] if position == 0 else ""
+            align = ">" if grid.heads[i].number else "<"
+            line.append(f"{text:{align}{widths[i]}}", style=_STYLES[cell.tone] or None)
+            line.append("  ")
+        line.rstrip()
+        yield line
 
 
-def _discrepancies(report: Report, console: Console) -> Iterator[Table]:
-    order = list(SEVERITIES)
-    found = sorted(
-        (d for d in report.discrepancies if d.count),
-        key=lambda d: (order.index(d.severity), -d.count, d.kind),
-    )
-    if found:
-        grid = _grid(console, "severity", "kind", ">count")
-        for d in found:
-            grid.add_row(Text(d.severity, style=SEVERITIES[d.severity]), d.kind, f"{d.count:,}")
-        yield grid
+def _wrapped(text: str, width: int, *, fit: bool) -> list[str]:
+    """Lines that break between words only; with ``fit`` one, cut behind a comma."""
+    if fit:
+        if len(text) <= width:
+            return [text]
+        kept = text[: max(0, width - 5)].rpartition(", ")[0]
+        return [f"{kept}, ..." if kept else ""]
+    bound = re.sub(r" (?=[\d,.]+(?:,|$))", "\xa0", text)  # a count stays with its name
+    lines = textwrap.wrap(bound, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines] or [""]
 
 
-def _normalisations(report: Report, console: Console) -> Iterator[Table]:
-    """Cells and columns per rule; the ledger lists every column."""
-    cells: Counter[str] = Counter()
-    columns: Counter[str] = Counter()
-    for found in report.normalisations:
-        cells[found.rule] += found.cells
-        columns[found.rule] += 1
-    if cells:
-        grid = _grid(console, "rule", ">cells", ">columns")
-        for rule in sorted(cells, key=lambda rule: (-cells[rule], rule)):
-            grid.add_row(printable(rule), f"{cells[rule]:,}", f"{columns[rule]:,}")
-        yield grid
-
-
-_SHOWN_ROWS = 12
-"""Rows of decisions without effect that are named on the screen; the ledger has all."""
-
-
-def _decisions(report: Report, console: Console) -> Iterator[Table | Text]:
-    if not report.decisions:
-        return
-    grid = _grid(console, "outcome", "kind", ">count")
-    for entry in report.decisions:
-        style = "green" if entry.outcome == "applied" else "yellow"
-        grid.add_row(Text(entry.outcome, style=style), entry.kind, f"{entry.count:,}")
-    yield grid
-    for entry in report.decisions:
-        shown, more = entry.rows[:_SHOWN_ROWS], len(entry.rows) - _SHOWN_ROWS
-        for row in shown:
-            yield Text(f"{entry.outcome}: {entry.kind} of {printable(row)}", style=DIM)
-        if more > 0:
-            yield Text(f"and {more:,} more: table decisions of the ledger", style=DIM)
-
-
-def _drift(report: Report) -> Iterator[Padding]:
-    for note in report.drift:
-        yield Padding(Text(f"- {printable(note)}"), 0)
-
-
-def _verification(report: Report, console: Console) -> Iterator[Text | Table]:
-    if not report.verification:
-        return
-    counts = Counter(check.outcome for check in report.verification)
-    summary = ", ".join(
-        f"{counts[outcome]:,} {outcome.replace('_', ' ')}"
-        for outcome in get_args(Outcome)
-        if counts[outcome]
-    )
-    style = BAD if report.failed_checks else GOOD
-    yield Text(f"{len(report.verification):,} checks: {summary}", style=style)
-    if report.failed_checks:
-        grid = _grid(console, "failed check", "table", ">expected", ">actual", "detail")
-        for check in report.failed_checks:
-            grid.add_row(*_check_cells(check))
-        yield grid
-
-
-def _check_cells(check: CheckResult) -> Iterable[str]:
-    values = (check.name, check.table, check.expected, check.actual, check.detail)
-    return (printable("-" if value is None else str(value)) for value in values)
-
-
-def _phases(report: Report, console: Console) -> Iterator[Table]:
-    if not report.phases:
-        return
-    grid = _grid(console, "phase", ">rows", ">seconds", ">rows/s")
-    for phase in report.phases:
-        rate = f"{phase.rows / phase.seconds:,.0f}" if phase.rows and phase.seconds else ""
-        grid.add_row(phase.phase, f"{phase.rows:,}", f"{phase.seconds:,.2f}", rate)
-    total = (report.finished_ms - report.started_ms) / 1000
-    grid.add_row(Text("all", style="bold"), "", Text(f"{total:,.2f}", style="bold"), "")
-    yield grid
-
-
-def _files(report: Report) -> Iterator[Text]:
-    files = dict(report.files)
-    if report.ledger is not None and report.ledger not in files.values():
-        files = {"ledger": report.ledger, **files}
-    width = max(map(len, files), default=0)
-    for label, path in files.items():
+def _files(report: Report, *, everything: bool) -> Iterator[Text]:
+    listed = [(label, path) for label, path, _ in files_of(report)][1 + bool(report.target) :]
+    if not everything:
+        listed = [(label, path) for label, path in listed if label != "checkpoints"]
+    width = max((len(label) for label, _ in listed), default=0)
+    for label, path in listed:
         yield Text(f"{printable(label):<{width}}  ").append(printable(shown(path)), style="bold")
+
+
+def _next(report: Report) -> Iterator[Text]:
+    """The commands of the next steps; the page says why."""
+    commands = [command for step in next_steps(report) for command in step.commands]
+    for command in commands[:_MOST_COMMANDS]:
+        yield Text(printable(shown(command)))
 
 
 def _closing(report: Report) -> Iterator[Text]:
     """The verdict, as the last line; what shows the rows before it."""
     if report.failed_checks:
-        from person_unify.page.advice import diff_command
-
         if report.target is not None:
-            table = next((c.table for c in report.failed_checks if c.table), "TABLE")
             files = (shown(report.source.path), shown(report.target.path))
-            yield Text(f"see the rows: {printable(diff_command(*files, table))}")
+            yield Text(f"see the rows: {printable(diff_command(*files))}")
         failed, total = len(report.failed_checks), len(report.verification)
         names = dict.fromkeys(f"{c.name} {c.table or ''}".strip() for c in report.failed_checks)
-        some = ", ".join([*names][:3]) + (", …" if len(names) > 3 else "")
+        some = ", ".join([*names][:3]) + (", ..." if len(names) > 3 else "")
         said = f"NOT VERIFIED: {failed:,} of {total:,} checks failed: {some}"
         yield Text(printable(said), style=BAD)
         return
-    closing = Text(printable(report.outcome), style=f"bold {_colour(report)}")
+    colour = "red" if report.unexplained else "green"
+    closing = Text(printable(report.outcome), style=f"bold {colour}")
     if report.unexplained:
         closing.append(f"; does not add up: {', '.join(map(printable, report.unexplained))}")
     errors = sum(d.count for d in report.discrepancies if d.severity == "error")
@@ -289,37 +252,10 @@ def _closing(report: Report) -> Iterator[Text]:
     yield closing
 
 
-def _colour(report: Report) -> str:
-    return "red" if report.failed_checks or report.unexplained else "green"
-
-
-def _fancy(console: Console) -> bool:
-    return console.is_terminal and not console.options.ascii_only
-
-
-def _grid(console: Console, *headers: str) -> Table:
-    """An open table; a header that starts with ``>`` is a column of numbers."""
-    lines = box.SIMPLE_HEAD if _fancy(console) else PLAIN_LINES
-    grid = Table(box=lines, show_edge=False, pad_edge=False, padding=(0, 1), header_style=DIM)
-    for header in headers:
-        grid.add_column(
-            header.removeprefix(">"),
-            justify="right" if header.startswith(">") else "left",
-            no_wrap=header.startswith(">") or not header,
-            overflow="fold",
-        )
-    return grid
-
-
 def sized(count: int) -> str:
     """A size in bytes as a person says it.
 
     >>> sized(999), sized(12_345_678)
-    ('999 B', '12.3 MB')
+    ('999 bytes', '12.3 MB')
     """
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    return filesize.decimal(count)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from person_unify.findings import FINDINGS, Acts
+from person_unify.page.sections import checks_in_words, open_findings
 from person_unify.report import Report
 
 
@@ -21,17 +23,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do, with the command that does it where there is one."""
+    """One thing to do, with the commands that do it where there are any."""
 
     text: str
-    command: str | None = None
+    commands: tuple[str, ...] = ()
 
 
 def verdict(report: Report) -> Verdict:
     """What the report comes down to."""
     if report.failed_checks:
         failed, total = len(report.failed_checks), len(report.verification)
-        return Verdict(False, f"{failed:,} of {total:,} checks failed", _basis(report))
+        said = f"NOT VERIFIED: {failed:,} of {total:,} checks failed"
+        return Verdict(False, said, _basis(report))
     if report.unexplained:
         names = ", ".join(report.unexplained)
         return Verdict(False, f"does not add up: {names}", _basis(report))
@@ -48,19 +51,17 @@ def _basis(report: Report) -> tuple[str, ...]:
     rows = sum(t.source_rows for t in report.tables)
     if rows:
         kept = sum(sum(t.archived.values()) for t in report.tables)
+        tables = sum(1 for t in report.tables if t.source_rows)
         lines.append(
-            f"{rows:,} rows of {sum(1 for t in report.tables if t.source_rows):,} tables: "
-            f"{rows - kept:,} into the new database, {kept:,} into the ledger only."
+            f"{rows:,} rows of {tables:,} tables: {rows - kept:,} into the new database, {kept:,} "
+            "into the ledger only"
         )
     if report.verification:
-        passed = sum(1 for c in report.verification if c.outcome == "passed")
-        lines.append(f"{passed:,} checks passed, {len(report.failed_checks):,} failed.")
-    errors = _count(report, "error")
-    if report.discrepancies:
-        lines.append(
-            f"{errors:,} discrepancies of severity error and {_count(report, 'warning'):,} "
-            "warnings to look at."
-        )
+        lines.append(checks_in_words(report))
+    if report.source_changed:
+        lines.append("The old database has changed since its snapshot: what came later is missing")
+    if rows and not report.discrepancies:
+        lines.append("No record contradicts another")
     return tuple(lines)
 
 
@@ -74,38 +75,64 @@ def _steps(report: Report) -> Iterator[Step]:
     if report.failed_checks or report.unexplained:
         yield from _after_failure(report, target)
         return
-    old = as_argument(report.source.path)
-    yield from _prisma(report)
     if report.command == "check":
-        if report.discrepancies:
-            yield Step("Read the discrepancies below; correct in the old database what you can.")
-        yield Step("Stop whatever writes to the old database, so that nothing comes too late.")
-        yield Step("Migrate.", f"person-unify migrate {old} NEW_DB")
-        return
-    if target is None or report.ledger is None:
-        return
-    new, ledger = as_argument(target), as_argument(report.ledger)
+        yield from _prisma(report)
+        yield from _before(report)
+    elif target is not None and report.ledger is not None:
+        yield from _judging(report, target)
+        yield from _prisma(report)
+        if report.command == "migrate":
+            yield from _after(report, target)
+
+
+def _before(report: Report) -> Iterator[Step]:
     if report.discrepancies:
+        yield Step("Read the discrepancies below; correct in the old database what you can.")
+    yield Step("Stop whatever writes to the old database, so that nothing comes too late.")
+    yield Step("Migrate.", (command("migrate", report.source.path, "NEW_DB"),))
+
+
+def _judging(report: Report, target: str) -> Iterator[Step]:
+    count = dict.fromkeys(("clinic", "engineer", "nobody"), 0)
+    for found in open_findings(report):
+        count[FINDINGS[found.kind].acts] += found.count
+    if count["clinic"]:
         yield Step(
-            "Give the discrepancies to somebody who can judge them; decisions can be fed back "
-            "into a further run.",
-            f"person-unify review export {ledger} review.xlsx",
+            f"{_questions(count['clinic'], 'clinic')}: export them, have them judged, and feed the "
+            "decisions into a further run.",
+            (command("review export", target, "review.xlsx"),),
         )
-    if report.command == "migrate":
+    if count["engineer"]:
         yield Step(
-            "Make sure that nobody wrote to the old database since the run began, and start the "
-            "platform on the new one. Until then the run can be proved again or taken back.",
-            f"person-unify verify {old} {new}\nperson-unify rollback {new}",
+            f"{_questions(count['engineer'], 'engineer')}: look through them by kind, table and "
+            "column.",
+            (command("leftovers", target),),
         )
-        yield Step(
-            "Keep the new database and its ledger together: the ledger holds what the new schema "
-            "has no home for."
-        )
-        yield Step(
-            "When the new database is accepted, remove the copies that the run left behind. They "
-            "hold personal data.",
-            f"person-unify purge {new}",
-        )
+
+
+def _questions(count: int, who: Acts) -> str:
+    what, whom = {
+        "clinic": ("question", "the clinic's staff"),
+        "engineer": ("leftover", "the engineer"),
+    }[who]
+    return f"{count:,} {what}{'' if count == 1 else 's'} for {whom}"
+
+
+def _after(report: Report, target: str) -> Iterator[Step]:
+    yield Step(
+        "Make sure that nobody wrote to the old database since the run began, and start the "
+        "platform on the new one. Until then the run can be proved again or taken back.",
+        (command("verify", report.source.path, target), command("rollback", target)),
+    )
+    yield Step(
+        "Keep the new database and its ledger together: the ledger holds what the new schema "
+        "has no home for."
+    )
+    yield Step(
+        "When the new database is accepted, remove the copies that the run left behind. They "
+        "hold personal data.",
+        (command("purge", target),),
+    )
 
 
 def _prisma(report: Report) -> Iterator[Step]:
@@ -114,36 +141,36 @@ def _prisma(report: Report) -> Iterator[Step]:
         yield Step(
             f"The target's _prisma_migrations holds {name} for failed, and Prisma deploys nothing "
             "more (P3009) until it is told: --rolled-back, or --applied if all of it is there.",
-            f"npx prisma migrate resolve --rolled-back {as_argument(name)}",
+            (f"npx prisma migrate resolve --rolled-back {as_argument(name)}",),
         )
     if report.needs_baseline and report.command == "migrate":
         yield Step(
             "Prisma finds no migration recorded in the new database and will ask for a baseline "
             "(P3005): mark each migration up to the unified schema as applied, in order.",
-            "npx prisma migrate resolve --applied MIGRATION",
+            ("npx prisma migrate resolve --applied MIGRATION",),
         )
 
 
 def _after_failure(report: Report, target: str | None) -> Iterator[Step]:
     if report.command == "verify" and target is not None:
-        table = next((c.table for c in report.failed_checks if c.table), "TABLE")
         yield Step(
             "Has the platform written to the new database already? Then rows differ for that "
             "reason. Otherwise look at the rows by key.",
-            diff_command(report.source.path, target, table),
+            (diff_command(report.source.path, target),),
         )
     else:
         yield Step("Nothing was published; the old database is as it was.")
     yield Step("Report the failed checks with their counts; this page holds no personal data.")
 
 
-def diff_command(*words: str) -> str:
-    """The command that shows the rows of a failed check."""
-    return " ".join(["person-unify diff", *map(as_argument, words)])
+def diff_command(old: str, new: str) -> str:
+    """The command that shows the rows of the checks that failed."""
+    return command("diff", old, new)
 
 
-def _count(report: Report, severity: str) -> int:
-    return sum(d.count for d in report.discrepancies if d.severity == severity)
+def command(name: str, *words: str) -> str:
+    """A command of ours, as a shell takes it."""
+    return " ".join([f"person-unify {name}", *map(as_argument, words)])
 
 
 def as_argument(path: str) -> str:

@@ -20,6 +20,7 @@ from person_unify.cli.arguments import (
     OldDbText,
     Quiet,
     SourceEnv,
+    Tables,
     TimeZone,
     file_option,
     old_and_new,
@@ -50,6 +51,8 @@ def check(  # noqa: PLR0913  an option is a parameter
     html: Html = None,
     decisions: DecisionsFile = None,
     memory: MemorySize = None,
+    tables: Tables = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -67,9 +70,10 @@ def check(  # noqa: PLR0913  an option is a parameter
             memory=limit,
         )
         with page_at(html) as write:
-            report = pipeline.check(options)
+            with watch(quiet=quiet, as_json=as_json) as progress:
+                report = pipeline.check(options, progress)
             write(report)
-        _show(report, as_json)
+        _show(report, as_json, tables)
 
 
 def migrate(  # noqa: PLR0913  an option is a parameter
@@ -91,6 +95,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             "--relax-unique", help="Drop a target's UNIQUE that allows one parent per person."
         ),
     ] = False,
+    tables: Tables = False,
     quiet: Quiet = False,
     as_json: Json = False,
     backup_dir: Annotated[
@@ -146,14 +151,15 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 memory=limit,
             )
             report = pipeline.migrate(options, progress)
-        _show(report, as_json)
+        _show(report, as_json, tables)
 
 
-def verify(
+def verify(  # noqa: PLR0913  an option is a parameter
     old_db: OldDbText = None,
     new_db: NewDbText = None,
     source_env: SourceEnv = None,
     html: Html = None,
+    tables: Tables = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -167,10 +173,10 @@ def verify(
             with watch(quiet=quiet, as_json=as_json) as progress:
                 report = pipeline.verify(source, target_of(new), progress)
             write(report)
-        _show(report, as_json)
+        _show(report, as_json, tables)
 
 
-def _show(report: Report, as_json: bool) -> None:
+def _show(report: Report, as_json: bool, everything: bool) -> None:
     """Print the result; raises what the exit code is to say: a failing check, a changed source."""
     failed = report.failed_checks
     if as_json:
@@ -178,7 +184,7 @@ def _show(report: Report, as_json: bool) -> None:
         code = VerificationFailed.exit_code if failed else code
         write_event({"event": "result", "exit_code": code, "report": report.to_json()})
     else:
-        render(report, screen(sys.stdout))
+        render(report, screen(sys.stdout), everything=everything)
     if failed:
         raise VerificationFailed(
             f"{len(failed)} of {len(report.verification)} checks failed: "

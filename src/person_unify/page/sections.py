@@ -1,0 +1,441 @@
+"""The report as sections that terminal and page both print: what stands in it is decided here.
+
+A section is plain data.  ``cli/render.py`` lays it out in columns of text, the page's template as
+tables; neither adds a figure of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, TypeAlias, get_args
+
+from person_unify.findings import FINDINGS, Acts
+from person_unify.report import DiscrepancyCount, Equation, Outcome, Report, TableCount
+
+Tone = Literal["", "good", "bad", "error", "warning", "info", "soft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text in a tone; ``code``: a name or path, set as such and never broken."""
+
+    text: str
+    tone: Tone = ""
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The heading of a column, and whether it holds numbers."""
+
+    title: str
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table; ``more`` says what is left out of it, and where that is."""
+
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Sentences, one per line."""
+
+    lines: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Blocks that are opened on demand, under a name and what it comes to."""
+
+    name: Cell
+    comes_to: str
+    grid: Grid
+
+
+Block: TypeAlias = Grid | Lines | Folded
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section: ``says`` explains it to a reader of the page.
+
+    ``brief``: it belongs to the summary on the screen too; else only where all is asked for.
+    """
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    says: str = ""
+    brief: bool = False
+
+
+WHO: dict[Acts, str] = {
+    "clinic": "For the clinic's staff to judge",
+    "engineer": "For the engineer",
+    "nobody": "Worth knowing, nothing to do",
+}
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+def sections(report: Report) -> list[Section]:
+    """The sections of a report that have something to say, in the order a reader asks for it."""
+    made = (
+        _equations(report),
+        *_findings(report),
+        _decisions(report),
+        _drift(report),
+        _failed(report),
+        _tables(report),
+        _normalised(report),
+        _verification(report),
+        _time(report),
+        _files(report),
+        _options(report),
+        _lineage(report),
+    )
+    return [section for section in made if section.blocks]
+
+
+def brief(section: Section, most: int) -> Section:
+    """The section with at most so many rows and lines in each block."""
+    return replace(section, blocks=tuple(_cut(block, most) for block in section.blocks))
+
+
+def _cut(block: Block, most: int) -> Block:
+    if isinstance(block, Grid) and len(block.rows) > most:
+        return replace(block, rows=block.rows[:most], more=f"and {len(block.rows) - most:,} more")
+    if isinstance(block, Lines) and len(block.lines) > most:
+        more = Cell(f"and {len(block.lines) - most:,} more", "soft")
+        return Lines((*block.lines[:most], more))
+    return block
+
+
+def equation_text(equation: Equation) -> str:
+    """``1,630 = patients 1,206 + standalone 424``."""
+    terms = [f"{t.sign} {t.label} {t.count:,}" for t in equation.terms] or ["0"]
+    return f"{equation.left:,} = {' '.join(terms).removeprefix('+ ')}"
+
+
+def _equations(report: Report) -> Section:
+    rows = tuple(
+        (
+            Cell(e.name),
+            Cell(equation_text(e)),
+            Cell(f"{e.residual:,}", "bad" if e.residual else "good"),
+        )
+        for e in report.equations
+    )
+    return Section(
+        "equations",
+        "Does it add up?",
+        _grid(("what", "equation", ">residual"), rows),
+        "Every line counts the same things twice, in the old database and in the new one. A "
+        "residual that is not 0 would mean rows that nobody can account for.",
+        brief=True,
+    )
+
+
+def open_findings(report: Report) -> list[DiscrepancyCount]:
+    """The discrepancies per kind, less those that a decision has settled, worst first."""
+    applied: Counter[str] = Counter()
+    for decision in report.decisions:
+        if decision.outcome == "applied":
+            applied[decision.kind] += decision.count
+    left = [replace(d, count=max(0, d.count - applied[d.kind])) for d in report.discrepancies]
+    return sorted((d for d in left if d.count), key=lambda d: (_RANK[d.severity], -d.count, d.kind))
+
+
+def _findings(report: Report) -> Iterator[Section]:
+    """A section for each of those who can act."""
+    found = open_findings(report)
+    for who, title in WHO.items():
+        own = [d for d in found if FINDINGS[d.kind].acts == who]
+        total = sum(d.count for d in own)
+        rows = tuple(
+            (
+                Cell(d.severity, d.severity),
+                Cell(d.kind, code=True),
+                Cell(f"{d.count:,}"),
+                Cell(_places(d)),
+                Cell(FINDINGS[d.kind].says),
+                Cell(FINDINGS[d.kind].advice),
+            )
+            for d in own
+        )
+        yield Section(
+            _IDS[who],
+            f"{title}: {total:,}",
+            _grid(("severity", "kind", ">count", "where", "what it says", "what to do"), rows),
+            _WHY[who],
+            brief=who != "nobody",
+        )
+
+
+_IDS: dict[Acts, str] = {
+    "clinic": "discrepancies",
+    "engineer": "leftovers",
+    "nobody": "settled",
+}
+_WHY: dict[Acts, str] = {
+    "clinic": "Places where the old records contradict each other. Only people who know the "
+    "families can say what is right; what they decide is fed back into a further run.",
+    "engineer": "Rows, cells and references that did not make it into the new database as they "
+    "were, mostly leftovers of deletions. The ledger has all of them.",
+    "nobody": "What was settled by rule and needs no one.",
+}
+
+
+def _places(found: DiscrepancyCount) -> str:
+    """``users.email 5, tags 2``, the most frequent first."""
+    named = ((f"{p.table}.{p.column}" if p.column else p.table, p.count) for p in found.places)
+    return ", ".join(f"{name} {count:,}" for name, count in named)
+
+
+_SHOWN_ROWS = 12
+"""Records of decisions without effect that are named; the ledger has all."""
+
+
+def _decisions(report: Report) -> Section:
+    rows = []
+    for entry in report.decisions:
+        tone: Tone = "good" if entry.outcome == "applied" else "warning"
+        records = ", ".join(entry.rows[:_SHOWN_ROWS])
+        if len(entry.rows) > _SHOWN_ROWS:
+            records += " and more, in the ledger's table decisions"
+        outcome = Cell(_words(entry.outcome), tone)
+        rows.append((outcome, Cell(entry.kind, code=True), Cell(f"{entry.count:,}"), Cell(records)))
+    return Section(
+        "decisions",
+        "Decisions",
+        _grid(("outcome", "kind", ">count", "records without effect"), tuple(rows)),
+        "What people decided in a review. Only what is applied had an effect: stale decisions were "
+        "made about values that have changed since, decisions that are not needed answer a "
+        "question that nobody asks any more.",
+        brief=True,
+    )
+
+
+def _drift(report: Report) -> Section:
+    return Section("drift", "Differences from the expected schema", _lines(map(Cell, report.drift)))
+
+
+def _failed(report: Report) -> Section:
+    rows = tuple(
+        (
+            Cell(c.name, "bad", code=True),
+            Cell(c.table or "", code=True),
+            Cell(_value(c.expected)),
+            Cell(_value(c.actual)),
+            Cell(c.detail),
+        )
+        for c in report.failed_checks
+    )
+    heads = ("failed check", "table", ">expected", ">actual", "detail")
+    return Section("failed", "Checks that failed", _grid(heads, rows), brief=True)
+
+
+def _tables(report: Report) -> Section:
+    filled = [t for t in report.tables if t.source_rows or t.residual]
+    rows = tuple(
+        (
+            Cell(t.source, code=True),
+            Cell(f"{t.source_rows:,}"),
+            Cell(f"= {t.loaded:,}"),
+            Cell(f"+ {sum(t.archived.values()):,}"),
+            _reasons(t),
+            _into(t),
+        )
+        for t in filled
+    )
+    heads = ("old table", ">rows", ">loaded", ">archived", "why archived", "became")
+    blocks: tuple[Block, ...] = _grid(heads, rows)
+    empty = [t.source for t in report.tables if t not in filled]
+    if empty:
+        blocks += (Lines((Cell(f"no rows: {', '.join(empty)}", "soft"),)),)
+    return Section(
+        "tables",
+        "Table by table",
+        blocks,
+        f"{sum(t.source_rows for t in filled):,} rows went in: "
+        f"{sum(t.loaded for t in filled):,} are in the new database, "
+        f"{sum(sum(t.archived.values()) for t in filled):,} are kept in the ledger only, for the "
+        "reason named. Nothing is thrown away.",
+    )
+
+
+def _into(table: TableCount) -> Cell:
+    if table.target is None:
+        return Cell("archive only", "soft")
+    if table.target == table.source:
+        return Cell("same name", "soft")
+    return Cell(table.target, code=True)
+
+
+def _reasons(table: TableCount) -> Cell:
+    said = ", ".join(f"{why} {n:,}" for why, n in table.archived.items() if n)
+    if not table.residual:
+        return Cell(said)
+    return Cell(f"{said} NOT EXPLAINED {table.residual:,}".strip(), "bad")
+
+
+def _normalised(report: Report) -> Section:
+    """Cells and columns per rule, the most frequent first; the ledger lists every column."""
+    cells: Counter[str] = Counter()
+    columns: Counter[str] = Counter()
+    for found in report.normalisations:
+        cells[found.rule] += found.cells
+        columns[found.rule] += 1
+    rows = tuple(
+        (Cell(rule, code=True), Cell(f"{cells[rule]:,}"), Cell(f"{columns[rule]:,}"))
+        for rule in sorted(cells, key=lambda rule: (-cells[rule], rule))
+    )
+    return Section(
+        "normalised",
+        "Values brought into one form",
+        _grid(("rule", ">cells", ">columns"), rows),
+        "The same value in the form that the new database expects, an instant as a number for "
+        "instance. Where the form held more than the value, the ledger keeps the old cell too.",
+    )
+
+
+def checks_in_words(report: Report) -> str:
+    """``836 checks: 798 passed, 38 not applicable``."""
+    counts = Counter(check.outcome for check in report.verification)
+    ends = (f"{counts[o]:,} {_words(o)}" for o in get_args(Outcome) if counts[o])
+    return f"{len(report.verification):,} checks: {', '.join(ends)}"
+
+
+def _verification(report: Report) -> Section:
+    """Every check by name, with how often it ended how."""
+    if not report.verification:
+        return Section("verification", "Verification", ())
+    # Only here: it takes what the verification itself takes to load.
+    from person_unify.stages.verify.check import NAMES
+
+    ends: dict[str, Counter[str]] = {}
+    for check in report.verification:
+        ends.setdefault(check.name, Counter())[check.outcome] += 1
+    rows = tuple(
+        (
+            Cell(name, code=True),
+            Cell(NAMES.get(name, "")),
+            Cell(_count(ended["passed"])),
+            Cell(_count(ended["not_applicable"])),
+            Cell(_count(ended["failed"] + ended["error"]), "bad"),
+        )
+        for name, ended in ends.items()
+    )
+    heads = ("check", "what it proves", ">passed", ">not applicable", ">failed")
+    grid = _grid(heads, rows)[0]
+    return Section(
+        "verification",
+        "Verification",
+        (Folded(Cell("All checks by name"), checks_in_words(report), grid),),
+        "New database and ledger were compared with the old one, cell by cell, by other means than "
+        "those that wrote them.",
+    )
+
+
+def _time(report: Report) -> Section:
+    rows = [
+        (
+            Cell(p.phase),
+            Cell(_count(p.rows)),
+            Cell(f"{p.seconds:,.2f}"),
+            Cell(f"{p.rows / p.seconds:,.0f}" if p.rows and p.seconds else ""),
+        )
+        for p in report.phases
+    ]
+    if rows:
+        took = (report.finished_ms - report.started_ms) / 1000
+        rows.append((Cell("all"), Cell(""), Cell(f"{took:,.2f}"), Cell("")))
+    return Section("time", "Time", _grid(("phase", ">rows", ">seconds", ">rows/s"), tuple(rows)))
+
+
+def _files(report: Report) -> Section:
+    rows = [
+        (Cell(label), Cell(path, code=True), Cell(digest or "", "soft", code=True))
+        for label, path, digest in files_of(report)
+    ]
+    return Section("files", "Files", _grid(("what", "path", "SHA-256"), tuple(rows)), brief=True)
+
+
+def files_of(report: Report) -> Iterator[tuple[str, str, str | None]]:
+    """Every file of the run: what it is, its path, and its digest where it has one."""
+    known = set()
+    for label, facts in (("source", report.source), ("target", report.target)):
+        if facts is not None:
+            known.add(facts.path)
+            yield label, facts.path, facts.sha256
+    for label, path in {"ledger": report.ledger, **report.files}.items():
+        if path and path not in known:
+            yield label, path, None
+
+
+def _options(report: Report) -> Section:
+    rows = tuple(
+        (Cell(_words(name)), Cell(str(value), code=True)) for name, value in report.options.items()
+    )
+    return Section("options", "Options", _grid(("option", "value"), rows))
+
+
+def _lineage(report: Report) -> Section:
+    """The lines of each old table, and how many of its columns end how."""
+    ordered = sorted(report.lineage, key=lambda line: line.source_table)
+    blocks = []
+    for name, group in groupby(ordered, key=lambda line: line.source_table):
+        lines = list(group)
+        ends = Counter(line.disposition for line in lines)
+        comes_to = ", ".join(f"{count} {_words(end)}" for end, count in sorted(ends.items()))
+        rows = tuple(
+            (
+                Cell(line.source_column, code=True),
+                Cell(_words(line.disposition)),
+                Cell(_place(line.target_table, line.target_column), code=True),
+                Cell(line.rule),
+            )
+            for line in lines
+        )
+        grid = _grid(("column", "becomes", "target", "rule"), rows)[0]
+        blocks.append(Folded(Cell(name, code=True), comes_to, grid))
+    return Section(
+        "lineage",
+        "Lineage",
+        tuple(blocks),
+        "Where every column of the old database went; person-unify lineage says the same.",
+    )
+
+
+def _place(table: str | None, column: str | None) -> str:
+    return f"{table}.{column}" if table else ""
+
+
+def _grid(titles: Iterable[str], rows: tuple[tuple[Cell, ...], ...]) -> tuple[Grid, ...]:
+    """A grid if there are rows; a title that starts with ``>`` is that of a column of numbers."""
+    heads = tuple(Head(t.removeprefix(">"), t.startswith(">")) for t in titles)
+    return (Grid(heads, rows),) if rows else ()
+
+
+def _lines(lines: Iterable[Cell]) -> tuple[Lines, ...]:
+    listed = tuple(lines)
+    return (Lines(listed),) if listed else ()
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _value(value: int | str | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _count(count: int) -> str:
+    return f"{count:,}" if count else ""
