@@ -66,10 +66,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """All answers of one review, and the SHA-256 of the file they were read from, if any."""
+    """All answers of one review, and the SHA-256 of the file they were read from, if any.
+
+    asked: of a review that came back, how many questions there were.
+    """
 
     decisions: tuple[Decision, ...] = ()
     digest: str | None = None
+    asked: int | None = None
 
     def recorded(self) -> dict[str, str]:
         """The file's digest as it stands in report and ledger; nothing without a file."""

@@ -33,7 +33,7 @@ def diff(
         snapshot = take(source, temporary, datetime.now(UTC))
         extractor = Extractor(snapshot.path)
         with opened_to_verify(target, ledger, snapshot.path) as database:
-            run = recorded_run(database)
+            run = recorded_run(database, ledger)
             plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
             tables = sources_of(plan, table)
             if column is not None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote as percent
+from typing import Any
 
 from person_unify.database import Database
-from person_unify.errors import DatabaseError, TargetError
-from person_unify.ledger import CATALOG
+from person_unify.errors import DatabaseError, DatabaseLocked, TargetError, UsageError
+from person_unify.ledger import CATALOG, TABLES
 from person_unify.mappings.known import old_table
 from person_unify.report import CheckResult, FileFacts, LineageLine, Report
 from person_unify.schema import Table, quote
 from person_unify.stages.publish import ledger_path
+from person_unify.timezones import zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +47,133 @@ class ArchiveTable:
         return quote(self.columns[-1])
 
 
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The latest run of a ledger; started: ms since the epoch.  source, target: names of files."""
+
+    id: str
+    started: int
+    source: str
+    target: str
+    source_sha256: str
+    options: Mapping[str, Any]
+
+
+_DEMANDED = {"run", "lineage", "patient_to_person", "child_to_person", "discrepancies"}
+"""Tables that every release has written."""
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+def run_record(database: Database, ledger: Path, catalog: str = CATALOG) -> RunRecord:
+    """The run that a ledger stands for, checked: it is a file that travels and may be edited.
+
+    Raises :class:`TargetError` for what is no ledger, records no finished run, or says of it what
+    no release writes.
+    """
+    try:
+        _require_form(database, ledger, catalog)
+        names = ("id", "started", "source", "target", "source_sha256", "options")
+        rows = database.rows(
+            f"SELECT {', '.join(names)} FROM {catalog}.run ORDER BY started DESC LIMIT 1"
+        )
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
+    if not rows:
+        raise TargetError(f"{ledger} records no finished run: the migration was broken off")
+    wrong = [name for name, cell in zip(names, rows[0], strict=True) if not _can_be(name, cell)]
+    if wrong:
+        raise TargetError(
+            f"{ledger} says of its run what no run has ({', '.join(wrong)}): it was edited or "
+            "damaged"
+        )
+    id_, started, source, target, digest, options = rows[0]
+    return RunRecord(id_, started, source, target, digest, json.loads(options))
+
+
+def _require_form(database: Database, ledger: Path, catalog: str) -> None:
+    """Refuse a file that lacks the tables of a ledger, or has others under their names."""
+    found: dict[str, set[str]] = {}
+    for table, column in database.rows(
+        f"SELECT m.name, c.name FROM {catalog}.sqlite_master AS m, "
+        f"pragma_table_info(m.name, '{catalog}') AS c WHERE m.type = 'table'"
+    ):
+        found.setdefault(str(table), set()).add(str(column))
+    if not found.keys() >= _DEMANDED:
+        raise TargetError(f"{ledger} is not the ledger of a finished migration")
+    other = [name for name in TABLES if name in found and not found[name] >= TABLES[name].keys()]
+    if other:
+        raise TargetError(
+            f"{ledger} has a table {other[0]} of another form: it was edited, or is of another "
+            "release"
+        )
+
+
+def _can_be(name: str, cell: object) -> bool:
+    """Whether a cell of ``run`` is what a release of ours writes there."""
+    if name == "started":
+        return isinstance(cell, int) and _FIRST_MS <= cell <= _LAST_MS
+    if not isinstance(cell, str) or not cell or "\0" in cell:
+        return False
+    match name:
+        case "source" | "target":
+            return cell != ".." and Path(cell).name == cell
+        case "source_sha256":
+            return re.fullmatch("[0-9a-f]{64}", cell) is not None
+        case "options":
+            return _are_options(cell)
+    return True
+
+
+def _are_options(text: str) -> bool:
+    try:
+        options = json.loads(text)
+        zone(options["timezone"])
+        return options["implied_grants"] in ("active", "pending", "none")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
+        return False
+
+
+def recorded_run_of(ledger: Path) -> RunRecord:
+    """The run that a ledger stands for, from the ledger alone; raises :class:`TargetError`."""
+    if not ledger.is_file():
+        raise TargetError(f"{ledger} does not exist: give the ledger of a finished migration")
+    try:
+        database = Database(ledger, read_only=True)
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
+    with database:
+        return run_record(database, ledger, "main")
+
+
 @contextmanager
-def finished_run(target: Path) -> Iterator[Database]:
+def finished_run(target: Path, ledger: Path | None = None) -> Iterator[Database]:
     """Open a target with its ledger attached; raises :class:`TargetError` where there is no run."""
-    ledger = ledger_path(target)
+    ledger = ledger or ledger_path(target)
     for path in (target, ledger):
         if not path.is_file():
             raise TargetError(f"{path} does not exist: name a migrated database beside its ledger")
     with Database(target, read_only=True) as database:
-        uri = f"file:{percent(str(ledger))}?mode=ro".replace("'", "''")
-        database.execute(f"ATTACH '{uri}' AS {CATALOG}")
-        tables = {str(n) for (n,) in database.rows(f"SELECT name FROM {CATALOG}.sqlite_master")}
-        if "run" not in tables or not database.value(f"SELECT count(*) FROM {CATALOG}.run"):
-            raise TargetError(f"{ledger} records no finished run: it does not belong to {target}")
+        database.attach(ledger, CATALOG, read_only=True)
+        run_record(database, ledger)
         yield database
+
+
+def names_of(listed: object, table: str) -> list[str]:
+    """The columns in the JSON list of an archive's row; raises :class:`TargetError`."""
+    try:
+        names = json.loads(listed) if isinstance(listed, str) else None
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TargetError(
+            f"the ledger's archive of {table} has a row that does not say what it archives: the "
+            "ledger has been changed since the run"
+        )
+    return names
 
 
 def target_of(path: Path) -> Path:
@@ -73,12 +188,10 @@ def target_of(path: Path) -> Path:
             names = {str(n) for (n,) in database.rows("SELECT name FROM sqlite_master")}
             if not {"run", "lineage", "patient_to_person"} <= names:
                 return path
-            found = database.rows("SELECT target FROM run ORDER BY started DESC LIMIT 1")
+            record = run_record(database, path, "main")
     except DatabaseError:
         return path  # whoever reads it next says what is wrong with it
-    if not found:
-        raise TargetError(f"{path} records no finished run: the migration was broken off")
-    target = path.with_name(Path(str(found[0][0])).name or path.name)
+    target = path.with_name(record.target)
     if ledger_path(target) != path:
         raise TargetError(
             f"{path} is the ledger of a database called {target.name}: give both their names back"

@@ -6,13 +6,12 @@ the cells of every column.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.finished import archives
+from person_unify.finished import archives, names_of
 from person_unify.ledger import CATALOG
 from person_unify.mappings.bind import Binding, BoundMapping, Plan, bind
 from person_unify.report import LineageLine
@@ -238,6 +237,6 @@ def _archived(database: Database) -> pl.DataFrame:
         for listed, rows in database.rows(
             f"SELECT {archive.listed}, count(*) FROM {archive.table} GROUP BY 1"
         ):
-            for column in json.loads(listed):
+            for column in names_of(listed, source):
                 counts[source, column] = counts.get((source, column), 0) + int(rows)
     return _counted([(*key, cells) for key, cells in counts.items()])

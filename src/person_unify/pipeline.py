@@ -318,7 +318,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         extractor = Extractor(snapshot.path)
         again = partial(opened_to_verify, target, ledger, snapshot.path)
         with again() as database, clock.phase("verify"):
-            run = recorded_run(database)
+            run = recorded_run(database, ledger)
             plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
             checks = [
                 source_check(run, snapshot.source_sha256),

@@ -11,7 +11,8 @@ from typing import Literal
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.errors import DatabaseError, TargetError
+from person_unify.errors import DatabaseError
+from person_unify.finished import run_record
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import CheckResult, Report
 from person_unify.rundir import Facts
@@ -123,18 +124,11 @@ def record_run(
     )
 
 
-def recorded_run(database: Database) -> RecordedRun:
+def recorded_run(database: Database, ledger: Path) -> RecordedRun:
     """The latest run of an attached ledger; raises :class:`TargetError` if it records none."""
-    rows = database.rows(
-        f"SELECT started, options, source_sha256 FROM {CATALOG}.run ORDER BY started DESC LIMIT 1"
-    )
-    if not rows:
-        raise TargetError("the ledger records no finished run: it does not belong to this target")
-    started, chosen, digest = rows[0]
-    options = json.loads(chosen)
-    return RecordedRun(
-        VerifyOptions(options["timezone"], options["implied_grants"], int(started)), digest
-    )
+    record = run_record(database, ledger)
+    zone, grants = record.options["timezone"], record.options["implied_grants"]
+    return RecordedRun(VerifyOptions(zone, grants, record.started), record.source_sha256)
 
 
 def source_check(run: RecordedRun, digest: str) -> CheckResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from person_unify.database import Database, read_frame
-from person_unify.errors import TargetError
+from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
 from person_unify.explore.cells import all_mixed, text
 from person_unify.explore.store import (
     FATE,
@@ -20,6 +20,7 @@ from person_unify.explore.store import (
     ArchivedCells,
     ledger_schema,
 )
+from person_unify.finished import recorded_run_of
 from person_unify.frames import held
 from person_unify.progress import PHASES
 from person_unify.report import Report
@@ -39,8 +40,13 @@ def find_ledger(path: Path) -> Path:
     """
     if not path.is_file():
         raise TargetError(f"{path} does not exist: give a ledger, or the new database beside it")
-    with Database(path, read_only=True) as database:
-        names = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
+    try:
+        with Database(path, read_only=True) as database:
+            names = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{path} is no ledger, or is damaged: {error}") from error
     if {"run", "lineage", "patient_to_person"} <= names:
         return path
     beside = ledger_path(path)
@@ -58,13 +64,9 @@ class Files:
         """Look at the ledger; raises :class:`TargetError` when it records no finished run."""
         self.ledger = ledger
         self._ledger = Extractor(ledger)
-        runs = self.table("run")
-        if runs.is_empty():
-            raise TargetError(f"{ledger} records no finished run: the migration was broken off")
-        latest = runs.sort("started").row(-1, named=True)
-        self._started, self._digest = int(latest["started"]), str(latest["source_sha256"])
-        self.source = ledger.with_name(str(latest["source"]))
-        self.target = target or ledger.with_name(str(latest["target"]))
+        self.record = recorded_run_of(ledger)
+        self.source = ledger.with_name(self.record.source)
+        self.target = target or ledger.with_name(self.record.target)
         self._target_tables: Extractor | None = None
 
     @property
@@ -188,7 +190,10 @@ class Files:
             report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None  # moved away, or written by something else: the ledger knows enough
-        ours = (report.started_ms, report.source.sha256) == (self._started, self._digest)
+        ours = (report.started_ms, report.source.sha256) == (
+            self.record.started,
+            self.record.source_sha256,
+        )
         return report if ours else None
 
     @property

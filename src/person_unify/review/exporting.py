@@ -7,6 +7,7 @@ from pathlib import Path
 
 from person_unify.errors import UsageError
 from person_unify.files import create_private
+from person_unify.finished import finished_run, recorded_run_of
 from person_unify.review.csvfile import questions_as_csv
 from person_unify.review.facts import Books
 from person_unify.review.sheets import sheets
@@ -32,11 +33,9 @@ def export_review(ledger: Path, path: Path) -> Exported:
         raise UsageError(f"{path}: give a name that ends in .xlsx or .csv")
     if path.exists():
         raise UsageError(f"{path} exists already: it may hold answers, name a file that does not")
-    books = Books(ledger)
-    try:
-        found = list(sheets(books))
-    finally:
-        books.database.close()
+    target = ledger.with_name(recorded_run_of(ledger).target)
+    with finished_run(target, ledger) as database:
+        found = sheets(Books(database, ledger))
     if suffix == ".csv":
         content = questions_as_csv(found)
     else:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote as percent
 
 import polars as pl
 
 from person_unify.database import Database
 from person_unify.errors import TargetError
+from person_unify.finished import run_record
 from person_unify.frames import QUESTION
 from person_unify.schema import Catalogue, folded, quote
 
@@ -24,19 +24,15 @@ RECORD = ("first_name", "last_name", "date_of_birth", "gender", "known_to", "udi
 class Books:
     """A finished target with its ledger attached, read-only."""
 
-    def __init__(self, ledger: Path) -> None:
-        """Open both files; raises :class:`TargetError` where they are not those of a run."""
-        self.database = open_books(ledger)
-        self.ledger = _tables(self.database, "ledger")
+    def __init__(self, database: Database, ledger: Path) -> None:
+        """Look at what :func:`finished_run` opened; raises :class:`TargetError`."""
+        self.database = database
+        self.run = run_record(database, ledger)
+        self.ledger = _tables(database, "ledger")
         if "questions" not in self.ledger:
-            self.database.close()
             raise TargetError(
                 f"{ledger} was written by a release without review: migrate again with this one"
             )
-
-    def run_id(self) -> str:
-        """The id of the run."""
-        return str(self.database.value("SELECT id FROM ledger.run ORDER BY started DESC LIMIT 1"))
 
     def questions(self) -> pl.DataFrame:
         """Every question with the answer that was applied and with what was logged about it.
@@ -180,30 +176,6 @@ def day(cell: str) -> str:
 def yes(cell: str) -> str:
     """A flag in words."""
     return f"CASE WHEN {cell} = 1 THEN 'yes' ELSE 'no' END"
-
-
-def open_books(ledger: Path) -> Database:
-    """The run's target, read-only, with the ledger attached; raises :class:`TargetError`."""
-    if not ledger.is_file():
-        raise TargetError(f"{ledger} does not exist: give the ledger of a finished migration")
-    with Database(ledger, read_only=True) as database:
-        names = {str(n) for (n,) in database.rows("SELECT name FROM sqlite_master")}
-        runs = (
-            database.rows("SELECT target FROM run ORDER BY started DESC") if "run" in names else []
-        )
-    if not runs:
-        raise TargetError(f"{ledger} is not the ledger of a finished migration")
-    target = ledger.with_name(str(runs[0][0]))
-    if not target.is_file():
-        raise TargetError(f"{target} does not exist: a review needs the target beside its ledger")
-    database = Database(target, read_only=True)
-    try:
-        uri = f"file:{percent(str(ledger))}?mode=ro".replace("'", "''")
-        database.execute(f"ATTACH '{uri}' AS ledger")
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def _tables(database: Database, catalog: str) -> Catalogue[tuple[str, ...]]:

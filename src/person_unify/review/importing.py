@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from person_unify.decisions import Decision, Decisions, refused
 from person_unify.findings import DECISIONS
+from person_unify.review.contradictions import Answer, contradictions
 from person_unify.review.keys import Key, read_key
 from person_unify.review.returned import Row, read_returned
 from person_unify.review.sheets import DECISION, KEY, LINK_TO, NOTE, REVIEWER
@@ -24,7 +26,7 @@ def import_review(path: Path) -> Decisions:
     """
     returned = read_returned(path)
     problems = returned.problems
-    answers: list[tuple[Row, Decision]] = []
+    answers: list[Answer] = []
     seen: dict[Key, str] = {}
     for row in returned.rows:
         key = _key(row, seen, problems)
@@ -33,11 +35,19 @@ def import_review(path: Path) -> Decisions:
         seen[key] = row.place
         decision = _decision(row, key, returned.reviewer, problems)
         if decision is not None:
-            answers.append((row, decision))
-    problems += _missing(list(seen))
+            answers.append(Answer(row.place, decision, _related(key)))
+    problems += [*_missing(list(seen)), *contradictions(answers)]
     if problems:
         raise refused(path, problems)
-    return Decisions(tuple(decision for _, decision in answers))
+    return Decisions(tuple(answer.decision for answer in answers), asked=len(seen))
+
+
+def _related(key: Key) -> Literal["child", "patient"]:
+    """Which table ``related_id`` is of, as the kind and the possible answers tell."""
+    if key.kind != "suspected_duplicate" or key.options == "separate":
+        return "patient"
+    mixed = "link" in key.options.split(" ")
+    return "patient" if mixed and key.source_table.lower() == "children" else "child"
 
 
 def _key(row: Row, seen: dict[Key, str], problems: list[str]) -> Key | None:

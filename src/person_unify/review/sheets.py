@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.escaping.tables import seen
 from person_unify.findings import QUESTIONS
 from person_unify.review.facts import RECORD, Books
 from person_unify.review.keys import Key
@@ -45,6 +46,10 @@ class Column:
         return self.title.endswith(": id")
 
 
+SEE_ALSO = Column("See also", "see", 24)
+"""Where else a row's child is asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """One kind of question; ``rows`` has the columns' names, ``key``, and the answer so far."""
@@ -78,6 +83,7 @@ def _person(
 
 _PAIR = (*_person("Child", "a", "b", "parent"), *_person("Patient", "b", "a", "clinician"))
 _PAIR_IDS = (Column("Child: id", "a:id", 38), Column("Patient: id", "b:id", 38))
+_ABOUT_A_PAIR = (*_PAIR, *_PAIR_IDS)
 _FAMILY = (
     *_person("Person", "a")[:3],
     Column("Parent: e-mail", "email", 27),
@@ -98,7 +104,7 @@ _LAYOUTS: Mapping[str, tuple[Column, ...]] = {
         *_PAIR,
         *_PAIR_IDS,
     ),
-    "shared_linked_patient": (*_PAIR, *_PAIR_IDS),
+    "shared_linked_patient": _ABOUT_A_PAIR,
     "missing_linked_patient": (
         *_person("Child", "a", known_to="parent"),
         Column("Missing patient: id", "related_id", 38),
@@ -121,35 +127,73 @@ _LAYOUTS: Mapping[str, tuple[Column, ...]] = {
         Column("This record: id", "a:id", 38),
         Column("Earlier record: id", "b:id", 38),
     ),
-    "implied_grant": (*_PAIR, *_PAIR_IDS),
+    "implied_grant": _ABOUT_A_PAIR,
 }
-"""The columns of each kind's sheet, in the order of the sheets."""
-assert set(_LAYOUTS) == set(QUESTIONS)
+"""The columns of a kind's sheet, in the order of the sheets; other kinds ask about a pair."""
+_OF_A_FAMILY = ("multiple_primary_caregivers", "no_primary_caregiver")
+_AROUND_THE_OTHER = ("shared_linked_patient", "duplicate_udid")
+"""Kinds whose rows belong together by the other record: one patient, one keeper."""
 HEADINGS = (
-    *(NUMBER, DECISION, LINK_TO, REVIEWER, NOTE, KEY),
+    *(NUMBER, DECISION, LINK_TO, REVIEWER, NOTE, SEE_ALSO.title, KEY),
     *dict.fromkeys(column.title for columns in _LAYOUTS.values() for column in columns),
 )
 """Every heading that a sheet may have."""
 
 
-def sheets(books: Books) -> Iterator[Sheet]:
-    """One sheet per kind that has questions, numbered through."""
+def sheets(books: Books) -> list[Sheet]:
+    """One sheet per kind that has questions, numbered through; rows of a pair are neighbours."""
     asked = books.questions()
-    run, total = books.run_id(), asked.height
+    run, total = books.run.id, asked.height
     records, families = books.records(), books.families()
-    first = 1
-    for kind, columns in _LAYOUTS.items():
+    found: list[tuple[str, pl.DataFrame]] = []
+    for kind in (*_LAYOUTS, *(kind for kind in QUESTIONS if kind not in _LAYOUTS)):
         own = asked.filter(pl.col("kind") == kind)
-        if not own.height:
-            continue
+        if kind in _AROUND_THE_OTHER:
+            own = own.sort("related_id", "source_id", maintain_order=True)
+        first = 1 + sum(rows.height for _, rows in found)
         rows = _with_records(_with_keys(own, run, first, total), records)
-        if columns is _FAMILY:
+        if kind in _OF_A_FAMILY:
             rows = _with_family(rows, families)
-        shown = [pl.col(column.name).str.slice(0, SHOWN).alias(column.name) for column in columns]
-        said = ("key", "options", "decision", "link_to", "reviewer", "note")
-        asked_as = QUESTIONS[kind]
-        yield Sheet(kind, asked_as.title, asked_as.asks, columns, rows.select(*shown, *said))
-        first += own.height
+        if rows.height:
+            found.append((kind, rows))
+    return [
+        _sheet(kind, rows, others)
+        for (kind, rows), others in zip(found, _elsewhere(found), strict=True)
+    ]
+
+
+def _sheet(kind: str, rows: pl.DataFrame, others: list[str | None]) -> Sheet:
+    question, layout = QUESTIONS[kind], _LAYOUTS.get(kind, _ABOUT_A_PAIR)
+    ids = [column for column in layout if column.quiet]
+    columns = (*(c for c in layout if not c.quiet), SEE_ALSO, *ids)
+    rows = rows.with_columns(pl.Series(SEE_ALSO.name, others, dtype=pl.String))
+    shown = [pl.col(column.name).str.slice(0, SHOWN) for column in columns]
+    said = ("key", "options", "decision", "link_to", "reviewer", "note")
+    evidence = seen(rows.select(shown))
+    return Sheet(
+        *(kind, question.title, question.asks, columns),
+        pl.concat([evidence, rows.select(said)], how="horizontal"),
+    )
+
+
+def _elsewhere(found: list[tuple[str, pl.DataFrame]]) -> Iterator[list[str | None]]:
+    """For each row of each sheet the rows of the other sheets that ask about the same child."""
+    children = [
+        [{row[f"{side}:id"] for side in "ab" if row[f"{side}:table"] == "child"} for row in rows]
+        for rows in (rows.to_dicts() for _, rows in found)
+    ]
+    asked: dict[str, list[tuple[int, str]]] = {}
+    for sheet, (kind, _) in enumerate(found):
+        for number, own in enumerate(children[sheet], start=1):
+            for child in own:
+                place = (sheet, f"{QUESTIONS[kind].title}, {NUMBER} {number}")
+                asked.setdefault(child, []).append(place)
+    for sheet, rows in enumerate(children):
+        elsewhere = [
+            list(dict.fromkeys(p for child in own for other, p in asked[child] if other != sheet))
+            for own in rows
+        ]
+        yield ["; ".join([*p[:3], *(["…"] if p[3:] else [])]) or None for p in elsewhere]
 
 
 def _with_keys(rows: pl.DataFrame, run: str, first: int, total: int) -> pl.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from person_unify.finished import names_of
 from person_unify.ledger import CATALOG
 from person_unify.schema import OLD, quote
 from person_unify.trace.books import NOT_CARRIED, Books, Record, known, literal, matches
@@ -51,7 +51,7 @@ def archived(books: Books, records: Sequence[Record]) -> Iterator[Archived]:
     """Which columns of old records are archived, by why; the cells stay where they are."""
     for record in records:
         for listed, reason in books.lists(record):
-            columns = [known(record.table, column) for column in json.loads(listed)]
+            columns = [known(record.table, column) for column in names_of(listed, record.table)]
             if reason != NOT_CARRIED:
                 yield Archived(record, reason, tuple(columns), whole=True)
                 continue

@@ -66,5 +66,7 @@ def import_(
         for kind in kinds:
             own = sum(decision.kind == kind for decision in found.decisions)
             write_line(f"  {kind:<{width}}  {own:>6,}", sys.stdout)
+        if found.asked is not None:
+            write_line(f"{count:,} of {found.asked:,} questions are answered", sys.stdout)
         if count:
             write_line("next: person-unify check OLD_DB --decisions FILE", sys.stdout)
