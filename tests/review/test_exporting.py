@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -41,11 +42,54 @@ def test_no_cell_is_a_formula(ledger: Path, tmp_path: Path) -> None:
 
     cells = [cell for page in book for row in page.iter_rows() for cell in row]
 
-    assert any(cell.value == EVIL for cell in cells)
-    assert {cell.data_type for cell in cells if cell.value is not None} == {"s"}
+    counters = [cell for cell in cells if cell.parent.title == COVER and cell.column == 3]
+    others = [cell for cell in cells if cell not in counters and cell.value is not None]
+
+    assert any(cell.value == EVIL for cell in others)
+    assert {cell.data_type for cell in others} == {"s"}
+    assert all(
+        re.fullmatch(r"Answered|=COUNTA\('[A-Za-z, ]+'!B5:B\d+\)", str(cell.value))
+        for cell in counters
+        if cell.value is not None
+    )
     with zipfile.ZipFile(tmp_path / "review.xlsx") as parts:
         pages = [parts.read(n) for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
-    assert not any(b"<f>" in page for page in pages)
+    assert not any(b"<f>" in page for page in pages[1:])
+
+
+def test_the_cover_counts_what_is_answered(ledger: Path, tmp_path: Path) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "review.xlsx")
+
+    counted = [str(cell.value) for cell in book[COVER]["C"] if str(cell.value).startswith("=")]
+
+    assert counted == [
+        f"=COUNTA('{page.title}'!B{HEAD + 2}:B{page.max_row})" for page in book.worksheets[1:]
+    ]
+    # Only an empty cell is not counted, and no text that is empty.
+    assert {page.cell(HEAD + 2, 2).data_type for page in book.worksheets[1:]} == {"n"}
+
+
+def test_a_child_that_is_asked_about_twice_is_found_from_each_row(
+    ledger: Path, tmp_path: Path
+) -> None:
+    export_review(ledger, tmp_path / "review.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "review.xlsx")
+
+    def rows(title: str, child: str) -> list[dict[str, str]]:
+        headings = [str(cell.value) for cell in book[title][HEAD + 1]]
+        texts = [[str(cell.value) for cell in row] for row in book[title].iter_rows(HEAD + 2)]
+        found = [dict(zip(headings, row, strict=True)) for row in texts]
+        return [row for row in found if row["Child: id"] == child]
+
+    def see(title: str, child: str) -> set[str]:
+        return {row["See also"] for row in rows(title, child)}
+
+    (grant,) = rows("Access without consent", "c1")
+    assert see("Child or patient", "c1") == {f"Access without consent, No. {grant['No.']}"}
+    assert grant["See also"].startswith("Child or patient, No. ")
+    assert see("One patient, many children", "c8") != {""}
+    assert see("Patient not found", "c6") == {""}
 
 
 def test_no_cell_of_the_csv_begins_like_a_formula(ledger: Path, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ TRACE: Columns = {
     "aspect": (
         _TEXT,
         "`became` or `came from` (or is `reason for`), `kept out`, `archived`, `discrepancy`, "
-        "`related`",
+        "`decision`, `related`",
     ),
     "other_table": (_TEXT, "the table that this is about"),
     "other_key": (pl.List(pl.String()), "the record that this is about"),

@@ -68,6 +68,11 @@ def _said(one: Trace, reveal: bool) -> Iterator[_Row]:
         row = None if said.source_id is None else [said.source_id]
         field = None if said.field is None else [said.field]
         yield ("discrepancy", said.table, row, field, f"{said.kind}: {said.message}", said.count)
+    for answer in one.decided:
+        field = None if answer.field is None else [answer.field]
+        note = (answer.note if reveal else HIDDEN) if answer.note else "no note"
+        who = f"{answer.decision} by {answer.reviewer or 'nobody who is named'}"
+        yield ("decision", None, None, field, f"{answer.kind}: {who}, {answer.outcome}: {note}", 1)
     for related in one.related:
         where = "in the archive" if related.archived else "in the new database"
         yield ("related", related.table, None, [related.column], where, related.rows)

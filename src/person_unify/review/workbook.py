@@ -133,6 +133,7 @@ def _cover(page: Worksheet, styles: _Styles, sheets: Sequence[Sheet]) -> None:
     page.hide_gridlines(2)
     page.set_column(0, 0, 24)
     page.set_column(1, 1, 92)
+    page.set_column(2, 2, 12)
     page.write_string(0, 0, "Review of a migration", styles.title)
     row = 2
     for label, text in _TEXT:
@@ -145,9 +146,14 @@ def _cover(page: Worksheet, styles: _Styles, sheets: Sequence[Sheet]) -> None:
     row += 2
     page.write_string(row, 0, "Questions", styles.head)
     page.write_string(row, 1, "Sheet", styles.head)
+    page.write_string(row, 2, "Answered", styles.head)
     for sheet in sheets:
         row += 1
         page.write_string(row, 0, f"{sheet.rows.height:,}", styles.evidence)
+        # The only formulas of the file: nothing of the data is in them.
+        answered = f"=COUNTA('{sheet.title}'!B{HEAD + 2}:B{HEAD + 1 + sheet.rows.height})"
+        given = sheet.rows["decision"].count()
+        page.write_formula(row, 2, answered, styles.evidence, given)
         page.write_url(row, 1, f"internal:'{sheet.title}'!A1", styles.evidence, sheet.title)
     if not sheets:
         page.write_string(row + 1, 1, "There is nothing to decide.", styles.lead)
@@ -188,7 +194,9 @@ def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:
         place = HEAD + number
         page.write_string(place, 0, str(number), styles.quiet)
         for position, (_, name, _) in enumerate(answers, start=1):
-            page.write_string(place, position, row[name] or "", styles.open)
+            # An empty text would count as an answer.
+            write = page.write_string if row[name] else page.write_blank
+            write(place, position, row[name], styles.open)
         for position, column in enumerate(sheet.columns, start=first):
             differs = column.differs is not None and row[column.name] != row[column.differs]
             style = (

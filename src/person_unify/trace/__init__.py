@@ -15,10 +15,19 @@ from person_unify.errors import UsageError
 from person_unify.finished import finished_run
 from person_unify.mappings.known import unified_tables
 from person_unify.trace.books import Books, Record
-from person_unify.trace.said import Archived, Logged, Related, archived, logged, related
+from person_unify.trace.said import (
+    Archived,
+    Decided,
+    Logged,
+    Related,
+    archived,
+    decided,
+    logged,
+    related,
+)
 from person_unify.trace.ways import Way, new_records, old_records, origins, ways
 
-__all__ = ["KINDS", "Archived", "Logged", "Record", "Related", "Trace", "Way", "trace"]
+__all__ = ["KINDS", "Archived", "Decided", "Logged", "Record", "Related", "Trace", "Way", "trace"]
 
 KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "patient": (("patients",), ()),
@@ -38,7 +47,7 @@ class Trace:
     """One record, on the old or on the new side.
 
     ways: an old record's new ones; a new record's old ones.  kept_out: why an old record is in the
-    archive alone.  archived, logged: of the old record, or of all that became the new one.
+    archive alone.  archived, logged, decided: of the old record, or of all that became the new one.
     """
 
     record: Record
@@ -46,6 +55,7 @@ class Trace:
     kept_out: str | None
     archived: tuple[Archived, ...]
     logged: tuple[Logged, ...]
+    decided: tuple[Decided, ...]
     related: tuple[Related, ...]
 
 
@@ -99,6 +109,7 @@ def _of_old(books: Books, record: Record) -> Trace:
         books.kept_out(record),
         tuple(archived(books, [record])),
         tuple(logged(books, [record], [way.record for way in found])),
+        tuple(decided(books, [record])),
         tuple(related(books, [record, *(way.record for way in found)])),
     )
 
@@ -112,5 +123,6 @@ def _of_new(books: Books, record: Record) -> Trace:
         None,
         tuple(archived(books, old)),
         tuple(logged(books, [way.record for way in found], [record])),
+        tuple(decided(books, old)),
         tuple(related(books, [record, *old])),
     )

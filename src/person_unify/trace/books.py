@@ -57,6 +57,14 @@ class Books:
         said = (Line(table, known(table, column), *rest) for table, column, *rest in lines)
         return cls(database, target, tuple(said), archives(database))
 
+    def has(self, table: str) -> bool:
+        """Whether the ledger has a table."""
+        return bool(
+            self.database.value(
+                f"SELECT count(*) FROM {CATALOG}.sqlite_master WHERE name = {literal(table)}"
+            )
+        )
+
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """The old tables, as the file names them."""

@@ -38,6 +38,22 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision about an old record: which, who made it, why, and what came of it.
+
+    when: the time (ms since the epoch) of the run that it was given to.
+    """
+
+    kind: str
+    field: str | None
+    decision: str
+    reviewer: str | None
+    note: str | None
+    outcome: str
+    when: int
+
+
+@dataclass(frozen=True, slots=True)
 class Related:
     """Rows that refer to a record, in the target or, kept out of it, in the archive."""
 
@@ -144,6 +160,21 @@ def _of_persons(books: Books, persons: Sequence[str], own: str) -> Iterator[Logg
         f"WHERE person_id IN ({ids}) AND ({own}) IS NOT 1 GROUP BY 1, 2, 3 ORDER BY 3, 1"
     ):
         yield Logged(kind, severity, table, None, None, "on rows of this person", int(count))
+
+
+def decided(books: Books, old: Sequence[Record]) -> Iterator[Decided]:
+    """What people decided about old records, or with one of them as the other record."""
+    if not books.has("decisions"):  # an earlier release
+        return
+    own = " OR ".join(f"({_of_row(record)})" for record in old)
+    ids = ", ".join(literal(record.key[0]) for record in old)
+    where = f"{own or 0} OR related_id IN ({ids}) OR link_to IN ({ids})"
+    columns = ("kind", "field", "decision", "reviewer", "note", "outcome")
+    when = int(books.database.value(f"SELECT max(started) FROM {CATALOG}.run"))
+    for kind, field, decision, reviewer, note, outcome in books.texts(
+        columns, f"{CATALOG}.decisions", where
+    ):
+        yield Decided(str(kind), field, str(decision), reviewer, note, str(outcome), when)
 
 
 def related(books: Books, records: Sequence[Record]) -> Iterator[Related]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from rich.tree import Tree
 
 from person_unify.cli.render import DIM, SEVERITIES
 from person_unify.cli.streams import printable, screen, write_line
+from person_unify.findings import DECISIONS
 
 if TYPE_CHECKING:
-    from person_unify.trace import Logged, Record, Related, Trace, Way
+    from person_unify.trace import Decided, Logged, Record, Related, Trace, Way
 
 MOST = 20
 """How many discrepancies a tree shows; ``--json`` has all."""
@@ -53,6 +55,7 @@ def _tree(trace: Trace) -> Tree:
         tree.add("became no record of the target")
     _add_archived(tree, trace)
     _add_logged(tree, trace)
+    _add_decided(tree, trace)
     _add_related(tree, trace.related)
     return tree
 
@@ -90,6 +93,21 @@ def _add_logged(tree: Tree, trace: Trace) -> None:
         branch.add(line.append(f"  {_place(entry, trace.record)}", style="default"))
     if len(trace.logged) > MOST:
         branch.add(f"... and {len(trace.logged) - MOST:,} more (--json)")
+
+
+def _add_decided(tree: Tree, trace: Trace) -> None:
+    """Who decided what and why, and the run that it was given to."""
+    branch = tree.add("decisions") if trace.decided else tree
+    for entry in trace.decided:
+        about = entry.kind if entry.field is None else f"{entry.kind} {entry.field}"
+        words = DECISIONS.get(entry.decision, entry.decision)
+        line = Text(printable(f"{about}: {words}"))
+        given = f"{datetime.fromtimestamp(entry.when / 1000, UTC):%Y-%m-%d}"
+        by = printable(entry.reviewer or "nobody who is named")
+        line.append(f"  by {by}, {entry.outcome} in the run of {given}", style=DIM)
+        node = branch.add(line)
+        if entry.note:
+            node.add(Text(printable(entry.note)))
 
 
 def _place(entry: Logged, record: Record) -> str:
@@ -131,6 +149,7 @@ def as_data(traces: list[Trace]) -> list[dict[str, Any]]:
                 for entry in trace.archived
             ],
             "discrepancies": [dict(_fields(entry)) for entry in trace.logged],
+            "decisions": [dict(_fields(entry)) for entry in trace.decided],
             "related": [dict(_fields(entry)) for entry in trace.related],
         }
         for trace in traces
@@ -142,5 +161,5 @@ def _data(record: Record) -> dict[str, Any]:
     return {"side": record.side, "table": record.table, "key": key}
 
 
-def _fields(entry: Logged | Related) -> Iterator[tuple[str, Any]]:
+def _fields(entry: Logged | Decided | Related) -> Iterator[tuple[str, Any]]:
     return ((name, getattr(entry, name)) for name in entry.__dataclass_fields__)
