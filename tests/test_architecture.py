@@ -30,7 +30,17 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"frames"}),
     frozenset({"spec", "values", "conversions", "names", "ids"}),
     frozenset(
-        {"schema", "database", "copies", "progress", "files", "findings", "escaping", "timezones"}
+        {
+            "schema",
+            "database",
+            "damage",
+            "copies",
+            "progress",
+            "files",
+            "findings",
+            "escaping",
+            "timezones",
+        }
     ),
     frozenset({"allocators", "aside", "budget", "custody"}),
     frozenset({"errors", "__init__"}),

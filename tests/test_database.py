@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from adbc_driver_manager import _lib
 from person_unify.copies import copy_snapshot
 from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import DatabaseError, SourceError
+from person_unify.stages.snapshot import take
 
 SENTINEL = "SELECT 0 AS c0, '' AS c1 LIMIT 0"
 
@@ -213,7 +215,7 @@ def test_snapshot_of_a_file_that_shrank_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2048])
 
     with pytest.raises(SourceError, match=r"cannot be read as a database|is damaged"):
-        copy_snapshot(path, path.with_name("copy.db"))
+        take(path, path.parent, datetime.now(UTC))
 
 
 def test_an_interrupt_that_leaves_a_statement_open_is_what_is_raised(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from person_unify.damage import is_damaged
 from person_unify.database import Database, Opener
 from person_unify.errors import SourceError, StrictStop, VerificationFailed
 from person_unify.mappings.bind import Plan
@@ -37,10 +38,10 @@ def require_sound(report: Report, database: Database) -> None:
 
     Raises :class:`VerificationFailed`, and :class:`SourceError` where the attached snapshot is
     what is wrong: ``quick_check`` does not compare indexes with their tables, and the whole check
-    takes so long that it is made only here.
+    takes so long that it is made only here.  What it remarks on content explains nothing.
     """
     failed = report.failed_checks
-    if failed and database.value("PRAGMA source.integrity_check(1)") != "ok":
+    if failed and is_damaged(database, "integrity_check", "source"):
         raise SourceError(
             f"{report.source.path} is damaged: its indexes do not agree with its tables, so that "
             "the verification failed; restore it from a backup, or REINDEX a copy"

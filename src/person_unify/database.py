@@ -28,7 +28,13 @@ import adbc_driver_sqlite.dbapi
 import polars as pl
 
 from person_unify import custody
-from person_unify.errors import BatchTooLarge, DatabaseError, DatabaseLocked, DiskError
+from person_unify.errors import (
+    BatchTooLarge,
+    DatabaseError,
+    DatabaseLocked,
+    DiskError,
+    FeatureMissing,
+)
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 _PAUSE_MS = 100
@@ -38,13 +44,25 @@ _SAFE_REASON = re.compile(
     r"|database is locked|database table is locked|database or disk is full|disk I/O error"
     r"|attempt to write a readonly database|unable to open database file|interrupted"
     r"|database disk image is malformed|file is not a database|out of memory|string or blob too big"
-    r"|no such (table|column)|too many (columns|attached databases|terms)|disk full"
+    r"|no such collation sequence: \w+|(no such|unknown) function: \w+|no such module: \w+"
+    r"|malformed database schema|no query solution|no such (table|column)|disk full"
+    r"|too many (columns|attached databases|terms)"
 )
 
 _KINDS = {
     "database is locked": DatabaseLocked,
     **dict.fromkeys(("database or disk is full", "disk full", "disk I/O error"), DiskError),
 }
+
+
+_MISSING = ("no such collation", "no such function", "unknown function", "no such module")
+"""How SQLite begins; where it wants the collation of a table without rowid, by another message."""
+
+
+def _kind(why: str) -> type[DatabaseError]:
+    if why.startswith(_MISSING) or why == "no query solution":
+        return FeatureMissing
+    return _KINDS.get(why, DatabaseError)
 
 
 def reason(error: BaseException) -> str:
@@ -202,8 +220,7 @@ def _translated(action: str) -> Iterator[None]:
             # ADBC answers Ctrl-C by cancelling, which SQLite's driver does not support.
             raise KeyboardInterrupt from error
         why = reason(error)
-        kind = _KINDS.get(why, DatabaseError)
-        raise kind(f"could not {action}: {why}") from error
+        raise _kind(why)(f"could not {action}: {why}") from error
     except UnicodeDecodeError as error:
         raise DatabaseError(f"could not {action}: it holds text that is not UTF-8") from error
 
@@ -230,7 +247,8 @@ def read_frame(
                 uri, [sentinel, *queries], return_type="polars"
             )
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-        raise DatabaseError(f"could not read {path.name}: {reason(error)}") from error
+        why = reason(error)
+        raise _kind(why)(f"could not read {path.name}: {why}") from error
     except BaseException as error:
         # connectorx panics (a BaseException of its own) on batches beyond 2 GiB of text.
         if type(error).__name__ != "PanicException":
@@ -255,6 +273,10 @@ def _connectorx() -> Any:
     return connectorx
 
 
+_GENERATED = (2, 3)
+"""What ``table_xinfo`` says of generated columns, virtual and stored."""
+
+
 def inspect(database: Database, catalog: str = "main") -> Catalogue[Table]:
     """The tables of a database as it stands, by name: columns, primary, foreign and unique keys.
 
@@ -267,12 +289,14 @@ def inspect(database: Database, catalog: str = "main") -> Catalogue[Table]:
         "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL TABLE%') AS m"
     )
     columns: dict[str, list[Column]] = {}
-    for name, column, type_, not_null, default, position in database.rows(
-        "SELECT m.name, c.name, coalesce(c.type, ''), c.\"notnull\", c.dflt_value, c.pk "
+    for name, column, type_, not_null, default, position, hidden in database.rows(
+        "SELECT m.name, c.name, coalesce(c.type, ''), c.\"notnull\", c.dflt_value, c.pk, c.hidden "
         f"FROM {tables}, pragma_table_xinfo(m.name, {schema}) AS c "
         "WHERE c.hidden <> 1 ORDER BY m.n, c.cid"
     ):
-        found = Column(column, type_.upper(), bool(not_null), default, position)
+        found = Column(
+            column, type_.upper(), bool(not_null), default, position, generated=hidden in _GENERATED
+        )
         columns.setdefault(name, []).append(found)
     keys: dict[str, list[ForeignKey]] = {}
     for name, column, table, referenced, on_delete in database.rows(

@@ -12,6 +12,7 @@
     ├── SourceChanged            exit 6   complete and published, but the source changed since
     └── DatabaseError            exit 1   SQLite, connectorx or ADBC said no
         ├── BatchTooLarge                 … more text in one read than Arrow can index
+        ├── FeatureMissing                … a function or collation that this SQLite lacks
         ├── DiskError                     … the disk is full or failing
         └── DatabaseLocked                … another program has the file
 
@@ -93,6 +94,10 @@ class DatabaseError(MigrationError):
 
 class BatchTooLarge(DatabaseError):
     """One read holds more text than a batch can index; the reader tries again with fewer rows."""
+
+
+class FeatureMissing(DatabaseError):
+    """A statement needs a function, collation or module that only some application brings along."""
 
 
 class DiskError(DatabaseError):

@@ -16,6 +16,7 @@ class Column:
     """One column as the schema declares it; ``default`` is the SQL text of its DEFAULT.
 
     name: as the program knows it.  written: as its file writes it, where that is another case.
+    generated: whether SQLite computes its cells.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Column:
     default: str | None = None
     key_position: int = 0
     written: str | None = None
+    generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

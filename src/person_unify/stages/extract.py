@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from person_unify.conversions import decode_utf8
 from person_unify.database import Database, read_frame
-from person_unify.errors import BatchTooLarge, DatabaseError, SourceError
+from person_unify.errors import BatchTooLarge, DatabaseError, FeatureMissing, SourceError
 from person_unify.frames import ROW, SourceFrame, held
 from person_unify.mappings.known import known_tables
 from person_unify.schema import Catalogue, Column, Table, quote
@@ -83,7 +83,9 @@ class Extractor:
                     "database first"
                 )
             try:
-                self.tables = known_tables(database)
+                self.tables = Catalogue(
+                    {n: _computable(database, t) for n, t in known_tables(database).items()}
+                )
             except DatabaseError as error:
                 raise SourceError(
                     f"the source's schema is damaged ({error}): restore it from a backup first"
@@ -92,6 +94,8 @@ class Extractor:
                 name
                 for (name,) in database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
             }
+            for name in self._unordered & set(self.tables):
+                _require_readable(database, name)
 
     def views(self) -> Catalogue[Table]:
         """The views of the file and their columns, but for those that this SQLite cannot read."""
@@ -107,13 +111,17 @@ class Extractor:
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""
         with Database(self.snapshot, settled=True) as database:
-            return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {quote(table)})"))
+            return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {_scanned(table)})"))
 
     def count(self, table: str) -> int:
         """Rows of a table of the file, counted once."""
         if table not in self._counted:
             with Database(self.snapshot, settled=True) as database:
-                self._counted[table] = int(database.value(f"SELECT count(*) FROM {quote(table)}"))
+                try:
+                    rows = database.value(f"SELECT count(*) FROM {quote(table)}")
+                except FeatureMissing:  # SQLite counts by the smallest index, which may need one
+                    rows = database.value(f"SELECT count(*) FROM {_scanned(table)}")
+            self._counted[table] = int(rows)
         return self._counted[table]
 
     def text_bytes(self, name: str) -> int:
@@ -123,10 +131,14 @@ class Extractor:
         with Database(self.snapshot, settled=True) as database:
             for order in ("ASC", "DESC"):
                 by = f"ORDER BY {rowid} {order}" if (rowid := self.rowid(table)) else ""
-                few = f"(SELECT * FROM {quote(name)} {by} LIMIT {_LOOKED_AT // 2})"
                 for group in _groups(list(table.column_names)):
-                    sums = (f"coalesce(sum(length(CAST({quote(c)} AS BLOB))), 0)" for c in group)
-                    total += sum(database.rows(f"SELECT {', '.join(sums)} FROM {few}")[0])
+                    cells = (
+                        f"length(CAST({quote(c)} AS BLOB)) AS c{n}" for n, c in enumerate(group)
+                    )
+                    few = f"SELECT {', '.join(cells)} FROM {_scanned(name)} {by}"
+                    sums = (f"coalesce(sum(c{n}), 0)" for n in range(len(group)))
+                    query = f"SELECT {', '.join(sums)} FROM ({few} LIMIT {_LOOKED_AT // 2})"
+                    total += sum(database.rows(query)[0])
         return total // max(1, min(_LOOKED_AT, 2 * self.count(name)))
 
     def has_null_key(self, name: str) -> bool:
@@ -136,7 +148,7 @@ class Extractor:
         if not missing:
             return False
         with Database(self.snapshot, settled=True) as database:
-            query = f"SELECT EXISTS (SELECT 1 FROM {quote(name)} WHERE {missing})"
+            query = f"SELECT EXISTS (SELECT 1 FROM {_scanned(name)} WHERE {missing})"
             return bool(database.value(query))
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
@@ -187,7 +199,7 @@ class Extractor:
             for group in _groups(list(single)):
                 odd = (f"typeof({quote(c)}) NOT IN ('{single[c]}', 'null')" for c in group)
                 sums = ", ".join(f"coalesce(sum({mask}), 0)" for mask in odd)
-                counts = database.rows(f"SELECT {sums} FROM {quote(table.name)}{where}")[0]
+                counts = database.rows(f"SELECT {sums} FROM {_scanned(table.name)}{where}")[0]
                 broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
         return broken
 
@@ -234,7 +246,7 @@ class Extractor:
         listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
         typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
         sentinel = f"SELECT {', '.join(typed)} LIMIT 0"
-        select = f"SELECT {', '.join(listed)} FROM {quote(table.name)}"
+        select = f"SELECT {', '.join(listed)} FROM {_scanned(table.name)}"
         parts = os.cpu_count() or 1
         while True:
             ranges = _partitions(part, parts)
@@ -268,7 +280,7 @@ class Extractor:
             return None
         with Database(self.snapshot, settled=True) as database:
             first, last = database.rows(
-                f"SELECT min({rowid}), max({rowid}) FROM {quote(table.name)}"
+                f"SELECT min({rowid}), max({rowid}) FROM {_scanned(table.name)}"
             )[0]
         return None if first is None else Range(rowid, first, last)
 
@@ -289,13 +301,43 @@ class Extractor:
             return list(_walked(database, table, whole, rows))
 
 
+def _scanned(table: str) -> str:
+    """A table as SQL that is read row by row: an index may need a collation that is not here."""
+    return f"{quote(table)} NOT INDEXED"
+
+
+def _computable(database: Database, table: Table) -> Table:
+    """A table without the generated columns that need a function which this SQLite lacks."""
+    missing = set()
+    for column in table.columns:
+        if column.generated:
+            try:
+                database.rows(f"SELECT {quote(column.name)} FROM {_scanned(table.name)} LIMIT 0")
+            except FeatureMissing:
+                missing.add(column.name)
+    if not missing:
+        return table
+    return replace(table, columns=tuple(c for c in table.columns if c.name not in missing))
+
+
+def _require_readable(database: Database, name: str) -> None:
+    """Refuse a table without a rowid that cannot be read because SQLite cannot order its rows."""
+    try:
+        database.rows(f"SELECT count(*) FROM {_scanned(name)}")
+    except FeatureMissing as error:
+        raise SourceError(
+            f"{name} is a WITHOUT ROWID table that this SQLite cannot read ({error}): copy its "
+            f"rows into an ordinary table without that collation first"
+        ) from error
+
+
 def _walked(database: Database, table: Table, whole: Range, rows: int) -> Iterator[Range]:
     """Ranges of ``rows`` rows each, found by looking where they end: few rowids are taken."""
-    rowid, start = whole.rowid, whole.first
+    rowid, start, rows_of = whole.rowid, whole.first, _scanned(table.name)
     while start <= whole.last:
         end, following = database.rows(
-            f"SELECT p.last, (SELECT min({rowid}) FROM {quote(table.name)} WHERE {rowid} > p.last) "
-            f"FROM (SELECT max(n) AS last FROM (SELECT {rowid} AS n FROM {quote(table.name)} "
+            f"SELECT p.last, (SELECT min({rowid}) FROM {rows_of} WHERE {rowid} > p.last) "
+            f"FROM (SELECT max(n) AS last FROM (SELECT {rowid} AS n FROM {rows_of} "
             f"WHERE {rowid} >= {start} ORDER BY 1 LIMIT {rows})) AS p"
         )[0]
         yield Range(rowid, start, end)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from person_unify import custody
 from person_unify.copies import SIDE_FILES, copy_snapshot
-from person_unify.errors import MigrationError, SourceError
+from person_unify.damage import has_unreadable_pages
+from person_unify.errors import DatabaseError, MigrationError, SourceError
 
 UNFINISHED = ".unfinished"
 """What a copy is called until it is complete, checked and on the disk."""
@@ -34,7 +35,7 @@ class Snapshot:
 def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> Snapshot:
     """Copy the source into ``directory`` as ``<name>.backup-<UTC time>``, mode 0600.
 
-    The file gets that name when it is complete, passed ``quick_check`` and is on the disk.  Waits
+    The file gets that name when it is complete, its pages are sound, and it is on the disk.  Waits
     so many seconds for a source that another program has locked.  Raises :class:`SourceError` for
     anything that cannot be read as an SQLite database.
     """
@@ -47,6 +48,7 @@ def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> 
             raise FileExistsError(None, "there is one of that name already")
         try:
             copy_snapshot(source, unfinished, wait)
+            _require_readable_pages(source, unfinished)
             unfinished.rename(path)  # no hard link: the operator's disk for backups may know none
         finally:
             for suffix in ("", *SIDE_FILES):
@@ -58,6 +60,20 @@ def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> 
             "name another with --backup-dir"
         ) from error
     return Snapshot(path, size, digest, log)
+
+
+def _require_readable_pages(source: Path, copy: Path) -> None:
+    try:
+        damaged = has_unreadable_pages(copy)
+    except DatabaseError as error:
+        # Pages are checked without an exception; what has one is what SQLite makes of the schema.
+        raise SourceError(
+            f"{source}: its schema is damaged ({error}); restore it from a backup first"
+        ) from error
+    if damaged:
+        raise SourceError(
+            f"{source} is damaged: quick_check failed; restore it from a backup first"
+        )
 
 
 def snapshot_path(source: Path, directory: Path, moment: datetime) -> Path:
