@@ -1,16 +1,16 @@
 """Checkpoints: phases and tables as they end, in a file to watch and in the ledger.
 
-A table stands here once its rows are committed to the staging files: what is listed is not done
-again by ``--resume``.  (In place nothing is committed before the end; a resumed run lists it anew.)
+A table stands here once its rows are written; a load that is begun anew lists it anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from person_unify.rundir import write_json
@@ -43,20 +43,27 @@ class Checkpoint:
         }
 
 
+SHOWN_EVERY = 1.0
+"""Seconds between two writings of the file while tables follow each other quickly."""
+
+
 @dataclass(slots=True)
 class Checkpoints:
     """The checkpoints of one run; ``path`` is the file that shows them, None for none."""
 
     path: Path | None = None
     entries: list[Checkpoint] = field(default_factory=list)
+    _shown: float = field(default_factory=monotonic)
 
-    def add(self, *entries: Checkpoint) -> None:
-        """Append entries and show them at once."""
-        self.entries += entries
-        self.show()
+    def add(self, entry: Checkpoint) -> None:
+        """Append an entry, and show all if that was long ago."""
+        self.entries.append(entry)
+        if monotonic() - self._shown > SHOWN_EVERY:
+            self.show()
 
     def show(self) -> None:
         """Write the file anew, whole or not at all."""
+        self._shown = monotonic()
         if self.path is not None:
             write_json(self.path, [entry.public() for entry in self.entries])
 
@@ -72,5 +79,9 @@ class Checkpoints:
 
     def restore(self, raw: list[dict[str, Any]]) -> None:
         """Go on from what :meth:`to_json` gave, and show it."""
-        self.entries = [Checkpoint(**{**r, "errors": tuple(r["errors"])}) for r in raw]
+        self.resume(Checkpoint(**{**r, "errors": tuple(r["errors"])}) for r in raw)
+
+    def resume(self, entries: Iterable[Checkpoint]) -> None:
+        """Go on from earlier entries, and show them."""
+        self.entries = list(entries)
         self.show()

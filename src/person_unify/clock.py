@@ -52,6 +52,7 @@ class Clock:
         yield
         self.add(name, 0, perf_counter() - started)
         self.done(name)
+        self.checkpoints.show()
 
     def done(self, name: str) -> None:
         """Announce the end of a phase, and make it a checkpoint."""

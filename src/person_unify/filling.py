@@ -71,6 +71,7 @@ class Filling:
         self._clock.add("load", 0, perf_counter() - started)
         for phase in ("extract", "resolve", "transform", "load", "archive"):
             self._clock.done(phase)
+        self._clock.checkpoints.show()
         return counts
 
     def _persons(self, schema: Schema, relax_unique: bool) -> dict[str, int]:

@@ -205,24 +205,29 @@ def finished_report(target: Path) -> Report:
     Raises :class:`TargetError` where the ledger has none, or one that cannot be read.
     """
     with finished_run(target) as database:
-        names = {str(n) for (n,) in database.rows(f"SELECT name FROM {CATALOG}.sqlite_master")}
-        if "report" not in names:
-            raise TargetError(f"{ledger_path(target)} was written by an earlier release: no report")
-        texts = database.rows(f"SELECT json FROM {CATALOG}.report ORDER BY rowid DESC LIMIT 1")
-        checks = database.rows(
-            'SELECT "check", source_table, expected, actual, outcome, detail '
-            f"FROM {CATALOG}.verification"
+        return report_in(database, ledger_path(target))
+
+
+def report_in(database: Database, ledger: Path) -> Report:
+    """The report of a finished run in an attached ledger, which is called ``ledger``."""
+    names = {str(n) for (n,) in database.rows(f"SELECT name FROM {CATALOG}.sqlite_master")}
+    if "report" not in names:
+        raise TargetError(f"{ledger} was written by an earlier release: no report")
+    texts = database.rows(f"SELECT json FROM {CATALOG}.report ORDER BY rowid DESC LIMIT 1")
+    checks = database.rows(
+        'SELECT "check", source_table, expected, actual, outcome, detail '
+        f"FROM {CATALOG}.verification"
+    )
+    lines = database.rows(
+        "SELECT source_table, source_column, disposition, target_table, target_column, rule "
+        f"FROM {CATALOG}.lineage"
+    )
+    artefacts = {
+        kind: (path, size, digest)
+        for kind, path, size, digest in database.rows(
+            f"SELECT kind, path, bytes, sha256 FROM {CATALOG}.artefacts ORDER BY rowid"
         )
-        lines = database.rows(
-            "SELECT source_table, source_column, disposition, target_table, target_column, rule "
-            f"FROM {CATALOG}.lineage"
-        )
-        artefacts = {
-            kind: (path, size, digest)
-            for kind, path, size, digest in database.rows(
-                f"SELECT kind, path, bytes, sha256 FROM {CATALOG}.artefacts ORDER BY rowid"
-            )
-        }
+    }
     try:
         report = Report.from_json(json.loads(texts[0][0]))
         after = artefacts.get("source_after", (None, None, None))[2]
@@ -242,7 +247,7 @@ def finished_report(target: Path) -> Report:
             source_changed=after not in (None, report.source.sha256),
         )
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise TargetError(f"{ledger_path(target)} holds no readable report of its run") from error
+        raise TargetError(f"{ledger} holds no readable report of its run") from error
 
 
 def archives(database: Database) -> dict[str, ArchiveTable]:

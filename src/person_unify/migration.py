@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from person_unify import __version__, custody, resume_state
@@ -18,6 +17,7 @@ from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
 from person_unify.files import replace_private
 from person_unify.filling import Filling
+from person_unify.finished import report_in
 from person_unify.ids import FreshIds
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.lineage import lines
@@ -37,7 +37,7 @@ from person_unify.recorded import (
     Artefact,
     record_artefacts,
     record_run,
-    recorded_artefacts,
+    recorded_checkpoints,
     recorded_decisions,
 )
 from person_unify.registry import Registry
@@ -63,12 +63,9 @@ from person_unify.unfinished import (
     BEFORE,
     STAGED_LEDGER,
     STAGED_TARGET,
-    ledger_of,
+    is_verified,
     target_backup,
 )
-
-SAVED_REPORT = "report.json"
-"""The report in the run directory, until it is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +122,18 @@ class Migration:
 
     def _taken_over(self) -> Report | None:
         """The report of an attempt that was stopped after everything was verified."""
-        ledger = ledger_of(self.directory, self.facts)
         synced = "verify" in self.facts.phases
-        if ledger is None or not (synced or self.facts.machine == this_machine()):
+        if not (synced or self.facts.machine == this_machine()):
             return None
-        saved = json.loads((self.staging / SAVED_REPORT).read_text("utf-8"))
-        self.clock.checkpoints.restore(saved["checkpoints"])
-        found = recorded_artefacts(ledger) or {}
-        self._look_at_source(found["target"].sha256)
+        if not is_verified(self.directory, self.facts):
+            return None
+        with self._opened() as database:
+            report = report_in(database, self._staged_ledger)
+            self.clock.checkpoints.resume(recorded_checkpoints(database))
+        self._look_at_source(report.target.sha256 if report.target else None)
         self._sync()
         self.clock.progress(Note("taken over: everything up to the verified target"))
-        return Report.from_json(saved["report"])
+        return report
 
     def _made(self) -> Report:
         """Fill and verify the staged files, but for what a stopped attempt has filled."""
@@ -188,12 +186,10 @@ class Migration:
 
     def _verify(self, plan: Plan, counts: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
-        files = (self._staged_target, self._staged_ledger, self.snapshot.path)
-        again = partial(opened_to_verify, *files, settled=True)
-        with again() as database:
+        with self._opened() as database:
             with self.clock.phase("verify"):
                 options = self._verify_options()
-                checks = run_checks(database, plan, options, self.clock.progress, again)
+                checks = run_checks(database, plan, options, self.clock.progress, self._opened)
             if self.options.prove:
                 with self.clock.phase("prove"):
                     self._scratch.unlink(missing_ok=True)  # an attempt may have died here
@@ -201,11 +197,14 @@ class Migration:
             report = self._report(database, plan, counts, checks)
             require_sound(report, database)
         self._look_at_source(custody.sha256(self._staged_target))
-        saved = {"report": report.to_json(), "checkpoints": self.clock.checkpoints.to_json()}
-        write_json(self.staging / SAVED_REPORT, saved, durable=True)
         self._record(report)
         self._sync()
         return report
+
+    def _opened(self) -> AbstractContextManager[Database]:
+        """The closed staged files with the snapshot, as often as one likes."""
+        files = (self._staged_target, self._staged_ledger, self.snapshot.path)
+        return opened_to_verify(*files, settled=True)
 
     def _record(self, report: Report) -> None:
         """Write into the ledger, in one transaction, that the run is verified."""

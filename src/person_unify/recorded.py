@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
+from person_unify.checkpoints import Checkpoint
 from person_unify.database import Database
 from person_unify.errors import DatabaseError
 from person_unify.finished import run_record
@@ -122,6 +123,16 @@ def record_run(
             for check in report.verification
         ),
     )
+
+
+def recorded_checkpoints(database: Database) -> Iterator[Checkpoint]:
+    """The checkpoints of an attached ledger."""
+    columns = "phase, source_table, started, finished, rows, errors"
+    for phase, table, started, finished, rows, errors in database.rows(
+        f"SELECT {columns} FROM {CATALOG}.checkpoints ORDER BY rowid"
+    ):
+        said = tuple(json.loads(errors or "[]"))
+        yield Checkpoint(phase, table, started, finished, rows, said)
 
 
 def recorded_run(database: Database, ledger: Path) -> RecordedRun:

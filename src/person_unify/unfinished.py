@@ -87,7 +87,7 @@ def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
     Of a target in place SQLite then has undone what a kill left half done.  Raises
     :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
     """
-    if ledger_of(directory, facts) is None:
+    if not is_verified(directory, facts):
         return False
     staged = directory.path / STAGED_TARGET
     target = Path(facts.target)
@@ -97,12 +97,9 @@ def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
     return target.exists() and custody.alike(staged, target)
 
 
-def ledger_of(directory: RunDirectory, facts: Facts) -> Path | None:
-    """The run's complete ledger, staged or published; None before everything is verified."""
-    for path in (directory.path / STAGED_LEDGER, ledger_path(Path(facts.target))):
-        if recorded_run_id(path) == facts.id:
-            return path
-    return None
+def is_verified(directory: RunDirectory, facts: Facts) -> bool:
+    """Whether the run got as far as recording in its ledger that everything is verified."""
+    return recorded_run_id(directory.path / STAGED_LEDGER) == facts.id
 
 
 def discard(directory: RunDirectory, facts: Facts) -> None:
