@@ -28,7 +28,7 @@ from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
 
 MOMENT = datetime(2026, 6, 1, 1, 2, 3, 456789, tzinfo=UTC)
-TIMED = {"run", "checkpoints", "artefacts"}
+TIMED = {"run", "checkpoints", "artefacts", "report"}
 """Tables of the ledger that say when and where, not what."""
 
 Contents = dict[str, list[tuple[object, ...]]]
