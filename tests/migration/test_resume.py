@@ -144,7 +144,7 @@ def test_killed_and_resumed_is_as_if_uninterrupted(
 
     left = run_directory(options.target) / "run.json"
     if left.exists() and ENDED in json.loads(left.read_text())["phases"]:
-        with pytest.raises(TargetError, match="belongs to an earlier run"):
+        with pytest.raises(TargetError, match="has been migrated into already"):
             migrate(replace(options, resume=False))
     elif left.exists():
         with pytest.raises(TargetError, match=r"--resume.*--fresh"):
@@ -380,7 +380,7 @@ def test_directory_that_could_not_be_removed_goes_with_the_next_call(
         migrate(options, lambda e: notes.append(e.message) if isinstance(e, Note) else None)
     left = run_directory(options.target).exists()
 
-    with pytest.raises(TargetError, match="belongs to an earlier run"):
+    with pytest.raises(TargetError, match="has been migrated into already"):
         migrate(options)
 
     assert left
