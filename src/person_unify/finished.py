@@ -205,11 +205,11 @@ def finished_report(target: Path) -> Report:
     Raises :class:`TargetError` where the ledger has none, or one that cannot be read.
     """
     with finished_run(target) as database:
-        return report_in(database, ledger_path(target))
+        return report_in(database, target, ledger_path(target))
 
 
-def report_in(database: Database, ledger: Path) -> Report:
-    """The report of a finished run in an attached ledger, which is called ``ledger``."""
+def report_in(database: Database, target: Path, ledger: Path) -> Report:
+    """The report of a verified run, whose target and attached ledger may be staged files yet."""
     names = {str(n) for (n,) in database.rows(f"SELECT name FROM {CATALOG}.sqlite_master")}
     if "report" not in names:
         raise TargetError(f"{ledger} was written by an earlier release: no report")
@@ -237,7 +237,7 @@ def report_in(database: Database, ledger: Path) -> Report:
             verification=tuple(CheckResult(*row) for row in checks),
             lineage=tuple(LineageLine(*row) for row in lines),
             target=FileFacts(str(target), target.stat().st_size, artefacts["target"][2]),
-            ledger=str(ledger_path(target)),
+            ledger=str(ledger),
             files={
                 name: artefacts[kind][0]
                 for name, kind in (("backup", "snapshot"), ("target before", "pre_migration"))

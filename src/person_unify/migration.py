@@ -128,12 +128,12 @@ class Migration:
         if not is_verified(self.directory, self.facts):
             return None
         with self._opened() as database:
-            report = report_in(database, self._staged_ledger)
+            report = report_in(database, self._staged_target, self._staged_ledger)
             self.clock.checkpoints.resume(recorded_checkpoints(database))
         self._look_at_source(report.target.sha256 if report.target else None)
         self._sync()
         self.clock.progress(Note("taken over: everything up to the verified target"))
-        return report
+        return replace(report, ledger=str(self.ledger))
 
     def _made(self) -> Report:
         """Fill and verify the staged files, but for what a stopped attempt has filled."""
