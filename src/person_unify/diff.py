@@ -21,9 +21,13 @@ __all__ = ["KINDS", "Comparison", "diff", "sources_of"]
 
 
 def diff(
-    source: Path, target: Path, table: str, column: str | None = None, limit: int = 20
+    source: Path,
+    target: Path,
+    table: str | None = None,
+    column: str | None = None,
+    limit: int = 20,
 ) -> Comparison:
-    """Compare an old table, or all that fill a target table, with target and archive, by key.
+    """Compare an old table, all that fill a target table, or all, with target and archive, by key.
 
     Raises :class:`UsageError` for a table or a column that neither side has.
     """
@@ -41,12 +45,14 @@ def diff(
             return differences(database, plan, run.options, tables, column, limit)
 
 
-def sources_of(plan: Plan, table: str) -> tuple[str, ...]:
-    """The source tables, as the file names them, that a name means.
+def sources_of(plan: Plan, table: str | None) -> tuple[str, ...]:
+    """The source tables, as the file names them, that a name means; all of them for None.
 
     An old table by its usual name or the file's, else every table that fills a target of that name.
     """
     in_file = [bound.name for bound in plan.bound] + [t.name for t in plan.unmapped]
+    if table is None:
+        return tuple(dict.fromkeys(in_file))
     names = Catalogue({name: name for name in in_file} | dict(plan.source_names))
     if table in names:
         return (names[table],)

@@ -31,7 +31,7 @@ from person_unify.preflight import (
     planned,
     require_empty,
 )
-from person_unify.progress import Note, PhaseStarted
+from person_unify.progress import PHASES, Note, PhaseStarted
 from person_unify.proving import prove
 from person_unify.recorded import (
     Artefact,
@@ -227,6 +227,7 @@ class Migration:
         registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
+        stream.phases = tuple(phase for phase in PHASES if phase not in ("snapshot", "prove"))
         return Filling(loader, stream, self.tally)
 
     @property

@@ -43,7 +43,7 @@ from person_unify.preflight import (
     require_two_files,
     schema_of,
 )
-from person_unify.progress import Note, Progress, one_at_a_time, silent
+from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
 from person_unify.recorded import recorded_run, source_check
 from person_unify.registry import Registry
 from person_unify.report import FileFacts, Report
@@ -320,6 +320,8 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         with again() as database, clock.phase("verify"):
             run = recorded_run(database, ledger)
             plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
+            names = {*(b.name for b in plan.bound), *(t.name for t in plan.unmapped)}
+            told(Planned(0, len(names), ("verify",)))
             checks = [
                 source_check(run, snapshot.source_sha256),
                 *run_checks(database, plan, run.options, told, again),

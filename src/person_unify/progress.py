@@ -27,6 +27,15 @@ PHASES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What there is to do, once it is known: rows and tables of the source, phases to come."""
+
+    rows: int
+    tables: int
+    phases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseStarted:
     """A phase of the story begins; ``phase`` is one of :data:`PHASES`, or ``sample``."""
 
@@ -78,7 +87,7 @@ class Note:
 
 
 Event: TypeAlias = (
-    PhaseStarted | PhaseFinished | TableStarted | TableAdvanced | TableFinished | Note
+    Planned | PhaseStarted | PhaseFinished | TableStarted | TableAdvanced | TableFinished | Note
 )
 Progress: TypeAlias = Callable[[Event], None]
 

@@ -82,6 +82,22 @@ def run_directory(target: Path) -> Path:
     return target.with_name(f".{target.name}.migrating")
 
 
+def holder(target: Path) -> int | None:
+    """The process (its id, 0 if it has not told) that works on a target; None if there is none."""
+    try:
+        handle = os.open(run_directory(target) / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        told = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+        return int(told) if told.isdecimal() else 0
+    finally:
+        os.close(handle)
+    return None
+
+
 class RunDirectory:
     """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
 

@@ -21,7 +21,7 @@ from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame, renamed_fields
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.progress import Note, Told
+from person_unify.progress import Note, Planned, Told
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
@@ -87,6 +87,7 @@ class Stream:
     registry: Registry
     decisions: Decisions = field(default_factory=Decisions)
     budget: Budget = field(default_factory=Budget)
+    phases: tuple[str, ...] = ("extract", "resolve", "transform")
     looked_up: frozenset[str] = field(init=False)
     twins: frozenset[str] = field(init=False)
     _spent: list[Spent] = field(default_factory=list)
@@ -101,6 +102,9 @@ class Stream:
 
     def first(self) -> Iterator[Made]:
         """Users and parents, who decide which views can be made."""
+        names = {*(b.name for b in self.plan.bound), *(t.name for t in self.plan.unmapped)}
+        rows = sum(map(self.extractor.count, names))
+        self.clock.progress(Planned(rows, len(names), self.phases))
         for source in FIRST:
             for bound in self.plan.of(source):
                 yield from self._transformed(bound)

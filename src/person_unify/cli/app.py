@@ -20,16 +20,18 @@ from person_unify.cli.commands.rebuilding import rebuild
 from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
 from person_unify.cli.commands.safety import purge, rollback
+from person_unify.cli.commands.status import doctor, status
 from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.ending import EXIT_CODES
+from person_unify.cli.help import Command, Commands, epilog
 from person_unify.cli.streams import write_line
 
 app = typer.Typer(
     name="person-unify",
+    cls=Commands,
     help="Migrate a clinical platform's SQLite database to its unified person schema.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -52,22 +54,11 @@ def _options(
 
 
 COMMANDS = (
-    sample,
-    check,
-    migrate,
-    verify,
-    rebuild,
-    diff,
-    trace,
-    lineage,
-    leftovers,
-    suspects,
-    export,
-    report,
-    rollback,
-    purge,
-    schema,
+    *(sample, check, doctor, schema),
+    *(migrate, status, rollback, purge),
+    *(verify, rebuild, diff, trace, lineage),
+    *(report, leftovers, suspects, export),
 )
 app.add_typer(review)
 for command in COMMANDS:
-    app.command(epilog=EXIT_CODES)(command)
+    app.command(cls=Command, epilog=epilog(command.__name__))(command)

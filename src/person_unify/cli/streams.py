@@ -17,6 +17,7 @@ from rich.console import Console
 from person_unify.escaping.text import printable as printable
 
 WIDTH = 100
+"""Of what is written to a file or a pipe, in columns."""
 
 
 def open_closed_streams() -> None:
@@ -49,8 +50,8 @@ class Screen(Console):
 
 
 def screen(stream: IO[str]) -> Screen:
-    """A console on ``stream``, at most 100 columns wide, that takes every text literally."""
-    width = min(WIDTH, shutil.get_terminal_size().columns) if stream.isatty() else WIDTH
+    """A console on ``stream``, as wide as it is, that takes every text literally."""
+    width = shutil.get_terminal_size().columns if stream.isatty() else WIDTH
     return Screen(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 

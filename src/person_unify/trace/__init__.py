@@ -7,7 +7,7 @@ Nothing of a record but its key, the names of its columns and what was logged is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,9 @@ KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Words for a record: the old and the new tables that it may be in."""
 
+_SHORTEST = 4
+"""Characters of an id of which the others are looked up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -62,22 +65,19 @@ class Trace:
 def trace(target: Path, kind: str, *key: str) -> list[Trace]:
     """Every record of that kind (or in that old or new table; ``any`` for all) with that key.
 
-    The first part of a composite key is enough.  Raises :class:`TargetError` where there is no
+    The first part of a composite key is enough, and so are the first characters of an id that
+    begins no other.  Raises :class:`TargetError` where there is no
     finished run, :class:`UsageError` where the kind or the key is unknown.
     """
     with finished_run(target) as database:
         books = Books.of(database, unified_tables(database))
         old, new = _tables(books, kind)
-        found = [
-            _of_old(books, record) for table in old for record in old_records(books, table, key)
-        ]
-        reached = {way.record for one in found for way in one.ways}
-        found += [
-            _of_new(books, record)
-            for table in new
-            for record in new_records(books, table, key)
-            if record not in reached
-        ]
+        found = _traced(books, old, new, key)
+        if not found and len(key) == 1 and len(key[0]) >= _SHORTEST:
+            whole = [one for one in books.beginning(key[0]) if _traced(books, old, new, (one,))]
+            if len(whole) > 1:
+                raise UsageError(f"{key[0]} begins several ids: {', '.join(whole[:5])}; give more")
+            found = _traced(books, old, new, whole) if whole else []
     if not found:
         where = "any table" if kind == "any" else ", ".join(dict.fromkeys((*old, *new)))
         raise UsageError(
@@ -85,6 +85,20 @@ def trace(target: Path, kind: str, *key: str) -> list[Trace]:
             "database"
         )
     return found
+
+
+def _traced(
+    books: Books, old: Sequence[str], new: Sequence[str], key: Sequence[str]
+) -> list[Trace]:
+    """The records with that key in some tables; none is told twice, as old and as new."""
+    found = [_of_old(books, record) for table in old for record in old_records(books, table, key)]
+    reached = {way.record for one in found for way in one.ways}
+    return found + [
+        _of_new(books, record)
+        for table in new
+        for record in new_records(books, table, key)
+        if record not in reached
+    ]
 
 
 def _tables(books: Books, kind: str) -> tuple[list[str], list[str]]:

@@ -9,12 +9,15 @@ from typing import Literal
 
 from person_unify.database import Database
 from person_unify.finished import ArchiveTable, archives
-from person_unify.ledger import CATALOG
+from person_unify.ledger import CATALOG, ID_MAPS
 from person_unify.mappings import SHORT_NAMES
 from person_unify.mappings.known import old_table
 from person_unify.schema import OLD, Catalogue, Schema, folded, quote
 
 NOT_CARRIED = "not_carried"
+
+_FEW = 10
+"""Ids of each place that are looked up by their beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,26 @@ class Books:
         )
         rows = self.database.rows(f"SELECT DISTINCT {listed} FROM {origin} WHERE {where}")
         return [tuple(None if c is None else _decoded(str(c)) for c in row) for row in rows]
+
+    def beginning(self, prefix: str) -> list[str]:
+        """The ids of old and new records that begin so, a few more than one at the most."""
+        places = [
+            (f"{CATALOG}.{name}", column)
+            for name in (*ID_MAPS, "collision_to_id")
+            for column in ("old_id", "new_id")
+        ]
+        places += [(a.table, quote(a.key[0])) for a in self.archives.values() if a.key]
+        places += [
+            (f"main.{quote(table.name)}", quote(table.primary_key[0]))
+            for table in self.target.values()
+            if table.primary_key
+        ]
+        found: dict[str, None] = {}
+        for origin, column in places:
+            where = f"substr({column}, 1, {len(prefix)}) = {literal(prefix)} LIMIT {_FEW}"
+            rows = self.texts([column], origin, where)
+            found.update(dict.fromkeys(str(row[0]) for row in rows))
+        return list(found)
 
     def exists(self, record: Record) -> bool:
         """Whether the target has a record of the new side."""

@@ -21,10 +21,15 @@ from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
 
 def sample(
     old_db: Annotated[Path, file_argument("OLD_DB", "The file to create.", new=True)],
-    persons: Annotated[int, typer.Option(min=1, help="How many persons.")] = 5000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same content.")] = 7,
+    persons: Annotated[int, typer.Option(min=1, metavar="N", help="How many persons.")] = 5000,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The same seed gives the same content.")
+    ] = 7,
     faults: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much of each fault of real databases.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, metavar="SHARE", help="How much of each fault of real databases."
+        ),
     ] = 0.02,
 ) -> None:
     """Write a synthetic old database, with the faults of real ones."""

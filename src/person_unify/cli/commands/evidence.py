@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,12 +14,12 @@ from person_unify.cli.arguments import (
     NewDbText,
     OldDbText,
     SourceEnv,
-    file_argument,
     file_option,
     old_and_new,
     words_after,
 )
 from person_unify.cli.ending import honest_exit
+from person_unify.cli.paths import placed
 from person_unify.cli.streams import write_event, write_line
 from person_unify.errors import UsageError, VerificationFailed
 
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 
 def lineage(
-    new_db: Annotated[
-        Path | None,
-        file_argument("[NEW_DB]", "A migrated database: adds what became of cells.", new=True),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NEW_DB] [TABLE[.COLUMN]]",
+            help="A migrated database adds what became of cells; an old or new table, or one "
+            "column of it, leaves out the others.",
+        ),
     ] = None,
     form: Annotated[
         Literal["text", "markdown", "json", "mermaid"],
@@ -42,10 +46,11 @@ def lineage(
     ] = None,
 ) -> None:
     """Say where every column of the old database goes, and by which rule."""
+    new_db, place = _lineage_words(words or [])
     with honest_exit():
         from person_unify.cli.evidence import lineage as shown
 
-        rows = _lines(new_db, source).to_dicts()
+        rows = _of(place, _lines(new_db, source).to_dicts())
         if form == "json":
             write_line(shown.as_json(rows), sys.stdout)
             return
@@ -93,25 +98,26 @@ def diff(  # noqa: PLR0913  an option is a parameter
     new_db: NewDbText = None,
     table: Annotated[
         str | None,
-        typer.Argument(metavar="TABLE", help="An old table, or a target table for all of its."),
+        typer.Argument(
+            metavar="[TABLE]", help="An old table, or a target table for all of its; else all."
+        ),
     ] = None,
     source_env: SourceEnv = None,
     column: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Only the cells of this column.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="How many keys of each kind of difference.")
+        int,
+        typer.Option(min=1, metavar="N", help="How many keys of each kind of difference."),
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Name the rows of a table that differ between the files; exit code 4 if there are any.
+    """Name the rows that differ between the files; exit code 4 if there are any.
 
     Keys and names are shown, never another cell.
     """
     *both, table = words_after(source_env, old_db, new_db, table)
     source, new = old_and_new(*both)
-    if table is None:
-        raise typer.BadParameter("Missing argument 'TABLE'.")
     with honest_exit(as_json):
         from person_unify.cli.evidence import diff as shown
         from person_unify.diff import KINDS
@@ -126,7 +132,37 @@ def diff(  # noqa: PLR0913  an option is a parameter
             for line in shown.as_text(found, KINDS, column):
                 write_line(line, sys.stdout)
         if found.total:
-            raise VerificationFailed(f"{shown.closing(found, column)} of {table}")
+            of = f" of {table}" if table else ""
+            raise VerificationFailed(f"{shown.closing(found, column)}{of}")
+
+
+def _lineage_words(words: list[str]) -> tuple[Path | None, str | None]:
+    """The migrated database and the table or column that the words of ``lineage`` name."""
+    if len(words) == 2:
+        return placed(words[0]), words[1]
+    if len(words) > 2:
+        raise typer.BadParameter(f"{words[2]} is one word too many.")
+    if not words:
+        return None, None
+    path = placed(words[0])
+    return (path, None) if path.exists() or path.suffix == ".db" else (None, words[0])
+
+
+def _of(place: str | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of one table or column, old or new."""
+    if place is None:
+        return rows
+    table, _, column = place.lower().partition(".")
+    found = [
+        row
+        for row in rows
+        for side in ("source", "target")
+        if (row[f"{side}_table"] or "").lower() == table
+        and column in ("", (row[f"{side}_column"] or "").lower())
+    ]
+    if not found:
+        raise UsageError(f"{place} is neither an old nor a new table, nor a column of one")
+    return list({id(row): row for row in found}.values())
 
 
 def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:

@@ -26,7 +26,7 @@ def leftovers(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="Name the rows of this kind of discrepancy.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many rows to name.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows to name.")] = 20,
     output: Annotated[
         Path | None, file_option("CSV", "Write all rows to this new file.", "--output", new=True)
     ] = None,

@@ -10,6 +10,7 @@ import typer
 
 from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import EXIT_CODES, honest_exit
+from person_unify.cli.help import Command
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
 
@@ -22,7 +23,7 @@ review = typer.Typer(
 )
 
 
-@review.command("export", epilog=EXIT_CODES)
+@review.command("export", cls=Command, epilog=EXIT_CODES)
 def export(
     ledger: Annotated[
         Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
@@ -46,7 +47,7 @@ def export(
         )
 
 
-@review.command("import", epilog=EXIT_CODES)
+@review.command("import", cls=Command, epilog=EXIT_CODES)
 def import_(
     file: Annotated[Path, file_argument("FILE", "The file that came back.")],
     output: Annotated[

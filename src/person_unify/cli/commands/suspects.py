@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 def suspects(
     database: Annotated[Path, file_argument("DB", "An old or a unified database; never changed.")],
     least: Annotated[
-        float, typer.Option("--least", min=0.0, max=1.0, help="The lowest score to report.")
+        float,
+        typer.Option(
+            "--least", metavar="SCORE", min=0.0, max=1.0, help="The lowest score to report."
+        ),
     ] = 0.5,
-    limit: Annotated[int, typer.Option(min=0, help="How many pairs to print.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="How many pairs to print.")] = 20,
     output: Annotated[
         Path | None, file_option("CSV", "Write all pairs to this new file.", "--output", new=True)
     ] = None,

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from person_unify.stages.verify.differences import Comparison, Difference, Found, Kind
 
 
+_MOST_NAMED = 8
+"""Tables that are named when they are compared."""
+
+
 def as_text(
     found: Comparison, kinds: Mapping[Kind, str], column: str | None = None
 ) -> Iterator[str]:
     """What was compared, then the differences, kind by kind, each with its keys."""
-    yield f"compared {', '.join(map(printable, found.keys))}"
+    few = len(found.keys) <= _MOST_NAMED
+    names = ", ".join(map(printable, found.keys)) if few else f"{len(found.keys):,} tables"
+    yield f"compared {names}"
     counts = ", ".join(f"{count:,} {what}" for what, count in found.compared.items() if count)
     yield f"  {counts or 'no row on either side'}"
     for kind, meaning in kinds.items():

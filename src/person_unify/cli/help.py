@@ -1,0 +1,87 @@
+"""Help as people read it: commands in groups, an example each, no words of the implementation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from person_unify.cli.ending import EXIT_CODES
+
+GROUPS = {
+    "See what would happen": ("sample", "check", "doctor", "schema"),
+    "Migrate": ("migrate", "status", "rollback", "purge"),
+    "Prove it": ("verify", "rebuild", "diff", "trace", "lineage"),
+    "Judge what was found": ("report", "review", "leftovers", "suspects", "export"),
+}
+EXAMPLES = {
+    "sample": ["sample old.db --persons 2000 --seed 7"],
+    "check": ["check old.db", "check old.db --target new.db --html check.html"],
+    "doctor": ["doctor old.db new.db"],
+    "schema": ["schema --unified --into empty.db"],
+    "migrate": [
+        "migrate old.db new.db",
+        "migrate --source-env DATABASE_URL new.db --decisions decisions.toml --strict",
+    ],
+    "status": ["status new.db"],
+    "rollback": ["rollback new.db"],
+    "purge": ["purge new.db", "purge new.db --yes"],
+    "verify": ["verify old.db new.db --html verified.html"],
+    "rebuild": ["rebuild new.db rebuilt.db --compare old.db"],
+    "diff": ["diff old.db new.db", "diff old.db new.db persons --column last_name"],
+    "trace": ["trace new.db child 74be8041", "trace new.db 01a21720"],
+    "lineage": ["lineage patients.first_name", "lineage new.db children"],
+    "report": ["report new.db report.html"],
+    "leftovers": ["leftovers new.db --kind orphaned_record", "leftovers new.db --output l.csv"],
+    "suspects": ["suspects old.db --output suspects.csv"],
+    "export": ["export new.db tables --format parquet"],
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows names instead of types."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """``[OPTIONS] OLD_DB NEW_DB``."""
+        named = (getattr(p, "metavar", None) for p in self.params if _is_argument(p))
+        return ["[OPTIONS]", *filter(None, named)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments and options, without the types that Python knows them by."""
+        records: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                names = re.sub(r" <[^|>]*>$", "", record[0])
+                says = record[1].replace("[required]", "").rstrip()
+                records["Arguments" if _is_argument(param) else "Options"].append((names, says))
+        for title, rows in records.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class Commands(TyperGroup):
+    """The commands in groups, in the order in which one needs them."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One list per group; what belongs to none is of the group's own (review's)."""
+        grouped = {name for names in GROUPS.values() for name in names}
+        own = [name for name in self.list_commands(ctx) if name not in grouped]
+        for title, names in {**GROUPS, "Commands": own}.items():
+            found = [(n, c) for n in names if (c := self.get_command(ctx, n)) is not None]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl([(n, c.get_short_help_str(200)) for n, c in found])
+
+
+def epilog(command: str) -> str:
+    """Examples and exit codes, as they stand at the end of a command's help."""
+    lines = [f"  person-unify {example}" for example in EXAMPLES.get(command, [])]
+    examples = "\n".join(["\b", "Examples:", *lines]) + "\n\n" if lines else ""
+    return examples + EXIT_CODES
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
