@@ -7,7 +7,7 @@ import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import openpyxl
 import polars as pl
@@ -332,12 +332,12 @@ def test_an_existing_file_is_kept_unless_told(
 def test_a_file_that_comes_meanwhile_is_kept(
     sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write_csv(frame: pl.DataFrame, path: Path, **options: Any) -> None:
-        path.write_text("exported")
+    def write_csv(frame: pl.DataFrame, file: IO[bytes], **options: Any) -> None:
+        file.write(b"exported")
         (tmp_path / "run.csv").write_text("mine")
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", write_csv)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(UsageError, match="exists already"):
         export_ledger(sample.ledger, tmp_path, "csv", ["lineage", "run"])
 
     assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
-from pathlib import Path
 from typing import IO
 
 import polars as pl
@@ -69,7 +68,7 @@ def _defused(frame: pl.DataFrame, steps: list[tuple[str, str]]) -> pl.DataFrame:
     return safe
 
 
-def write_csv(frame: pl.DataFrame, file: Path | IO[bytes]) -> None:
+def write_csv(frame: pl.DataFrame, file: IO[bytes]) -> None:
     """UTF-8 with a byte order mark, comma, texts quoted: a bare empty field is NULL.
 
     Every CSV file of ours is written here.

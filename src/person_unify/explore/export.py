@@ -5,16 +5,12 @@ The files hold whatever the ledger holds, personal data included, and are their 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import polars as pl
 
@@ -24,6 +20,7 @@ from person_unify.explore.cells import class_names, class_of, spelled, stored_by
 from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
+from person_unify.files import NewFiles
 from person_unify.frames import held
 from person_unify.schema import Catalogue
 from person_unify.values import BLOB, INTEGER, NULL, REAL, TEXT
@@ -73,10 +70,10 @@ def export_ledger(
             + ": name another directory, or allow it with --overwrite"
         )
     directory.mkdir(mode=0o700, exist_ok=True)
-    with _staging(directory) as staging:
-        rows = _write(files, chosen, format_, [staging / name for name in names])
-        written = _published(staging, directory, names, overwrite)
-    return Exported(written, len(chosen), rows, sum(path.stat().st_size for path in written))
+    paths = [directory / name for name in names]
+    with NewFiles(overwrite=overwrite) as new:
+        rows = _write(files, chosen, format_, map(new.open, paths))
+    return Exported(tuple(paths), len(chosen), rows, sum(path.stat().st_size for path in paths))
 
 
 def _chosen(files: Files, tables: Sequence[str]) -> list[str]:
@@ -89,26 +86,26 @@ def _chosen(files: Files, tables: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(there[name] for name in tables)) or list(files.tables)
 
 
-def _write(files: Files, tables: Sequence[str], format_: Format, paths: Sequence[Path]) -> int:
+def _write(
+    files: Files, tables: Sequence[str], format_: Format, opened: Iterator[IO[bytes]]
+) -> int:
     """Write every table; returns the rows written."""
     if format_ == "xlsx":
         frames = {table: _spelled(files, table) for table in tables}
-        _make_private(paths[0])
-        write_workbook(paths[0], frames)
+        write_workbook(next(opened), frames)
         return sum(frame.height for frame in frames.values())
     rows = 0
-    for table, path in zip(tables, paths, strict=True):
+    for table in tables:
         frame = _typed(files, table) if format_ == "parquet" else _spelled(files, table)
-        _make_private(path)
-        _WRITERS[format_](frame, path)
+        _WRITERS[format_](frame, next(opened))
         rows += frame.height
     return rows
 
 
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
-    "parquet": lambda frame, path: frame.write_parquet(path),
+_WRITERS: dict[str, Callable[[pl.DataFrame, IO[bytes]], object]] = {
+    "parquet": lambda frame, file: frame.write_parquet(file),
     "csv": write_csv,
-    "json": lambda frame, path: frame.write_json(path),
+    "json": lambda frame, file: file.write(frame.write_json().encode()),
 }
 
 
@@ -168,39 +165,3 @@ def file_name(table: str) -> str:
 
 def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found.group().encode("utf-8", "surrogatepass"))
-
-
-@contextmanager
-def _staging(directory: Path) -> Iterator[Path]:
-    """A private directory inside, gone at the end whatever happens."""
-    path = Path(tempfile.mkdtemp(prefix=".exporting-", dir=directory))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _make_private(path: Path) -> None:
-    """A file that is its owner's alone before the first byte is in it."""
-    path.touch(mode=0o600, exist_ok=False)
-
-
-def _published(
-    staging: Path, directory: Path, names: Sequence[str], overwrite: bool
-) -> tuple[Path, ...]:
-    """Give every file its name; takes all back if one of the names was taken meanwhile."""
-    published: list[Path] = []
-    try:
-        for name in names:
-            final = directory / name
-            if not overwrite:
-                # Reserving the name first never replaces a file that came meanwhile.
-                os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            published.append(final)
-            (staging / name).replace(final)
-    except BaseException:
-        if not overwrite:
-            for path in published:
-                path.unlink(missing_ok=True)
-        raise
-    return tuple(published)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 import xlsxwriter  # type: ignore[import-untyped]
 
 from person_unify.errors import UsageError
 from person_unify.escaping.tables import in_spreadsheet
+from person_unify.files import private_directory
 
 WORKBOOK = "ledger.xlsx"
 MAX_ROWS = 1_048_576 - 1
@@ -54,7 +54,7 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def write_workbook(path: Path, frames: Mapping[str, pl.DataFrame]) -> None:
+def write_workbook(file: IO[bytes], frames: Mapping[str, pl.DataFrame]) -> None:
     """Write a sheet per table, several where its rows need them, behind a table of contents."""
     frames = {table: fitted(frame) for table, frame in frames.items()}
     wide = [table for table, frame in frames.items() if frame.width > MAX_COLUMNS]
@@ -77,10 +77,13 @@ def write_workbook(path: Path, frames: Mapping[str, pl.DataFrame]) -> None:
         schema={"sheet": pl.String, "table": pl.String, "rows here": pl.Int64, "rows": pl.Int64},
         orient="row",
     )
-    with xlsxwriter.Workbook(path, _OPTIONS) as workbook:
-        _write_sheet(workbook, _CONTENTS, contents)
-        for table, part, sheet in listed:
-            _write_sheet(workbook, sheet, _part(frames[table], part))
+    # Its parts are written to files first: personal data, in a place that is ours alone.
+    with private_directory() as directory:
+        options = {**_OPTIONS, "tmpdir": str(directory)}
+        with xlsxwriter.Workbook(file, options) as workbook:
+            _write_sheet(workbook, _CONTENTS, contents)
+            for table, part, sheet in listed:
+                _write_sheet(workbook, sheet, _part(frames[table], part))
 
 
 def _part(frame: pl.DataFrame, part: int) -> pl.DataFrame:
