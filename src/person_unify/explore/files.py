@@ -20,8 +20,9 @@ from person_unify.explore.store import (
     ArchivedCells,
     ledger_schema,
 )
-from person_unify.finished import recorded_run_of
+from person_unify.finished import names_of, recorded_run_of
 from person_unify.frames import held
+from person_unify.ledger import TABLES
 from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, folded, quote
@@ -80,14 +81,25 @@ class Files:
         return tuple(self._ledger.tables)
 
     def table(self, name: str) -> pl.DataFrame:
-        """One of the ledger's own tables, with its columns in the types that it declares."""
+        """One of the ledger's own tables, with its columns in the types that it declares.
+
+        Raises :class:`TargetError` where a cell is of another type, which no release writes.
+        """
         if name not in self._ledger.tables:  # the ledger of an earlier release
             return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
-        return source.frame.select(
+        frame = source.frame.select(
             text(column) if source.lane(column) == "mixed" else pl.col(held(column)).alias(column)
             for column in source.table.column_names
         )
+        declared = ledger_schema(name) if name in TABLES else frame.schema
+        other = [c for c, dtype in declared.items() if frame.schema[c] not in (dtype, pl.Null)]
+        if other:
+            raise TargetError(
+                f"{self.ledger} holds in {name}.{other[0]} what no run writes: it was edited or "
+                "damaged"
+            )
+        return frame
 
     def archived_tables(self) -> list[str]:
         """The old tables that have an archive."""
@@ -102,6 +114,8 @@ class Files:
         wanted = [c for c in names if c not in key and (asked is None or folded(c) in asked)]
         kept = [*key, *wanted]
         frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
+        for listed in frame.select(text(archived)).to_series().unique():
+            names_of(listed, source)
         return ArchivedCells(
             key=tuple(map(table.written, key)),
             columns=tuple(map(table.written, wanted)),
@@ -147,13 +161,21 @@ class Files:
         """What became of the rows of every old table: verification, archives and maps say so."""
         checks = self.table("verification").filter(pl.col("expected").is_not_null())
         counted = checks.filter(check="rows_accounted").select("source_table", "expected")
-        rows = {name: int(count) for name, count in counted.iter_rows()}
+        rows = {name: self._whole(count) for name, count in counted.iter_rows()}
         names = self.table("lineage")["source_table"].unique(maintain_order=True)
         rows |= {n: self._count(_ONE_TO_ONE[folded(n)]) for n in names if folded(n) in _ONE_TO_ONE}
         kept_out = self._kept_out()
         lost = dict(kept_out.group_by("source_table").agg(pl.sum("rows")).iter_rows())
         loaded = [(n, LOADED, rows.get(n, lost.get(n, 0)) - lost.get(n, 0)) for n in names]
         return pl.concat([pl.DataFrame(loaded, schema=FATE, orient="row"), kept_out])
+
+    def _whole(self, text: str) -> int:
+        if not text.isdecimal():
+            raise TargetError(
+                f"{self.ledger} counts rows in verification with what is no number: it was edited "
+                "or damaged"
+            )
+        return int(text)
 
     def _count(self, table: str) -> int:
         with Database(self.ledger, read_only=True) as database:

@@ -13,6 +13,7 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.errors import TargetError
+from person_unify.findings import QUESTIONS
 from person_unify.finished import run_record
 from person_unify.frames import QUESTION
 from person_unify.schema import Catalogue, folded, quote
@@ -26,7 +27,7 @@ class Books:
 
     def __init__(self, database: Database, ledger: Path) -> None:
         """Look at what :func:`finished_run` opened; raises :class:`TargetError`."""
-        self.database = database
+        self.database, self._path = database, ledger
         self.run = run_record(database, ledger)
         self.ledger = _tables(database, "ledger")
         if "questions" not in self.ledger:
@@ -38,19 +39,29 @@ class Books:
         """Every question with the answer that was applied and with what was logged about it.
 
         Columns: QUESTION, ``decision``, ``link_to``, ``reviewer``, ``note``, and ``child_value``,
-        ``patient_value``, ``message`` of the discrepancy.
+        ``patient_value``, ``message`` of the discrepancy.  Raises :class:`TargetError`.
         """
         key = ("kind", "source_table", "source_id", "related_id", "field")
         same = " AND ".join(f"{{0}}.{name} IS q.{name}" for name in key)
         columns = {name: f"q.{name}" for name in QUESTION}
         columns |= {name: f"d.{name}" for name in ("decision", "link_to", "reviewer", "note")}
         columns |= {name: f"l.{name}" for name in ("child_value", "patient_value", "message")}
-        return self.frame(
+        found = self.frame(
             columns,
             f"FROM ledger.questions AS q LEFT JOIN ledger.decisions AS d ON {same.format('d')} "
             f"AND d.outcome = 'applied' LEFT JOIN ledger.discrepancies AS l ON {same.format('l')} "
             "ORDER BY q.kind, q.source_table, q.source_id, q.related_id, q.field",
         )
+        possible = [
+            kind in QUESTIONS and set(str(options).split(" ")) <= set(QUESTIONS[kind].decisions)
+            for kind, options in found.select("kind", "options").iter_rows()
+        ]
+        named = found.select("source_table", "source_id", "evidence").null_count().sum_horizontal()
+        if not all(possible) or named.item():
+            raise TargetError(
+                f"{self._path} asks what no run asks (table questions): it was edited or damaged"
+            )
+        return found
 
     def records(self) -> pl.DataFrame:
         """``table``, ``id`` and :data:`RECORD` of every patient and child that is named."""
