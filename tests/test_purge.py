@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -81,6 +82,60 @@ def test_ledger_goes_only_when_asked_for(target: Path) -> None:
     assert _names(target.parent) == {"old.db", "new.db"}
 
 
+def _point_at(path: Path, target: Path, kind: str = "snapshot") -> None:
+    """Have the ledger name another file as a copy that its run made."""
+    change(
+        target.with_name("new.ledger.db"),
+        f"UPDATE artefacts SET path = '{path}' WHERE kind = '{kind}'",
+    )
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "pre_migration"])
+@pytest.mark.parametrize("victim", ["letter.txt", "photos", "old.db", "new.db"])
+def test_path_in_a_ledger_is_not_followed(victim: str, kind: str, target: Path) -> None:
+    (target.parent / "letter.txt").write_text("dear")
+    (target.parent / "photos").mkdir()
+    _point_at(target.parent / victim, target, kind)
+    before = _names(target.parent)
+
+    with contextlib.suppress(TargetError):
+        purge(target, leftovers(target))
+
+    assert {*RESULTS, "letter.txt", "photos"} <= _names(target.parent) <= before
+
+
+@pytest.mark.parametrize("what", ["changed", "a link", "a directory", "another run's"])
+def test_file_of_that_name_that_is_not_the_copy_stays(what: str, target: Path) -> None:
+    (copy,) = target.parent.glob("old.db.backup-*")
+    if what == "changed":
+        copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    elif what == "another run's":
+        copy = copy.rename(copy.with_name("old.db.backup-20200101T000000.000000Z"))
+    else:
+        copy.rename(target.parent / "moved")
+        copy.mkdir() if what == "a directory" else copy.symlink_to("moved")
+
+    found = leftovers(target)
+
+    assert "copy of the source" not in [leftover.kind for leftover in found]
+
+
+def test_copy_in_another_directory_is_told_and_removed_where_that_is_named(
+    target: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("backups")
+    (copy,) = target.parent.glob("old.db.backup-*")
+    moved = copy.rename(elsewhere / copy.name)
+    _point_at(moved, target)
+
+    told = run("purge", target, "--yes").stdout
+    assert f"in another directory: {moved}; --in {elsewhere} lists it" in told
+    assert moved.exists()
+
+    assert run("purge", target, "--yes", "--in", elsewhere).returncode == 0
+    assert not moved.exists()
+
+
 def test_what_a_rollback_kept_is_listed_and_removed(target: Path) -> None:
     change(target, "UPDATE persons SET first_name = 'since'")
     rollback(target, force=True)
@@ -123,7 +178,7 @@ def test_killed_run_is_listed_and_discarded(where: str, exists: bool, tmp_path: 
     purge(target, leftovers(target))
 
     assert "unfinished run" in kinds
-    assert any("copy of the source" in kind for kind in kinds)
+    assert {"copy of the source", "working files of a killed command"} & set(kinds)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -16,6 +16,7 @@ from tests.processes import holding, killed, run
 from person_unify.copies import Exclusive
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.purge import leftovers
 from person_unify.rollback import rollback
 from person_unify.rundir import run_directory
 
@@ -190,7 +191,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "ledger of nothing": (
         lambda target: change(target.with_name("new.ledger.db"), "DELETE FROM run"),
-        "is not the ledger of a finished run",
+        "records no finished run",
     ),
     "unfinished run": (lambda target: _unfinished(target), "is unfinished"),
 }
@@ -213,6 +214,77 @@ def test_what_cannot_be_rolled_back_is_left_alone(damage: str, in_place: Path) -
     assert {p.name: p.read_bytes() for p in in_place.parent.iterdir() if p.is_file()} == before
 
 
+EDITS = {
+    "another target": "UPDATE run SET target = 'prod.db'",
+    "a path as target": "UPDATE run SET target = '../new.db'",
+    "several runs": "INSERT INTO run SELECT id || 'x', tool_version, started, finished, source, "
+    "target, source_sha256, options, outcome FROM run",
+    "no backup named": "DELETE FROM artefacts WHERE kind = 'pre_migration'",
+    "created and filled": "INSERT INTO artefacts VALUES ('created', 'new.db', NULL, NULL)",
+    "no copy of the source": "DELETE FROM artefacts WHERE kind = 'snapshot'",
+    "a kind of its own": "UPDATE artefacts SET kind = 'victim' WHERE kind = 'source'",
+    "twice": "INSERT INTO artefacts SELECT * FROM artefacts",
+    "no name": "UPDATE artefacts SET path = '' WHERE kind = 'pre_migration'",
+    "no text": "UPDATE artefacts SET path = x'00ff' WHERE kind = 'pre_migration'",
+    "no digest": "UPDATE artefacts SET sha256 = 'x' WHERE kind = 'target'",
+    "no size": "UPDATE artefacts SET bytes = 'x' WHERE kind = 'target'",
+    "a view": "ALTER TABLE artefacts RENAME TO held; CREATE VIEW artefacts AS SELECT * FROM held",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("command", [rollback, leftovers])
+def test_edited_ledger_is_refused_before_anything_goes(
+    edit: str, command: Callable[[Path], object], in_place: Path
+) -> None:
+    change(in_place.with_name("new.ledger.db"), *EDITS[edit].split("; "))
+    before = {p.name: p.read_bytes() for p in in_place.parent.iterdir() if p.is_file()}
+
+    with pytest.raises(TargetError, match=r"new\.ledger\.db (is|was|says|has)"):
+        command(in_place)
+
+    assert {p.name: p.read_bytes() for p in in_place.parent.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.parametrize("kind", ["created", "in_place"])
+@pytest.mark.parametrize("command", [rollback, leftovers])
+def test_another_name_with_the_same_ledger_is_refused(
+    kind: str, command: Callable[[Path], object], request: pytest.FixtureRequest
+) -> None:
+    target: Path = request.getfixturevalue(kind)
+    names = _names(target)
+
+    with pytest.raises(TargetError, match=r"is about new\.db, not about new"):
+        command(target.with_name("new"))
+
+    assert _names(target) == names
+
+
+def test_created_target_that_was_moved_away_is_refused(created: Path) -> None:
+    created.rename(created.with_name("prod.db"))
+    names = _names(created)
+
+    with pytest.raises(TargetError, match="was moved or removed since the run"):
+        rollback(created, force=True)
+
+    assert _names(created) == names
+
+
+@pytest.mark.parametrize("longer", [0, 1, 4096, 40960])
+@pytest.mark.parametrize("header", [True, False])
+def test_target_put_back_but_for_its_end_or_header_is_finished(
+    longer: int, header: bool, in_place: Path
+) -> None:
+    """What SQLite leaves when it is killed between its commit and cutting the file off."""
+    before = in_place.with_name("before").read_bytes()
+    head = before[:24] + b"1234" + before[28:] if header else before
+    in_place.write_bytes(head + b"x" * longer)
+
+    rollback(in_place)
+
+    assert in_place.read_bytes() == before
+
+
 def test_run_that_could_not_note_what_it_left_needs_force(created: Path) -> None:
     """The gap between the commit and the note in the ledger."""
     change(created.with_name("new.ledger.db"), "DELETE FROM artefacts WHERE kind = 'target'")
@@ -228,7 +300,7 @@ def test_run_that_could_not_note_what_it_left_needs_force(created: Path) -> None
     ("kind", "where"),
     [
         ("created", "custody:sync >1"),
-        ("created", "rollback:_remove_side_files >1"),
+        ("created", "copies:Exclusive.remove >1"),
         ("created", "rollback:stamp >1"),
         ("in_place", "copies:Exclusive.put_back <1"),
         ("in_place", "copies:closing >1"),

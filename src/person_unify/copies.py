@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -19,7 +20,8 @@ from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify import custody
-from person_unify.errors import DatabaseError, DiskError, SourceError, TargetInUse
+from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError, TargetInUse
+from person_unify.files.journal import beside, forget_super_journal, require_harmless
 
 HEADER_BYTES = 100
 HEADER = b"SQLite format 3\x00"
@@ -29,9 +31,6 @@ _ATTEMPTS = 5
 _IN_WAL_MODE = b"\x02"
 _COUNTERS = (slice(18, 20), slice(24, 28), slice(92, 100))
 """What SQLite's header says of journal mode, number of changes, and who made the last one."""
-
-SIDE_FILES = ("-wal", "-shm", "-journal")
-"""What SQLite may put beside a database's main file."""
 
 _MOVING = ("", "-wal", "-journal")
 """What a database consists of; ``-shm`` is only an index of the log."""
@@ -60,7 +59,11 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
             f"{source} is not an SQLite database (or is encrypted): "
             "give the platform's old database"
         )
+    for suffix in _MOVING[1:]:
+        _require_readable(beside(real, suffix))
     try:
+        if is_in_wal_mode(real):
+            _require_one_name(source, real)
         if is_in_wal_mode(real) or not _backed_up(real, copy, wait):
             with _no_checkpoint(real, wait):
                 _copy_bytes(source, real, copy)
@@ -75,6 +78,33 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
     except UnicodeDecodeError as error:
         # SQLite quotes what it found in the schema, and Python cannot read that.
         raise SourceError(f"{source}: its schema is damaged; restore it from a backup") from error
+
+
+def _require_readable(side: Path) -> None:
+    """Refuse a log or journal that cannot be read: without it, what is committed is unknown."""
+    try:
+        handle = os.open(side, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SourceError(
+            f"{side} cannot be read: {error.strerror}; the database is not complete without it"
+        ) from error
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SourceError(f"{side} is not a file: find out who put it there, and remove it")
+    finally:
+        os.close(handle)
+
+
+def _require_one_name(source: Path, real: Path) -> None:
+    """Refuse a database in WAL mode whose log may lie beside another name of the same file."""
+    if real.stat().st_nlink > 1:
+        raise SourceError(
+            f"{source} has several names (hard links) and is in WAL mode: what was written last "
+            "may be in the log beside another of them; copy it with SQLite under the name that the "
+            "platform uses (VACUUM INTO), and give that copy"
+        )
 
 
 def undo(path: Path) -> None:
@@ -138,9 +168,16 @@ class Exclusive:
         self._connection.close()
         custody.release(self._identity)
 
-    def sha256(self, start: int = 0) -> str:
-        """SHA-256 of the main file, which holds everything, from byte ``start`` on."""
-        return custody.sha256(self.path, beside=True, start=start)
+    def sha256(self, start: int = 0, limit: int | None = None) -> str:
+        """SHA-256 of the main file, which holds everything, or of a part of it in bytes."""
+        return custody.sha256(self.path, beside=True, start=start, limit=limit)
+
+    def remove(self) -> None:
+        """Remove the file, provided that it is still the one that was locked."""
+        found = self.path.lstat()
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise TargetError(f"{self.path} was replaced meanwhile: it was not touched")
+        self.path.unlink()
 
     def copy(self, to: Path) -> str:
         """Copy the main file, which holds everything, byte for byte; returns its SHA-256."""
@@ -185,6 +222,7 @@ class Exclusive:
             header = file.read(HEADER_BYTES)
         with custody.reading(self.path, beside=True, mode="rb+") as file:
             file.write(header)
+            file.truncate(backup.stat().st_size)
             file.flush()
             os.fsync(file.fileno())
 
@@ -278,13 +316,13 @@ def _no_checkpoint(real: Path, wait: float) -> Iterator[None]:
     """Keep other programs from moving their log into the main file; they may go on writing to it.
 
     The bytes are those of SQLite's file format, in the log's index: 121 is held by checkpoints, 127
-    (with others) by who starts the log anew.  Without an index, or a lock in time, nothing is
-    lost: the copy is compared anyway.
+    (with others) by who starts the log anew.  Without an index that can be read, or a lock in time,
+    nothing is lost: the copy is compared anyway.
     """
-    index = _beside(real, "-shm")
+    index = beside(real, "-shm")
     deadline = time.monotonic() + wait
     with ExitStack() as stack:
-        if index.exists():
+        if os.access(index, os.R_OK):
             file = stack.enter_context(custody.reading(index))
             for start in (121, 127):
                 while time.monotonic() < deadline:
@@ -305,12 +343,12 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
     """
     for _ in range(_ATTEMPTS):
         for suffix in _MOVING:
-            _beside(copy, suffix).unlink(missing_ok=True)
+            beside(copy, suffix).unlink(missing_ok=True)
         try:
             for suffix in _MOVING:
-                if _beside(real, suffix).exists():
-                    custody.copy(_beside(real, suffix), _beside(copy, suffix))
-            if all(_stood_still(_beside(real, s), _beside(copy, s), s) for s in _MOVING):
+                if beside(real, suffix).exists():
+                    custody.copy(beside(real, suffix), beside(copy, suffix))
+            if all(_stood_still(beside(real, s), beside(copy, s), s) for s in _MOVING):
                 return
         except FileNotFoundError:
             continue  # a log that went while it was looked at
@@ -349,13 +387,20 @@ def _committed(log: Path) -> int:
 
 def _settle(copy: Path) -> None:
     """Recover what the copy brought along, and make it one file."""
+    if beside(copy, "-journal").exists():
+        forget_super_journal(beside(copy, "-journal"))
     with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
         saved.execute("PRAGMA journal_mode = DELETE").fetchone()
     custody.sync(copy)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(_uri(path, mode), uri=True, timeout=_PAUSE, isolation_level=None)
+    if mode == "rw":
+        require_harmless(path)
+    connection = sqlite3.connect(_uri(path, mode), uri=True, timeout=_PAUSE, isolation_level=None)
+    # Its temporary files would hold pages of the database, in a directory chosen long ago.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
 
 
 def _uri(path: Path, mode: str) -> str:
@@ -369,10 +414,6 @@ def _create(path: Path) -> None:
 def _header(path: Path) -> bytes:
     with custody.reading(path) as file:
         return file.read(HEADER_BYTES)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -35,6 +35,7 @@ from person_unify.errors import (
     DiskError,
     FeatureMissing,
 )
+from person_unify.files.journal import require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 _PAUSE_MS = 100
@@ -112,6 +113,8 @@ class Database:
 
     def _take(self, path: Path, mode: str, settled: bool) -> str:
         """Take custody of a file, made first where it may be created; returns its URI."""
+        if mode == "rwc" and not settled:
+            require_harmless(path)
         try:
             if mode == "rwc" and not settled and not path.exists():
                 path.touch(mode=0o600)

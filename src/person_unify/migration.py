@@ -11,11 +11,11 @@ from person_unify import __version__, custody, resume_state
 from person_unify.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
-from person_unify.copies import SIDE_FILES
 from person_unify.database import Database
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
 from person_unify.files import replace_private
+from person_unify.files.journal import SIDE_FILES
 from person_unify.filling import Filling
 from person_unify.finished import report_in
 from person_unify.ids import FreshIds
@@ -265,6 +265,8 @@ class Migration:
             size = self._before.stat().st_size
             path = str(self._target_backup.absolute())
             yield Artefact("pre_migration", path, self.facts.target_sha256, size)
+        else:
+            yield Artefact("created", self.options.target.name, None, None)
         yield Artefact("source_after", source, self.sealed.source_sha256, None)
         path = str(self.options.target.absolute())
         yield Artefact("target", path, self.sealed.target_sha256, target)

@@ -26,6 +26,9 @@ from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import TargetInUse, UsageError
 from person_unify.files import private_directory
+from person_unify.files.names import require_room_for_names
+from person_unify.files.new import require_hard_links
+from person_unify.files.private import temporary_files_in
 from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
 from person_unify.lineage import lineage, lines
@@ -56,6 +59,7 @@ from person_unify.stages.publish import (
     finished_ledger,
     ledger_path,
     require_publishable,
+    require_room_for_its_files,
 )
 from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
@@ -74,7 +78,6 @@ from person_unify.unfinished import (
     copy_target,
     discard,
     is_over,
-    remove_snapshot,
     require_copies,
     snapshot_of,
     take_up,
@@ -108,16 +111,18 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     require_file(options.source)
     require_two_files(options.source, options.target)
     require_directory(options.target)
+    require_room_for_its_files(options.target)
     decisions = _decisions(options.decisions)
     deciding = {**options.deciding(), **decisions.recorded()}
     directory = RunDirectory.claim(options.target)
     try:
         facts = take_up(directory, options, deciding) or _new_run(options, deciding)
+        require_hard_links(directory.path)
     except BaseException:
         directory.leave()
         raise
     try:
-        with one_at_a_time(progress) as told:
+        with temporary_files_in(directory.path), one_at_a_time(progress) as told:
             report = _carry_out(options, decisions, directory, facts, told)
     except BaseException as error:
         _stop(directory, facts, error)
@@ -141,6 +146,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     source, target = options.source, options.target
     exists = require_publishable(target, ledger_path(target))
     backups = options.backup_dir or source.parent
+    require_room_for_names(backups / source.name)
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_space(target.parent, (3 if options.prove else 2) * size, "the migration")
@@ -169,26 +175,9 @@ def _carry_out(
     checkpoints = Checkpoints(checkpoints_path(options.target))
     clock = Clock(progress, checkpoints=checkpoints)
     if facts.snapshot_sha256 is None:
-        directory.write(facts)
-        with clock.phase("snapshot"):
-            remove_snapshot(facts)
-            before = None
-            if facts.in_place:
-                before = copy_target(directory, facts, options.busy_timeout)
-            path = Path(facts.snapshot)
-            taken = take(options.source, path.parent, facts.moment, options.busy_timeout)
-            digest = custody.sha256(path)
-        facts = replace(
-            facts,
-            snapshot_sha256=digest,
-            source_bytes=taken.source_bytes,
-            source_sha256=taken.source_sha256,
-            source_log_sha256=taken.log_sha256,
-            target_sha256=before,
-        )
-        facts = directory.done(facts, "snapshot")
+        facts = _taken(options, directory, facts, clock)
     else:
-        require_copies(directory, facts)
+        facts = directory.adopt(facts, require_copies(directory, facts))
         clock.add("snapshot", 0, 0.0)
         clock.done("snapshot")
     snapshot = Snapshot(
@@ -199,8 +188,39 @@ def _carry_out(
     )
     report = Migration(options, snapshot, directory, facts, clock, decisions).carry_out()
     if not options.keep_backup:
-        remove_snapshot(facts)
+        directory.remove_snapshot(facts)
     return report
+
+
+def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock: Clock) -> Facts:
+    """Take the run's copy of the source; which file it is is known before it has its name."""
+    directory.remove_snapshot(facts)
+    backups = options.backup_dir or options.source.parent
+    path = snapshot_path(options.source, backups, facts.moment)
+    facts = directory.adopt(facts, path)
+    before = None
+    with clock.phase("snapshot"):
+        if facts.in_place:
+            before = copy_target(directory, facts, options.busy_timeout)
+        taken = take(
+            options.source,
+            backups,
+            facts.moment,
+            options.busy_timeout,
+            before_naming=partial(directory.adopt, facts, path),
+        )
+        digest = custody.sha256(path)
+    if taken.note is not None:
+        clock.progress(Note(taken.note))
+    facts = replace(
+        directory.adopt(facts, path),
+        snapshot_sha256=digest,
+        source_bytes=taken.source_bytes,
+        source_sha256=taken.source_sha256,
+        source_log_sha256=taken.log_sha256,
+        target_sha256=before,
+    )
+    return directory.done(facts, "snapshot")
 
 
 def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:

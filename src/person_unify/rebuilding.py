@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from person_unify.copies import SIDE_FILES
 from person_unify.database import Database
-from person_unify.errors import MigrationError, TargetError, VerificationFailed
+from person_unify.errors import TargetError, VerificationFailed
+from person_unify.files import private_directory
+from person_unify.files.journal import SIDE_FILES
 from person_unify.ledger import CATALOG
 from person_unify.mappings.known import known_tables
 from person_unify.progress import PhaseFinished, PhaseStarted, Progress, TableStarted, silent
@@ -78,7 +76,7 @@ def rebuild(
     require_space(rebuilt.parent, target.stat().st_size, "the rebuilt database")
     if old is not None:
         require_file(old)
-    with _staging(rebuilt) as staging:
+    with private_directory(rebuilt.parent) as staging:
         staged = staging / "rebuilt.db"
         staged.touch(mode=0o600)
         snapshot = None if old is None else take(old, staging, datetime.now(UTC)).path
@@ -157,16 +155,3 @@ def _require_free(path: Path) -> None:
             raise TargetError(f"{taken} exists already: give a path that does not exist yet")
     if not path.parent.is_dir():
         raise TargetError(f"{path.parent} is not a directory: create it first")
-
-
-@contextmanager
-def _staging(path: Path) -> Iterator[Path]:
-    """A private directory beside the file to be, gone at the end whatever happens."""
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.rebuilding-", dir=path.parent))
-    except OSError as error:
-        raise MigrationError(f"cannot write into {path.parent}: {error.strerror}") from error
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

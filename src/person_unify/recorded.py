@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
 from person_unify.checkpoints import Checkpoint
 from person_unify.database import Database
-from person_unify.errors import DatabaseError
+from person_unify.errors import DatabaseError, TargetError
 from person_unify.finished import run_record
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import CheckResult, Report
 from person_unify.rundir import Facts
 from person_unify.stages.verify import VerifyOptions
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 _PASSED = {"passed": 1, "failed": 0, "error": 0}
 
 
@@ -30,7 +32,8 @@ class RecordedRun:
     source_sha256: str
 
 
-ArtefactKind = Literal["source", "source_after", "snapshot", "pre_migration", "target"]
+ArtefactKind = Literal["source", "source_after", "snapshot", "pre_migration", "created", "target"]
+_KINDS = frozenset(get_args(ArtefactKind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,9 @@ class Artefact:
     """A file of a run: where it is, and what it was when it was recorded.
 
     ``source`` is the old database before the run and ``source_after`` after it, ``pre_migration``
-    an in-place target's backup, ``target`` the target as committed (SHA-256 None if unknown).
+    an in-place target's backup, ``created`` says that there was no target before; ``target`` is the
+    target as committed (SHA-256 None if unknown).  The path says what the file was called, and is
+    no proof of anything: a ledger travels.
     """
 
     kind: ArtefactKind
@@ -67,6 +72,48 @@ def recorded_artefacts(ledger: Path) -> dict[ArtefactKind, Artefact] | None:
     except DatabaseError:
         return None
     return {kind: Artefact(kind, path, digest, size) for kind, path, digest, size in found}
+
+
+def recorded_files(ledger: Path, target: Path) -> Mapping[ArtefactKind, Artefact]:
+    """The files of the run that the ledger beside ``target`` stands for; it is only read.
+
+    Raises :class:`TargetError` where it is no ledger of a finished run, where that run was into a
+    file of another name, and where it does not say what every run says, in the form in which every
+    run says it.
+    """
+    try:
+        with Database(ledger, read_only=True) as database:
+            run = run_record(database, ledger, "main")
+            runs = database.value("SELECT count(*) FROM run")
+            rows = database.rows("SELECT kind, path, sha256, bytes FROM artefacts LIMIT 100")
+    except DatabaseError as error:
+        raise TargetError(
+            f"{ledger} is not the ledger of a finished run: nothing can be told of it"
+        ) from error
+    files = {row[0]: Artefact(*row) for row in rows if _as_a_run_writes(*row)}
+    if (
+        runs != 1
+        or len(files) != len(rows)
+        or not {"source", "snapshot"} <= files.keys()
+        or len({"created", "pre_migration"} & files.keys()) != 1
+    ):
+        raise TargetError(f"{ledger} was changed since its run: what it says of files is not used")
+    if run.target != target.name:
+        raise TargetError(
+            f"{ledger} is about {run.target}, not about {target.name}: give that name"
+        )
+    return files
+
+
+def _as_a_run_writes(kind: object, path: object, digest: object, size: object) -> bool:
+    """Whether a row of ``artefacts`` has the shape that a run gives it."""
+    return (
+        kind in _KINDS
+        and isinstance(path, str)
+        and bool(Path(path).name)
+        and (digest is None or (isinstance(digest, str) and bool(_SHA256.fullmatch(digest))))
+        and (size is None or (isinstance(size, int) and size >= 0))
+    )
 
 
 def recorded_run_id(ledger: Path) -> str | None:

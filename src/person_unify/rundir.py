@@ -19,10 +19,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from person_unify import custody
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import replace_private
+from person_unify.files.private import abandoned
 
 LOCK, FACTS = "lock", "run.json"
+Place = tuple[int, int]
+"""Device and inode: which file or directory it is, wherever it was moved."""
+
 ENDED = "end"
 """Stands among the phases of a run that has nothing left to do."""
 
@@ -33,7 +38,8 @@ class Facts:
 
     moment: the run's time, UTC.  seed: of the fresh ids.  options: those that change the result.
     source_sha256, source_log_sha256: as the snapshot found the source; None before it.
-    snapshot: its path, and its SHA-256 once it is complete.
+    snapshot: its path; which file it is, and its SHA-256, once it is complete.
+    home: which directory the run directory was when the run began; in a copy it is another.
     target_sha256: of the copy of a target that was there.
     machine: names the boot of the machine; after another one, staged files may lack pages.
     phases: those that are over and are not repeated: ``snapshot``, ``load``, ``verify`` and
@@ -50,7 +56,9 @@ class Facts:
     options: Mapping[str, str | int | bool | None]
     machine: str | None
     snapshot: str
+    snapshot_file: Place | None = None
     snapshot_sha256: str | None = None
+    home: Place | None = None
     source_bytes: int = 0
     source_sha256: str = ""
     source_log_sha256: str | None = None
@@ -70,7 +78,11 @@ class Facts:
     def from_json(cls, raw: dict[str, Any]) -> Facts:
         """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
         moment = datetime.fromisoformat(raw["moment"])
-        return cls(**{**raw, "moment": moment, "phases": tuple(raw["phases"])})
+        places = {
+            name: None if raw[name] is None else (int(raw[name][0]), int(raw[name][1]))
+            for name in ("snapshot_file", "home")
+        }
+        return cls(**{**raw, **places, "moment": moment, "phases": tuple(raw["phases"])})
 
 
 def run_directory(target: Path) -> Path:
@@ -101,9 +113,10 @@ def holder(target: Path) -> int | None:
 class RunDirectory:
     """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, target: Path) -> None:
         """Wrap a directory whose lock the caller holds under the descriptor ``lock``."""
         self.path = path
+        self.target = target
         self._lock = lock
 
     @classmethod
@@ -128,7 +141,7 @@ class RunDirectory:
                 os.close(lock)
                 raise
             if _is_still(lock, path / LOCK):
-                directory = cls(path, lock)
+                directory = cls(path, lock, target)
                 directory._sign()
                 return directory
             os.close(lock)
@@ -177,6 +190,68 @@ class RunDirectory:
                 self.done(facts, ENDED)
         self.remove()
 
+    def is_home(self, facts: Facts) -> bool:
+        """Whether this is the directory that the run began in, and not a copy of it."""
+        return place_of(self.path) == facts.home
+
+    def adopt(self, facts: Facts, snapshot: Path, made: Path | None = None) -> Facts:
+        """Write down that the run is at home here, and which file its copy of the source is.
+
+        made: where that file stands as long as it does not have its name.
+        """
+        file = made or snapshot
+        facts = replace(
+            facts,
+            target=str(self.target.absolute()),
+            home=place_of(self.path),
+            snapshot=str(snapshot.absolute()),
+            snapshot_file=place_of(file) if file.exists() else None,
+        )
+        self.write(facts)
+        return facts
+
+    def snapshot(self, facts: Facts) -> Path | None:
+        """The run's own copy of the source, in this place; None where there is none.
+
+        A run that was copied with its directory owns the copy that was copied with it: the file
+        that it made itself belongs to the directory that it began in.
+        """
+        for directory in self._backups(facts):
+            path = directory / Path(facts.snapshot).name
+            try:
+                found = path.lstat()
+            except OSError:
+                continue
+            own = (found.st_dev, found.st_ino) == facts.snapshot_file
+            if own != self.is_home(facts) or not stat.S_ISREG(found.st_mode):
+                continue
+            if facts.snapshot_sha256 in (None, custody.sha256(path)):
+                return path
+        return None
+
+    def remove_snapshot(self, facts: Facts) -> None:
+        """Remove the run's own copy of the source, and what a kill left of its making."""
+        for directory in (self.path.parent, *self._backups(facts)):
+            for left in abandoned(directory):
+                shutil.rmtree(left)
+        path = self.snapshot(facts)
+        if path is not None:
+            path.unlink()
+
+    def _backups(self, facts: Facts) -> list[Path]:
+        """Where the run's copy of the source may stand: as seen from here, and as written down.
+
+        For a copy of the run only the first, unless that is the directory which the run itself
+        wrote into.
+        """
+        made = Path(facts.snapshot).parent
+        seen = os.path.relpath(made, Path(facts.target).parent)
+        here = Path(os.path.normpath(self.path.parent.absolute() / seen))
+        if self.is_home(facts):
+            return list(dict.fromkeys((here, made)))
+        same = here.exists() and made.exists() and here.samefile(made)
+        return [] if same else [here]
+
     def leave(self) -> None:
         """Give the lock back; the directory stays if it holds an unfinished run."""
         if (self.path / FACTS).exists():
@@ -216,6 +291,12 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     Raises :class:`MigrationError` when it cannot.
     """
     replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
+
+
+def place_of(path: Path) -> Place:
+    """Which file or directory a path leads to just now; links are not followed."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino
 
 
 def this_machine() -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from person_unify import __version__, custody
-from person_unify.copies import SIDE_FILES, Exclusive, fingerprint
+from person_unify.copies import Exclusive, fingerprint
 from person_unify.errors import (
     DiskError,
     MigrationError,
@@ -19,16 +19,15 @@ from person_unify.errors import (
     TargetError,
     TargetInUse,
 )
+from person_unify.files.names import stamp
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
 from person_unify.rundir import ENDED, Facts, RunDirectory
 from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
-    UNFINISHED,
     Snapshot,
     changed_since,
     sha256_now,
-    stamp,
 )
 
 STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
@@ -90,7 +89,7 @@ def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
     if not is_verified(directory, facts):
         return False
     staged = directory.path / STAGED_TARGET
-    target = Path(facts.target)
+    target = directory.target
     if facts.in_place:
         begun = "verify" in facts.phases
         return begun and target.exists() and is_put_back(staged, target, wait)
@@ -103,13 +102,19 @@ def is_verified(directory: RunDirectory, facts: Facts) -> bool:
 
 
 def discard(directory: RunDirectory, facts: Facts) -> None:
-    """Remove what a run that is not over has made: its ledger, copies, checkpoints and staging."""
-    target = Path(facts.target)
-    published = ledger_path(target)
-    if recorded_run_id(published) == facts.id:
-        published.unlink()
-    remove_snapshot(facts)
-    target_backup(target, facts).unlink(missing_ok=True)
+    """Remove what a run that is not over has made: its ledger, copies, checkpoints and staging.
+
+    A file that has its name already goes only if it is the one that still is staged.
+    """
+    target = directory.target
+    for staged, final in (
+        (STAGED_LEDGER, ledger_path(target)),
+        (BEFORE, target_backup(target, facts)),
+    ):
+        made = directory.path / staged
+        if made.is_file() and final.is_file() and custody.alike(made, final):
+            final.unlink()
+    directory.remove_snapshot(facts)
     checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none
     directory.forget()
 
@@ -133,29 +138,27 @@ def copy_target(directory: RunDirectory, facts: Facts, wait: float) -> str:
     """
     copy = directory.path / BEFORE
     copy.unlink(missing_ok=True)  # an attempt may have died here
-    with Exclusive(Path(facts.target), wait, alone=False) as held:
+    with Exclusive(directory.target, wait, alone=False) as held:
         return held.copy(copy)
 
 
-def require_copies(directory: RunDirectory, facts: Facts) -> None:
-    """Refuse to go on without the copies of source and target, byte for byte as they were taken."""
+def require_copies(directory: RunDirectory, facts: Facts) -> Path:
+    """The copy of the source, where it and that of the target are as they were taken.
+
+    Raises :class:`SourceError` or :class:`TargetError` where one is gone or was changed.
+    """
     if facts.in_place and sha256_now(directory.path / BEFORE) != facts.target_sha256:
         raise TargetError(
             f"{directory.path / BEFORE}, the unfinished run's copy of the target, is gone or was "
             "changed: pass --fresh to start anew"
         )
-    if sha256_now(Path(facts.snapshot)) != facts.snapshot_sha256:
+    path = directory.snapshot(facts)
+    if path is None:
         raise SourceError(
             f"{facts.snapshot}, the unfinished run's copy of the source, is gone or was changed: "
             "pass --fresh to start anew"
         )
-
-
-def remove_snapshot(facts: Facts) -> None:
-    """Remove the run's copy of the source, complete or not."""
-    path = Path(facts.snapshot)
-    for name in (path.name, *(f"{path.name}{UNFINISHED}{side}" for side in ("", *SIDE_FILES))):
-        path.with_name(name).unlink(missing_ok=True)
+    return path
 
 
 def can_be_resumed(error: BaseException) -> bool:

@@ -15,8 +15,9 @@ from tests.migration.support import SMALL, change, make_target, old_database, qu
 from tests.processes import holding, killed, run
 
 from person_unify import custody
-from person_unify.copies import SIDE_FILES, fingerprint
+from person_unify.copies import fingerprint
 from person_unify.errors import TargetError
+from person_unify.files.journal import SIDE_FILES
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note
 from person_unify.rollback import rollback

@@ -11,8 +11,10 @@ import stat
 from pathlib import Path
 
 from person_unify import custody
-from person_unify.copies import SIDE_FILES, Exclusive, fingerprint, is_database
+from person_unify.copies import Exclusive, fingerprint, is_database
 from person_unify.errors import DatabaseError, MigrationError, TargetError
+from person_unify.files.journal import SIDE_FILES
+from person_unify.files.names import require_room_for_names
 
 
 def ledger_path(target: Path) -> Path:
@@ -63,6 +65,12 @@ def finished_ledger(target: Path, command: str, source: Path | None = None) -> P
     return ledger
 
 
+def require_room_for_its_files(target: Path) -> None:
+    """Refuse a target whose name leaves no room for those of its other files."""
+    others = (ledger_path, report_path, page_path, checkpoints_path)
+    require_room_for_names(target, *(place(target) for place in others))
+
+
 def require_publishable(target: Path, ledger: Path) -> bool:
     """Whether the target exists (to be filled in place); refuse what cannot be published to."""
     if target.exists() and ledger.exists():
@@ -79,6 +87,7 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
     if not target.parent.is_dir():
         raise TargetError(f"{target.parent} is not a directory: create it first")
+    require_room_for_its_files(target)
     for path in evidence_of(target):
         raise TargetError(
             f"{path} exists already: it tells of an earlier run; move it away or choose another "

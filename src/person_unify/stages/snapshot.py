@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from person_unify import custody
-from person_unify.copies import SIDE_FILES, copy_snapshot
+from person_unify.copies import copy_snapshot, is_in_wal_mode
 from person_unify.damage import has_unreadable_pages
 from person_unify.errors import DatabaseError, MigrationError, SourceError
-
-UNFINISHED = ".unfinished"
-"""What a copy is called until it is complete, checked and on the disk."""
+from person_unify.files import private_directory
+from person_unify.files.journal import beside
+from person_unify.files.names import stamp
+from person_unify.files.new import rename_to_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,43 +25,60 @@ class Snapshot:
     """The copy, and what the source was just before it was taken.
 
     ``source_bytes`` and ``source_sha256`` are of its main file, ``log_sha256`` is of its
-    write-ahead log (None without one).
+    write-ahead log (None without one).  ``note``: what the operator should know of the source.
     """
 
     path: Path
     source_bytes: int
     source_sha256: str
     log_sha256: str | None = None
+    note: str | None = None
 
 
-def take(source: Path, directory: Path, moment: datetime, wait: float = 5.0) -> Snapshot:
+def take(
+    source: Path,
+    directory: Path,
+    moment: datetime,
+    wait: float = 5.0,
+    before_naming: Callable[[Path], object] | None = None,
+) -> Snapshot:
     """Copy the source into ``directory`` as ``<name>.backup-<UTC time>``, mode 0600.
 
-    The file gets that name when it is complete, its pages are sound, and it is on the disk.  Waits
-    so many seconds for a source that another program has locked.  Raises :class:`SourceError` for
+    The file is made in a private directory in there, and gets that name, which nothing else has,
+    when it is complete, its pages are sound, and it is on the disk.  Waits so many seconds for a
+    source that another program has locked.  ``before_naming`` is called with the finished copy
+    while it is still in there.  Raises :class:`SourceError` for
     anything that cannot be read as an SQLite database.
     """
     require_file(source)
     path = snapshot_path(source, directory, moment)
-    unfinished = path.with_name(path.name + UNFINISHED)
     size, digest, log = source.stat().st_size, _readable_sha256(source), _log_sha256(source)
     try:
-        if path.exists():
-            raise FileExistsError(None, "there is one of that name already")
-        try:
-            copy_snapshot(source, unfinished, wait)
-            _require_readable_pages(source, unfinished)
-            unfinished.rename(path)  # no hard link: the operator's disk for backups may know none
-        finally:
-            for suffix in ("", *SIDE_FILES):
-                unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+        with private_directory(directory) as working:
+            copy_snapshot(source, working / "copy.db", wait)
+            _require_readable_pages(source, working / "copy.db")
+            note = _note(source, log)
+            if before_naming is not None:
+                before_naming(working / "copy.db")
+            rename_to_free(working / "copy.db", path)
         custody.sync(directory)
     except OSError as error:
+        why = "there is one of that name already" if path.exists() else error.strerror
         raise MigrationError(
-            f"cannot write a backup into {directory}: {error.strerror}; "
-            "name another with --backup-dir"
+            f"cannot write a backup into {directory}: {why}; name another with --backup-dir"
         ) from error
-    return Snapshot(path, size, digest, log)
+    return Snapshot(path, size, digest, log, note)
+
+
+def _note(source: Path, log: str | None) -> str | None:
+    """What is to be said of a source in WAL mode that has no log beside it."""
+    real = source.resolve()
+    if log is not None or not is_in_wal_mode(real) or beside(real, "-wal").exists():
+        return None
+    return (
+        f"{source} is in WAL mode and has no {real.name}-wal beside it: it is complete if the "
+        "platform closed it, but not if it was copied without its log while that ran"
+    )
 
 
 def _require_readable_pages(source: Path, copy: Path) -> None:
@@ -94,15 +113,6 @@ def changed_since(snapshot: Snapshot, source: Path, now: str | None) -> bool:
     return now != snapshot.source_sha256 or _log_sha256(source) != snapshot.log_sha256
 
 
-def stamp(moment: datetime) -> str:
-    """The instant as it stands in the names of copies.
-
-    >>> stamp(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    '20260102T030405.000000Z'
-    """
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-
-
 def _readable_sha256(source: Path) -> str:
     try:
         return custody.sha256(source)
@@ -112,7 +122,7 @@ def _readable_sha256(source: Path) -> str:
 
 def _log_sha256(source: Path) -> str | None:
     real = source.resolve()
-    log = real.with_name(real.name + "-wal")
+    log = beside(real, "-wal")
     try:
         return custody.sha256(log) if log.stat().st_size else None
     except OSError:
@@ -139,6 +149,8 @@ def require_space(directory: Path, needed: int, purpose: str) -> None:
         raise MigrationError(
             f"{directory} cannot take {purpose}: {error.strerror}; choose another directory"
         ) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise MigrationError(f"{directory} cannot be written and is to take {purpose}")
     if free < needed:
         raise MigrationError(
             f"the volume of {directory} has {free} bytes free and {purpose} needs about {needed}: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,6 +61,14 @@ def purge(
             "--with-ledger", help="Also ledger and report: no rollback, verify or look-up any more."
         ),
     ] = False,
+    places: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--in",
+            metavar="DIR",
+            help="Look into DIR, too: for backups, rebuilt and exported files.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the copies and remains of the runs into NEW_DB, and with --yes remove them."""
@@ -69,21 +78,25 @@ def purge(
         from person_unify.purge import purge as remove
 
         target = target_of(new_db)
-        found = leftovers(target, with_ledger=with_ledger)
+        found = leftovers(target, with_ledger=with_ledger, places=places or ())
+        here = [leftover for leftover in found if leftover.here]
         if as_json:
             listed = [
                 {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
-                for f in found
+                for f in here
             ]
             write_event({"event": "leftovers", "files": listed})
         else:
-            _list(found)
+            _list(here)
+            for leftover in found:
+                if not leftover.here:
+                    write_line(_elsewhere(leftover), sys.stdout)
         if yes:
             remove(target, found)
         if as_json:
-            write_event({"event": "result", "exit_code": 0, "removed": len(found) if yes else 0})
+            write_event({"event": "result", "exit_code": 0, "removed": len(here) if yes else 0})
         else:
-            write_line(_closing(found, yes), sys.stdout)
+            write_line(_closing(here, yes), sys.stdout)
 
 
 def _list(found: list[Leftover]) -> None:
@@ -92,6 +105,12 @@ def _list(found: list[Leftover]) -> None:
         size, age = sized(leftover.bytes), _age(time.time() - leftover.modified)
         path = printable(shown(leftover.path))
         write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}", sys.stdout)
+
+
+def _elsewhere(leftover: Leftover) -> str:
+    """Where to look for a copy that only the ledger knows of."""
+    path, place = (printable(shown(p)) for p in (leftover.path, leftover.path.parent))
+    return f"  {leftover.kind} in another directory: {path}; --in {place} lists it"
 
 
 def _age(seconds: float) -> str:
