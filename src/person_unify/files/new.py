@@ -64,13 +64,16 @@ class NewFiles:
     overwrite: bool = False
     durable: bool = True
     _coming: list[_Coming] = field(default_factory=list)
+    _directories: dict[Path, int] = field(default_factory=dict)
 
     def open(self, path: Path) -> BinaryIO:
         """A file to be written, seekable and readable; it is closed by the block, not by you."""
         if not self.overwrite and os.path.lexists(path):
             raise _taken(path)
         with _telling(path):
-            coming = _begin(path)
+            if path.parent not in self._directories:
+                self._directories[path.parent] = os.open(path.parent, _DIRECTORY)
+            coming = _begin(path, self._directories[path.parent])
         self._coming.append(coming)
         return coming.file
 
@@ -101,9 +104,9 @@ class NewFiles:
             for coming in self._coming:
                 with _telling(coming.path):
                     _give_name(coming, self.overwrite)
-            for coming in self._coming if self.durable else ():
-                with _telling(coming.path):
-                    os.fsync(coming.directory)
+            for path, directory in self._directories.items() if self.durable else ():
+                with _telling(path):
+                    os.fsync(directory)
         except BaseException:
             if not self.overwrite:
                 self._take_back()
@@ -122,8 +125,10 @@ class NewFiles:
                     os.unlink(coming.temporary, dir_fd=coming.directory)
             with contextlib.suppress(OSError):
                 coming.file.close()  # what a full disk did not take is of no use any more
-            os.close(coming.directory)
+        for directory in self._directories.values():
+            os.close(directory)
         self._coming.clear()
+        self._directories.clear()
 
 
 def create_private(path: Path, content: bytes) -> None:
@@ -180,14 +185,9 @@ def rename_to_free(path: Path, final: Path) -> None:
         path.unlink()
 
 
-def _begin(path: Path) -> _Coming:
-    directory = os.open(path.parent, _DIRECTORY)
-    try:
-        handle, temporary = _opened(directory)
-        os.fchmod(handle, 0o600)
-    except BaseException:
-        os.close(directory)
-        raise
+def _begin(path: Path, directory: int) -> _Coming:
+    handle, temporary = _opened(directory)
+    os.fchmod(handle, 0o600)
     return _Coming(path, directory, open(handle, "w+b"), temporary)
 
 

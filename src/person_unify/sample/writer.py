@@ -1,7 +1,7 @@
 """Writes a sample: tables chunk by chunk, then the faults, then the indexes, then the name.
 
-The file is built under a temporary name without a journal (a crash leaves rubbish there, nothing
-else) and renamed when it is complete.
+The file is built in a private directory without a journal (a crash leaves rubbish there, nothing
+else) and gets its name when it is complete.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import polars as pl
 from adbc_driver_manager import Error as DriverError
 
 from person_unify.errors import DatabaseError, UsageError
+from person_unify.files import private_directory
+from person_unify.files.new import rename_to_free
 from person_unify.sample.clinic import Clinic
 from person_unify.sample.columns import cells
 from person_unify.sample.draw import Draw
@@ -80,18 +82,18 @@ def write_sample(
     content.  Raises UsageError if ``path`` exists or its directory does not, DatabaseError if
     SQLite refuses (disk full, for one).
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"{path} exists already; name a new file")
     if not path.parent.is_dir():
         raise UsageError(f"the directory {path.parent} does not exist")
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        rows = _build(unfinished, options, progress or (lambda table, count: None))
-        unfinished.rename(path)
-    except DriverError as error:
-        raise DatabaseError(f"the sample could not be written to {path}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with private_directory(path.parent) as working:
+        try:
+            rows = _build(working / "sample.db", options, progress or (lambda table, count: None))
+            rename_to_free(working / "sample.db", path)
+        except DriverError as error:
+            raise DatabaseError(f"the sample could not be written to {path}") from error
+        except FileExistsError:
+            raise UsageError(f"{path} exists already; name a new file") from None
     return rows
 
 
