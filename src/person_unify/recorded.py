@@ -84,6 +84,10 @@ def recorded_files(ledger: Path, target: Path) -> Mapping[ArtefactKind, Artefact
     try:
         with Database(ledger, read_only=True) as database:
             run = run_record(database, ledger, "main")
+            if not database.value(
+                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'artefacts'"
+            ):
+                raise DatabaseError("no list of files")
             runs = database.value("SELECT count(*) FROM run")
             rows = database.rows("SELECT kind, path, sha256, bytes FROM artefacts LIMIT 100")
     except DatabaseError as error:
