@@ -129,8 +129,13 @@ class Exclusive:
         self.path = path
         if alone and custody.open_elsewhere(path):
             raise _in_use(path)
+        require_harmless(path)
         self._identity = custody.take(path, _LIBRARY)
-        self._connection = _connect(path, "rw")
+        try:
+            self._connection = _connect(path, "rw")
+        except BaseException:
+            custody.release(self._identity)
+            raise
         try:
             self._lock(wait)
         except BaseException:

@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import polars as pl
 
-from person_unify.errors import UsageError
+from person_unify.errors import DiskError, UsageError
 from person_unify.escaping.tables import write_csv
 from person_unify.explore.cells import class_names, class_of, spelled, stored_bytes
 from person_unify.explore.files import ARCHIVE, Files, find_ledger
@@ -97,7 +97,11 @@ def _write(
     rows = 0
     for table in tables:
         frame = _typed(files, table) if format_ == "parquet" else _spelled(files, table)
-        _WRITERS[format_](frame, next(opened))
+        try:
+            _WRITERS[format_](frame, next(opened))
+        except pl.exceptions.PolarsError as error:
+            # Polars tells no number: a full disk looks like any other error.
+            raise DiskError(f"cannot write {table}: the disk is full or failing") from error
         rows += frame.height
     return rows
 
