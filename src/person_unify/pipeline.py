@@ -177,7 +177,8 @@ def _carry_out(
     if facts.snapshot_sha256 is None:
         facts = _taken(options, directory, facts, clock)
     else:
-        facts = directory.adopt(facts, require_copies(directory, facts))
+        path = require_copies(directory, facts)
+        facts = directory.adopt(facts, path, directory.snapshot(facts))
         clock.add("snapshot", 0, 0.0)
         clock.done("snapshot")
     snapshot = Snapshot(
@@ -213,7 +214,7 @@ def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock
     if taken.note is not None:
         clock.progress(Note(taken.note))
     facts = replace(
-        directory.adopt(facts, path),
+        directory.adopt(facts, path, path),
         snapshot_sha256=digest,
         source_bytes=taken.source_bytes,
         source_sha256=taken.source_sha256,

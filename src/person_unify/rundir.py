@@ -197,15 +197,14 @@ class RunDirectory:
     def adopt(self, facts: Facts, snapshot: Path, made: Path | None = None) -> Facts:
         """Write down that the run is at home here, and which file its copy of the source is.
 
-        made: where that file stands as long as it does not have its name.
+        made: where the run's own copy stands just now; None if it only reads that of another.
         """
-        file = made or snapshot
         facts = replace(
             facts,
             target=str(self.target.absolute()),
             home=place_of(self.path),
             snapshot=str(snapshot.absolute()),
-            snapshot_file=place_of(file) if file.exists() else None,
+            snapshot_file=None if made is None else place_of(made),
         )
         self.write(facts)
         return facts
@@ -228,6 +227,14 @@ class RunDirectory:
             if facts.snapshot_sha256 in (None, custody.sha256(path)):
                 return path
         return None
+
+    def readable_snapshot(self, facts: Facts) -> Path | None:
+        """A copy of the source as the run took it, its own or, in a copy of the run, another's."""
+        own = self.snapshot(facts)
+        made = Path(facts.snapshot)
+        places = (*(directory / made.name for directory in self._backups(facts)), made)
+        same = (p for p in places if p.is_file() and custody.sha256(p) == facts.snapshot_sha256)
+        return own or next(same, None)
 
     def remove_snapshot(self, facts: Facts) -> None:
         """Remove the run's own copy of the source, and what a kill left of its making."""

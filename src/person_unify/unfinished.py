@@ -152,7 +152,7 @@ def require_copies(directory: RunDirectory, facts: Facts) -> Path:
             f"{directory.path / BEFORE}, the unfinished run's copy of the target, is gone or was "
             "changed: pass --fresh to start anew"
         )
-    path = directory.snapshot(facts)
+    path = directory.readable_snapshot(facts)
     if path is None:
         raise SourceError(
             f"{facts.snapshot}, the unfinished run's copy of the source, is gone or was changed: "
