@@ -30,6 +30,7 @@ from person_unify.preflight import (
     needs_baseline,
     planned,
     require_empty,
+    require_persons,
 )
 from person_unify.progress import PHASES, Note, PhaseStarted
 from person_unify.proving import prove
@@ -294,6 +295,8 @@ class Migration:
                 schema = unified_tables(database)
                 plan = planned(extractor, schema)
                 require_empty(database, plan)
+        if not self.options.allow_empty:
+            require_persons(extractor, plan)
         self.tally = Tally(plan)
         return plan, schema
 

@@ -39,6 +39,7 @@ from person_unify.preflight import (
     planned,
     require_directory,
     require_empty,
+    require_persons,
     require_text_paths,
     require_two_files,
     schema_of,
@@ -247,6 +248,8 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         schema = schema_of(options.target)
         plan = planned(extractor, schema)
         failed: tuple[str, ...] = ()
+        if not options.allow_empty:
+            require_persons(extractor, plan)
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:
                 require_empty(database, plan)

@@ -294,8 +294,8 @@ class Stream:
     def _wanted(self, source: str) -> frozenset[str]:
         """Attributes of a source table's rows that other tables look up."""
         wanted = {w.attribute for w in self._words() if isinstance(w, Via) and w.table == source}
-        # The e-mail of the parent's user stands in an implied grant; both ends must be known.
-        wanted |= {"users": {"email"}, "parents": {"user_id"}}.get(source, set())
+        # The e-mail of the parent's user stands in an implied grant, whose ends must be open.
+        wanted |= {"users": {"email", "closed"}, "parents": {"user_id"}}.get(source, set())
         return frozenset(wanted)
 
     def _words(self) -> Iterator[Word]:
@@ -305,9 +305,9 @@ class Stream:
             yield from bound.mapping.exposes.values()
 
 
-def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, _last: bool) -> Outcome:
-    """What became of a part of ``source``: nothing depends on whether it is the last."""
-    return outcomes.made(source, _keyed(frame, OLD[source]))
+def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, last: bool) -> Outcome:
+    """What became of a part of ``source``."""
+    return outcomes.made(source, _keyed(frame, OLD[source]), last=last)
 
 
 def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:

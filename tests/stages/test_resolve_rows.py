@@ -46,7 +46,7 @@ def test_rows_in_another_order_are_refused_before_they_get_what_others_were_told
     turned = replace(patients, frame=patients.frame.reverse())
 
     with pytest.raises(RuntimeError, match="patients came in another order"):
-        outcomes.made("patients", turned)
+        outcomes.made("patients", turned, last=True)
 
 
 def test_what_was_settled_of_a_table_is_let_go_of_with_its_last_row(stream: Stream) -> None:
@@ -56,9 +56,9 @@ def test_what_was_settled_of_a_table_is_let_go_of_with_its_last_row(stream: Stre
         replace(patients, frame=f) for f in (patients.frame.head(1), patients.frame.slice(1))
     )
 
-    outcomes.made("patients", first)
+    outcomes.made("patients", first, last=False)
     assert "patients" in outcomes.beside
-    outcomes.made("patients", rest)
+    outcomes.made("patients", rest, last=True)
 
     assert "patients" not in outcomes.beside
 

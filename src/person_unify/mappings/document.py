@@ -53,6 +53,8 @@ RULES = {
     "primary_caregiver": "1 for exactly one view of a person, by `is_primary` of the parent links",
     "added_at": "`added_at` of the parent link, else `created_at` of the child",
     "updated_at": "`updated_at` of the child (the latest), else `added_at`",
+    # accounts
+    "closed_account": "whether `deleted_at` is set, or `status` says that the account is closed",
     # grants: a consent that cannot be read is closed
     "grant_permissions": "`permissions`, `{}` where unreadable",
     "grant_token": "`token`, NULL where the grant is closed",

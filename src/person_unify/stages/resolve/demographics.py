@@ -9,7 +9,7 @@ import polars as pl
 from person_unify.conversions import iso_instant, utc_day
 from person_unify.findings import MISMATCH_HINTS, ORDINARY
 from person_unify.frames import discrepancies
-from person_unify.names import normalised
+from person_unify.names import difference_of_form, normalised
 from person_unify.reading import Reader
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -68,8 +68,8 @@ def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFra
 
     Columns: ``@id``, ``@created``, ``@beside`` (the patient), ``@named``, ``@patient`` (NULL where
     a decision parted them), ``@person``, ``field``, ``child_value`` and ``patient_value`` as a
-    reviewer sees them, ``child_text`` and ``patient_text`` as they are, ``near`` (birth dates less
-    than 24 hours apart).
+    reviewer sees them, ``child_text`` and ``patient_text`` as they are, ``hint`` (of
+    :data:`MISMATCH_HINTS`).
     """
     sides = linked.children.filter(PAIRED.is_not_null()).select(
         ID,
@@ -89,7 +89,7 @@ def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFra
     found = []
     for field in KNOWN_BY:
         child, patient = pl.col(f"child:{field}"), pl.col(f"patient:{field}")
-        differs, near, shown = _difference(field, child, patient)
+        differs, hint, shown = _difference(field, child, patient)
         found.append(
             sides.filter(differs).select(
                 ID,
@@ -103,7 +103,7 @@ def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFra
                 shown(patient).alias("patient_value"),
                 child.cast(pl.String).alias("child_text"),
                 patient.cast(pl.String).alias("patient_text"),
-                near.alias("near"),
+                hint.alias("hint"),
             )
         )
     return pl.concat(found)
@@ -125,15 +125,14 @@ def _same(value: pl.Expr) -> pl.Expr:
 def _difference(
     field: str, child: pl.Expr, patient: pl.Expr
 ) -> tuple[pl.Expr, pl.Expr, Callable[[pl.Expr], pl.Expr]]:
-    """Whether the two differ, whether the instants are near, and how a reviewer sees them."""
-    never = pl.lit(value=False)
+    """Whether the two differ, what the difference may come from, and how a reviewer sees them."""
     if field == "date_of_birth":
-        near = (child - patient).abs() < _DAY_MS
-        return utc_day(child) != utc_day(patient), near, iso_instant
+        near = pl.when((child - patient).abs() < _DAY_MS).then(pl.lit("zone"))
+        return utc_day(child) != utc_day(patient), near.otherwise(pl.lit("none")), iso_instant
+    differs = normalised(child) != normalised(patient)
     if field == "gender":
-        differs = (normalised(child) != normalised(patient)) & (child != "") & (patient != "")
-        return differs, never, _same
-    return normalised(child) != normalised(patient), never, _same
+        differs &= (child != "") & (patient != "")
+    return differs, difference_of_form(child, patient), _same
 
 
 def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -142,7 +141,6 @@ def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
     found: of :func:`mismatches`, with ``@decision`` (of the row) and ``@taken`` (the value, as
     shown, that a decision took from some child for the field).
     """
-    hint = pl.when(pl.col("near")).then(pl.lit(MISMATCH_HINTS["zone"])).otherwise(pl.lit(""))
     parted = pl.col(PATIENT).is_null()
     variant = (
         pl.when(parted)
@@ -170,7 +168,31 @@ def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
         patient_value=pl.col("patient_value"),
         chosen_value=chosen,
         variant=variant,
-        hint=hint,
+        hint=pl.col("hint").replace_strict(MISMATCH_HINTS, return_dtype=pl.String),
+    )
+
+
+def contradicting(found: pl.DataFrame) -> pl.DataFrame:
+    """The children that differ from the patient beside them in both names and the birth day.
+
+    found: of :func:`mismatches`; one of the three rows of each child remains.
+    """
+    telling = found.filter(pl.col("field").is_in(["first_name", "last_name", "date_of_birth"]))
+    return telling.filter((pl.len().over(ID) == 3) & (pl.col("field") == "date_of_birth"))
+
+
+def contradiction_log(contradicted: pl.DataFrame, table: str) -> pl.DataFrame:
+    """``contradicting_link``: children of whom only the link says that they are their patient."""
+    parted = pl.col(PATIENT).is_null()
+    return discrepancies(
+        contradicted,
+        "contradicting_link",
+        source_table=table,
+        source_id=pl.col(ID),
+        related_id=pl.col("@beside"),
+        person_id=pl.col(PERSON),
+        field="linked_patient_id",
+        variant=pl.when(parted).then(pl.lit("parted")).otherwise(pl.lit(ORDINARY)),
     )
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from person_unify.frames import discrepancies
 from person_unify.reading import Reader
-from person_unify.registry import Registry
+from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve.decided import applied
 from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
 from person_unify.stages.resolve.questions import questions
@@ -22,7 +22,8 @@ def implied(
     """The earliest linked child of each (parent, person) that needs a grant.
 
     children: with ``@parent``; patients: with ``@clinician`` (NULL if missing) and ``deleted_at``.
-    Returns ``@id``, ``@patient``, ``@person``, ``@parent``, ``@clinician``.
+    Returns ``@id``, ``@patient``, ``@person``, ``@parent``, ``@clinician``, and ``@closed``:
+    whether the account of either is.
     """
     entitled = (
         patients.select(ID, "@clinician", "@present").drop_nulls("@clinician").filter("@present")
@@ -43,15 +44,25 @@ def implied(
     )
     silent = linked.join(spoken, on=PAIR, how="anti")
     ordered = silent.sort(CREATED, ID, nulls_last=True)
-    return ordered.unique(PAIR, keep="first", maintain_order=True).select(
-        ID, PATIENT, PERSON, PARENT, "@clinician"
-    )
+    first = ordered.unique(PAIR, keep="first", maintain_order=True)
+    return _with_closed(first.select(ID, PATIENT, PERSON, PARENT, "@clinician"), registry)
+
+
+def _with_closed(needed: pl.DataFrame, registry: Registry) -> pl.DataFrame:
+    closed = registry.attribute("users", "closed", pl.Boolean()).filter("closed")[OLD].implode()
+    users = registry.attribute("parents", "user_id")
+    joined = needed.join(users.rename({OLD: PARENT}), on=PARENT, how="left", maintain_order="left")
+    either = pl.col("@clinician").is_in(closed) | pl.col("user_id").is_in(closed)
+    return joined.with_columns(either.fill_null(value=False).alias("@closed")).drop("user_id")
 
 
 def implied_questions(needed: pl.DataFrame, table: str) -> pl.DataFrame:
-    """What to make of each grant that a link implies; the evidence is who is concerned."""
+    """What to make of each grant that a link implies; the evidence is who is concerned.
+
+    Nobody is asked about a closed account: it gets nothing.
+    """
     return questions(
-        needed,
+        needed.filter(~pl.col("@closed")),
         "implied_grant",
         "active pending none",
         [pl.col(PARENT), pl.col("@clinician")],
@@ -73,7 +84,10 @@ def with_mode(
     )
     joined = needed.join(said, on=[ID, PATIENT], how="left", maintain_order="left")
     return joined.with_columns(
-        pl.col("@said").fill_null(mode).alias("@mode"),
+        pl.when("@closed")
+        .then(pl.lit("none"))
+        .otherwise(pl.col("@said").fill_null(mode))
+        .alias("@mode"),
         pl.col("@said").is_not_null().alias("@decided"),
     ).drop("@said")
 
@@ -83,9 +97,9 @@ def implied_rows(needed: pl.DataFrame, registry: Registry, run_time: int) -> pl.
     needed = needed.filter(pl.col("@mode") != "none")
     parents = registry.attribute("parents", "user_id")
     emails = registry.attribute("users", "email")
-    mails = parents.join(emails.rename({"@old": "user_id"}), on="user_id", how="left")
+    mails = parents.join(emails.rename({OLD: "user_id"}), on="user_id", how="left")
     frame = needed.join(
-        mails.select(pl.col("@old").alias(PARENT), "email"),
+        mails.select(pl.col(OLD).alias(PARENT), "email"),
         on=PARENT,
         how="left",
         maintain_order="left",
@@ -122,6 +136,6 @@ def implied_log(needed: pl.DataFrame, table: str) -> pl.DataFrame:
         related_id=pl.col(PATIENT),
         person_id=pl.col(PERSON),
         field="linked_patient_id",
-        variant=pl.col("@mode"),
+        variant=pl.when("@closed").then(pl.lit("closed")).otherwise("@mode"),
         decided=decided,
     )

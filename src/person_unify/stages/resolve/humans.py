@@ -83,7 +83,7 @@ def _asked(
     return pl.concat(
         [
             _mismatch_questions(differing, children.source.table.name),
-            *_link_questions(linked, patients, children),
+            *_link_questions(linked, patients, children, demographics.contradicting(differing)),
             suspect_questions(further, linked, patients, children),
         ]
     )
@@ -108,33 +108,37 @@ def _mismatch_questions(differing: pl.DataFrame, table: str) -> pl.DataFrame:
     )
 
 
-def _link_questions(linked: Linked, patients: Reader, children: Reader) -> list[pl.DataFrame]:
-    """Children that share a patient, and children whose patient is missing."""
-    table = children.source.table.name
-    shared, lost = sharers(linked), strays(linked)
-    sides = [
-        frame.select(pl.lit(of).alias("@table"), pl.col(column).alias(ID))
-        for frame, of, column in (
-            (shared, table, ID),
-            (shared, patients.source.table.name, "@beside"),
-            (lost, table, ID),
-        )
-    ]
+def _link_questions(
+    linked: Linked, patients: Reader, children: Reader, contradicted: pl.DataFrame
+) -> list[pl.DataFrame]:
+    """Children that share or contradict a patient, and children whose patient is missing."""
+    table, of_patients = children.source.table.name, patients.source.table.name
+    lost = strays(linked)
+    linking = {"shared_linked_patient": sharers(linked), "contradicting_link": contradicted}
+    sides = [lost.select(pl.lit(table).alias("@table"), ID)]
+    for frame in linking.values():
+        sides.append(frame.select(pl.lit(table).alias("@table"), ID))
+        sides.append(frame.select(pl.lit(of_patients).alias("@table"), pl.col("@beside").alias(ID)))
     known = facts(linked, patients, children, pl.concat(sides))
-    shared = with_facts(shared, known, table, ID, "@facts")
-    shared = with_facts(shared, known, patients.source.table.name, "@beside", "@theirs")
     lost = with_facts(lost, known, table, ID, "@facts")
+    asked = []
+    for kind, frame in linking.items():
+        own = with_facts(frame, known, table, ID, "@facts")
+        both = with_facts(own, known, of_patients, "@beside", "@theirs")
+        asked.append(
+            questions(
+                both,
+                kind,
+                _parting("same"),
+                [pl.col("@facts"), pl.col("@theirs")],
+                source_table=table,
+                source_id=pl.col(ID),
+                related_id=pl.col("@beside"),
+                field="linked_patient_id",
+            )
+        )
     return [
-        questions(
-            shared,
-            "shared_linked_patient",
-            _parting("same"),
-            [pl.col("@facts"), pl.col("@theirs")],
-            source_table=table,
-            source_id=pl.col(ID),
-            related_id=pl.col("@beside"),
-            field="linked_patient_id",
-        ),
+        *asked,
         questions(
             lost,
             "missing_linked_patient",

@@ -6,14 +6,15 @@ by part, and each gets beside it what was settled.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from person_unify.frames import MAP, ROW, Outcome, SourceFrame
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.reading import Reader, constant_filler
+from person_unify.reading import Reader, constant_filler, implausible_log
 from person_unify.schema import Column
 from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.deciding import reader_of
@@ -69,6 +70,7 @@ class Outcomes:
     beside: dict[str, pl.DataFrame]
     _link_cells: list[pl.DataFrame] = field(default_factory=list)
     _several: list[pl.DataFrame] = field(default_factory=list)
+    _early: dict[str, Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -120,15 +122,15 @@ class Outcomes:
         }
         return cls(bound, run_time, views, beside)
 
-    def made(self, source: str, part: SourceFrame) -> Outcome:
+    def made(self, source: str, part: SourceFrame, *, last: bool) -> Outcome:
         """What became of the next part of ``source``, which is its name in the contract."""
         reader = reader_of(part, source, self.bound, self.run_time)
         frame = self._beside(source, reader.source.frame)
-        if source == "patients":
-            return self._of_patients(frame, reader)
-        if source == "children":
-            return self._of_children(frame, reader)
-        return self._of_links(frame, reader)
+        make = {"patients": self._of_patients, "children": self._of_children}
+        outcome = make.get(source, self._of_links)(frame, reader)
+        self._early.setdefault(source, Counter()).update(reader.implausible(frame))
+        early = implausible_log(outcome.source, self._early[source]) if last else []
+        return replace(outcome, discrepancies=(*outcome.discrepancies, *early))
 
     def _beside(self, source: str, part: pl.DataFrame) -> pl.DataFrame:
         waiting = self.beside.pop(source)

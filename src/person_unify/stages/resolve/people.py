@@ -113,6 +113,8 @@ def resolve(
         *settled_log,
         _clinician_log(clinical, patient_table),
         demographics.mismatch_log(differing, tables[0]),
+        demographics.contradiction_log(demographics.contradicting(differing), tables[0]),
+        _deleted_log(paired, clinical, tables[0]),
         suspected,
         *views.view_log(paired, stated, tables),
         *caregivers.caregiver_log(made, origins),
@@ -153,16 +155,24 @@ def _settle(
         frames[0] = demographics.with_taken(frames[0], humans.taken)
     log = [
         discrepancies(
-            frame.filter(pl.col("@gender").is_null() & alone),
-            "missing_gender",
+            frame.filter(missing & alone),
+            kind,
             source_table=reader.source.table.name,
             source_id=pl.col(ID),
             person_id=pl.col(PERSON),
-            field="gender",
+            field=field,
         )
         for frame, reader, alone in (
             (frames[0], patients, pl.lit(value=True)),
             (frames[1], children, pl.col(ALONE)),
+        )
+        for kind, field, missing in (
+            ("missing_gender", "gender", pl.col("@gender").is_null()),
+            (
+                "missing_birth_date",
+                "date_of_birth",
+                reader.peek("date_of_birth", "DATETIME").value.is_null(),
+            ),
         )
     ]
     log.append(udid_log(udids.losers))
@@ -200,6 +210,19 @@ def _clinician_log(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         person_id=pl.col(PERSON),
         field="clinician_id",
         variant="clinician",
+    )
+
+
+def _deleted_log(children: pl.DataFrame, patients: pl.DataFrame, table: str) -> pl.DataFrame:
+    deleted = patients.filter(~pl.col("@present")).select(pl.col(ID).alias(PATIENT))
+    return discrepancies(
+        children.join(deleted, on=PATIENT, how="semi", maintain_order="left"),
+        "deleted_patient",
+        source_table=table,
+        source_id=pl.col(ID),
+        related_id=pl.col(PATIENT),
+        person_id=pl.col(PERSON),
+        field="deleted_at",
     )
 
 

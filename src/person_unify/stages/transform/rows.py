@@ -15,9 +15,9 @@ from person_unify.frames import ROW, Archive, Outcome, SourceFrame
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
-from person_unify.reading import Reader
+from person_unify.reading import Reader, implausible_log
 from person_unify.registry import NEW, OLD, Registry
-from person_unify.spec import Copy, Via
+from person_unify.spec import Computed, Copy, Via
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.keys import merge, refuse, with_fresh_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
@@ -71,6 +71,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     rows, refused, refused_log = refuse(rows, table)
     rows, collision_log, collisions = with_fresh_ids(rows, table)
     unreadable, counted = table.reader.settle(rows, table.person)
+    parts.early.update(table.reader.implausible(rows))
     logged = [
         orphan_log(orphans, table),
         merge_log,
@@ -79,6 +80,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
         *unreadable,
         *reference_log(rows, table),
         *soft_log(rows, table),
+        *(implausible_log(bound.name, parts.early) if last else ()),
     ]
     outs = [
         (orphans, bound.mapping.orphan_kind),
@@ -157,6 +159,8 @@ def _with_targets(rows: pl.DataFrame, table: AtHand, task: Task) -> pl.DataFrame
         word = exposed[name]
         if isinstance(word, Copy):
             made[f"@exposed:{name}"] = table.reader.peek(word.column, "TEXT").value
+        elif isinstance(word, Computed):
+            made[f"@exposed:{name}"] = compiler.computed(word)
     return rows.with_columns(expression.alias(name) for name, expression in made.items())
 
 

@@ -14,7 +14,7 @@ LAST_INSTANT = 253_402_300_799_999
 """0001-01-01 and the last millisecond of 9999, UTC, in ms since the epoch."""
 
 INVALID = "temp.verify_invalid"
-"""Byte strings of the source that are known not to be UTF-8 (column ``cell``)."""
+"""Byte strings of the source (``cell``) that are no texts in their storage class (``class``)."""
 
 CLASSES: dict[Type, str] = {
     "TEXT": "text",
@@ -90,7 +90,7 @@ def not_utf8(cell: str) -> str:
     """Whether the cell is text or a BLOB that is known not to be UTF-8."""
     return (
         f"(typeof({cell}) IN ('text', 'blob') AND EXISTS (SELECT 1 FROM {INVALID} AS i "
-        f"WHERE i.cell = CAST({cell} AS BLOB)))"
+        f"WHERE i.cell = CAST({cell} AS BLOB) AND i.class = typeof({cell})))"
     )
 
 

@@ -231,7 +231,7 @@ def _of_pairs(bench: Bench, children: str, patients: str) -> list[_Proof]:
     )
     return [
         _Proof(("demographic_mismatch",), pair, sides),
-        _Proof(("shared_linked_patient",), pair, whole),
+        _Proof(("shared_linked_patient", "contradicting_link"), pair, whole),
         _Proof(("implied_grant",), implied, [["i.parent_id"], ["i.clinician_id"]]),
     ]
 

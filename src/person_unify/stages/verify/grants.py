@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from person_unify.mappings.platform import CLOSED
 from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.bench import Bench
+from person_unify.stages.verify.bench import Bench, in_list
 from person_unify.stages.verify.rules import closed
 from person_unify.stages.verify.words import Words
 
@@ -43,12 +44,26 @@ def prepare_implied(bench: Bench) -> None:
         "r.clinician_id, CASE WHEN EXISTS (SELECT 1 FROM temp.verify_consents AS c "
         "WHERE c.person_id = f.person_id AND c.parent_id = f.parent_id) THEN 'spoken for' "
         "WHEN NOT EXISTS (SELECT 1 FROM main.users AS u WHERE u.id = r.clinician_id) "
-        f"OR {deleted} IS NOT NULL THEN 'impossible' ELSE 'owed' END, coalesce((SELECT d.decision "
+        f"OR {deleted} IS NOT NULL THEN 'impossible' ELSE 'owed' END, CASE WHEN {_closed(bench)} "
+        "THEN 'none' ELSE coalesce((SELECT d.decision "
         "FROM temp.verify_decided AS d WHERE d.kind = 'implied_grant' AND d.source_id = f.child_id "
-        f"AND d.related_id = p.patient_id), {cells.literal(bench.options.implied_grants)}) "
+        f"AND d.related_id = p.patient_id), {cells.literal(bench.options.implied_grants)}) END "
         "FROM temp.verify_pairs AS f JOIN temp.verify_people AS p ON p.person_id = f.person_id "
         "JOIN temp.verify_patients AS r ON r.old_id = p.patient_id "
         f"JOIN {patients} AS s ON s.id = r.old_id WHERE f.children > 0",
+    )
+
+
+def _closed(bench: Bench) -> str:
+    """Whether the user of clinician ``r`` or of the parent of pair ``f`` has a closed account."""
+    users = bench.source("users")
+    if users is None:
+        return "0"
+    deleted, status = (bench.column("users", name, "a") for name in ("deleted_at", "status"))
+    return (
+        f"EXISTS (SELECT 1 FROM {users} AS a WHERE ({deleted} IS NOT NULL "
+        f"OR lower({cells.text(status)}) IN {in_list(CLOSED)}) AND a.id IN (r.clinician_id, "
+        "(SELECT q.user_id FROM main.parents AS q WHERE q.id = f.parent_id)))"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -82,27 +83,29 @@ def _invalid(bench: Bench) -> None:
     """
     bench.temp(
         "verify_claims",
-        "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB UNIQUE)",
+        "CREATE TEMP TABLE verify_claims (n INTEGER PRIMARY KEY, cell BLOB, class TEXT, "
+        "UNIQUE (cell, class))",
     )
     for bound, fields in _claims(bench):
         keys = bound.source.primary_key or OLD.get(bound.mapping.source, bound.source).primary_key
         if not keys:
             continue
         listed = " UNION ALL ".join(
-            f"SELECT CAST(s.{quote(field)} AS BLOB) {_claimed(bound, keys[0])} "
+            f"SELECT CAST(s.{quote(field)} AS BLOB), typeof(s.{quote(field)}) "
+            f"{_claimed(bound, keys[0])} "
             f"WHERE typeof(s.{quote(field)}) IN ('text', 'blob')"
             for field in fields
         )
-        bench.database.execute(f"INSERT OR IGNORE INTO temp.verify_claims (cell) {listed}")
+        bench.database.execute(f"INSERT OR IGNORE INTO temp.verify_claims (cell, class) {listed}")
     valid = [
         str(n)
-        for n, shown in bench.rows("SELECT n, hex(cell) FROM temp.verify_claims")
-        if _is_utf8(bytes.fromhex(shown))
+        for n, shown, kind in bench.rows("SELECT n, hex(cell), class FROM temp.verify_claims")
+        if _is_text(bytes.fromhex(shown), kind)
     ]
     bench.temp(
         "verify_invalid",
-        "CREATE TEMP TABLE verify_invalid (cell BLOB PRIMARY KEY)",
-        "INSERT INTO temp.verify_invalid SELECT cell FROM temp.verify_claims "
+        "CREATE TEMP TABLE verify_invalid (cell BLOB, class TEXT, PRIMARY KEY (cell, class))",
+        "INSERT INTO temp.verify_invalid SELECT cell, class FROM temp.verify_claims "
         f"WHERE n NOT IN ({', '.join(valid)})",
     )
     bench.drop("verify_claims")
@@ -139,12 +142,13 @@ def _claims(bench: Bench) -> Iterator[tuple[BoundMapping, list[str]]]:
             yield bound, present
 
 
-def _is_utf8(raw: bytes) -> bool:
+def _is_text(raw: bytes, kind: str) -> bool:
+    """Whether the bytes are UTF-8, and those of a BLOB not a binary's (section 1)."""
     try:
-        raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return True
+    return kind == "text" or not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text)
 
 
 def _people(bench: Bench) -> None:
