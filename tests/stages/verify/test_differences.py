@@ -12,7 +12,7 @@ import pytest
 from person_unify.database import Database
 from person_unify.errors import DatabaseError
 from person_unify.finished import archives
-from person_unify.lineage import ID_MAPS
+from person_unify.mappings import ID_MAPS
 from person_unify.schema import quote
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.verify.differences import Comparison, differences

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from person_unify.frames import ROW, Archive, Outcome, SourceFrame
+from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
@@ -25,9 +26,6 @@ from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.uniques import KEEPER
 from person_unify.stages.transform.words import Compiler
-
-ID_MAPS = {"consent_grants": "consent_to_grant"}
-"""Source tables whose rows get a new id, and the ledger map that keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +203,13 @@ def _maps(
 ) -> dict[str, pl.DataFrame]:
     mapping = table.bound.mapping
     maps = {}
-    if mapping.source in ID_MAPS:
-        maps[ID_MAPS[mapping.source]] = rows.select(
-            table.key.alias("old_id"), pl.col("@target:id").alias("new_id")
-        )
+    own = ID_MAPS.get((mapping.source, str(mapping.target)))
+    if own is not None:
+        maps[own] = rows.select(table.key.alias("old_id"), pl.col("@target:id").alias("new_id"))
     if mapping.merge_on:
-        maps["tag_to_tag"] = _tag_map(rows, merged, table)
+        maps[TAGS] = _tag_map(rows, merged, table)
     if collisions.height:
-        maps["collision_to_id"] = collisions.select(
+        maps[COLLISIONS] = collisions.select(
             pl.lit(table.bound.name).alias("source_table"), "old_id", "new_id"
         )
     return maps
