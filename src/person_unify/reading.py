@@ -68,11 +68,6 @@ class Reader:
             self.ready[column, type_] = cells_
         self.source = replace(self.source, frame=frame)
 
-    def let_go_of_cells(self) -> None:
-        """Drop mixed cells that are converted; they can be peeked at from now on, not archived."""
-        done = [column for column, _ in self.ready if self.source.lane(column) == "mixed"]
-        self.source = replace(self.source, frame=self.source.frame.drop(set(done)))
-
     def value(self, column: str, type_: Type, where: Mask = None) -> pl.Expr:
         """The cell as a value that feeds a derived one; unreadable cells are noted ``where``."""
         return self._cells(column, type_, where).value

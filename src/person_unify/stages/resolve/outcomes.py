@@ -26,7 +26,6 @@ from person_unify.stages.resolve.links import (
     NAMED,
     PATIENT,
     PERSON,
-    PERSON_CELLS,
 )
 from person_unify.stages.resolve.views import (
     ADDED,
@@ -35,6 +34,7 @@ from person_unify.stages.resolve.views import (
     ORPHAN_FIELD,
     PAIR,
     PARENT,
+    PERSON_CELLS,
     RELATION,
     SPEAKS,
     TEXTS,

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames import ROW, discrepancies
+from person_unify.frames import ROW
 from person_unify.ids import FreshIds
-from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
+from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.links import (
     ALONE,
+    CHILD,
     CREATED,
     ID,
     NAMED,
     PATIENT,
     PERSON,
-    PERSON_CELLS,
-    Linked,
 )
 
-PARENT, VIEW = "@parent", "@view"
+PERSON_CELLS = ("@gender", "@udid", "@note")
+"""Cells of a person that are settled from all its records."""
+
+PARENT, PARENT_KEY, VIEW = "@parent", "@parent_key", "@view"
 ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
 ORPHAN_FIELD, ORPHAN_ID, OF_CHILD = "@orphan_field", "@orphan_id", "@of_child"
 CHILDREN = "@children"
@@ -42,42 +44,38 @@ class ParentLinks:
     orphans: pl.DataFrame
 
 
-def read_links(reader: Reader, registry: Registry) -> ParentLinks:
-    """Resolve both ends of every parent link, and find which row of a pair speaks."""
+def resolve_links(links: pl.DataFrame, registry: Registry) -> ParentLinks:
+    """Resolve both ends of every parent link, and find which row of a pair speaks.
+
+    links: of :func:`deciding_cells`.
+    """
     people = registry.persons().lookup("patients").drop("ambiguous")
-    frame = reader.source.frame.with_columns(
-        reader.key_text().alias(ID),
-        reader.peek("patient_id", "TEXT").value.alias("@patient_key"),
-        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
-    )
-    frame = frame.join(
+    named = {"patient_id": "@patient_key", "parent_id": PARENT_KEY, "added_at": ADDED}
+    frame = links.rename({**named, "relationship_type": RELATION}).join(
         people.rename({"old_id": "@patient_key", "person_id": PERSON, "of_child": OF_CHILD}),
         on="@patient_key",
         how="left",
         maintain_order="left",
     )
-    frame = _with_parent(frame, registry)
     nobody = pl.col(PERSON).is_null()
-    frame = frame.with_columns(
+    frame = _with_parent(frame, registry).with_columns(
+        (pl.col("is_primary") == 1).fill_null(value=False).alias(FLAGGED),
         pl.when(nobody)
         .then(pl.lit("patient_id"))
         .when(pl.col(PARENT).is_null())
         .then(pl.lit("parent_id"))
         .alias(ORPHAN_FIELD),
-        pl.when(nobody).then("@patient_key").otherwise("@parent_key").alias(ORPHAN_ID),
+        pl.when(nobody).then("@patient_key").otherwise(PARENT_KEY).alias(ORPHAN_ID),
     )
-    loaded = frame.filter(pl.col(ORPHAN_FIELD).is_null()).with_columns(
-        reader.peek("added_at", "DATETIME").value.alias(ADDED),
-        reader.peek("relationship_type", "TEXT").value.alias(RELATION),
-        (reader.peek("is_primary", "BOOLEAN").value == 1).fill_null(value=False).alias(FLAGGED),
-    )
+    loaded = frame.filter(pl.col(ORPHAN_FIELD).is_null())
     ordered = _in_order(loaded, ADDED).with_columns(
         (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
     )
-    loaded = loaded.hstack(ordered.sort(ROW).select(SPEAKS, "@rows"))
     both = (ROW, ID, "@patient_key", *PAIR, OF_CHILD)
     return ParentLinks(
-        loaded.select(*both, ADDED, RELATION, FLAGGED, SPEAKS, "@rows"),
+        loaded.select(*both, ADDED, RELATION, FLAGGED).hstack(
+            ordered.sort(ROW).select(SPEAKS, "@rows")
+        ),
         frame.filter(pl.col(ORPHAN_FIELD).is_not_null()).select(*both, ORPHAN_FIELD, ORPHAN_ID),
     )
 
@@ -90,22 +88,22 @@ def _in_order(frame: pl.DataFrame, instant: str) -> pl.DataFrame:
 def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """Add ``@parent``: the parent that ``@parent_key`` names, NULL where none is loaded."""
     parents = registry.rows_of("parents").select(
-        pl.col(OLD).alias("@parent_key"), pl.col(OLD).alias(PARENT)
+        pl.col(OLD).alias(PARENT_KEY), pl.col(OLD).alias(PARENT)
     )
-    return frame.join(parents, on="@parent_key", how="left", maintain_order="left")
+    return frame.join(parents, on=PARENT_KEY, how="left", maintain_order="left")
 
 
-def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
+def children_with_parent(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """The children in source order, with the pair that each of them states.
 
     Only what was settled of them, and ``@parent`` where it exists, ``@parent_key`` (who is named),
     ``@updated``, ``@speaks`` on the earliest child of a pair, ``@rows`` (children of the pair) and
     ``@head`` (id of the earliest).
     """
-    settled = linked.children.select(
-        *(ROW, ID, CREATED, PERSON, NAMED, PATIENT, ALONE, *PERSON_CELLS),
-        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
-        reader.peek("updated_at", "DATETIME").value.alias("@updated"),
+    settled = records.filter(CHILD).select(
+        *(ROW, ID, CREATED, PERSON, CHILD, NAMED, PATIENT, ALONE, *PERSON_CELLS),
+        pl.col("parent_id").alias(PARENT_KEY),
+        pl.col("updated_at").alias("@updated"),
     )
     frame = _with_parent(settled, registry)
     paired = pl.col(PARENT).is_not_null()
@@ -206,45 +204,18 @@ def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
     ).sort(VIEW)
 
 
-def view_log(
-    children: pl.DataFrame, links: ParentLinks, tables: tuple[str, str]
-) -> list[pl.DataFrame]:
-    """Merged children, missing ends and child ids; ``tables`` names children and links."""
-    child_table, link_table = tables
-    about: dict[str, str | pl.Expr | None] = {"source_id": pl.col(ID), "person_id": pl.col(PERSON)}
-    further = children.filter(pl.col(PARENT).is_not_null() & ~pl.col(SPEAKS))
+def view_log(children: pl.DataFrame, links: ParentLinks, tables: Tables) -> list[pl.DataFrame]:
+    """Merged children, missing ends and child ids."""
+    paired = pl.col(PARENT).is_not_null()
+    further, apart = children.filter(paired & ~pl.col(SPEAKS)), children.filter(~paired)
+    of_links = tables.parent_children
+    orphans = Case("orphaned_record", links.orphans, ORPHAN_ID, pl.col(ORPHAN_FIELD))
+    named = links.loaded.filter(pl.col(OF_CHILD))
     return [
-        discrepancies(
-            further,
-            "merged_child_rows",
-            source_table=child_table,
-            related_id=pl.col("@head"),
-            **about,
-        ),
-        discrepancies(
-            children.filter(pl.col(PARENT).is_null()),
-            "orphaned_record",
-            source_table=child_table,
-            related_id=pl.col("@parent_key"),
-            field="parent_id",
-            variant="parent",
-            **about,
-        ),
-        discrepancies(
-            links.orphans,
-            "orphaned_record",
-            source_table=link_table,
-            related_id=pl.col(ORPHAN_ID),
-            field=pl.col(ORPHAN_FIELD),
-            variant="link",
-            **about,
-        ),
-        discrepancies(
-            links.loaded.filter(pl.col(OF_CHILD)),
-            "child_id_in_patient_column",
-            source_table=link_table,
-            related_id=pl.col("@patient_key"),
-            field="patient_id",
-            **about,
+        Case("merged_child_rows", further, "@head").log(tables),
+        Case("orphaned_record", apart, PARENT_KEY, "parent_id").log(tables, "parent"),
+        orphans.log(tables, "link", source_table=of_links),
+        Case("child_id_in_patient_column", named, "@patient_key", "patient_id").log(
+            tables, source_table=of_links
         ),
     ]
