@@ -39,7 +39,6 @@ from person_unify.stages.resolve.views import (
     SPEAKS,
     TEXTS,
     VIEW,
-    ParentLinks,
     joined_texts,
 )
 from person_unify.values import Type
@@ -80,12 +79,12 @@ class Outcomes:
         views: pl.DataFrame,
         patients: pl.DataFrame,
         children: pl.DataFrame,
-        links: ParentLinks,
+        links: pl.DataFrame,
     ) -> Outcomes:
         """Keep of the frames what the rows need beside them.
 
-        patients: settled, with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children: of
-        :func:`views.children_with_parent`.
+        patients: settled, with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children, links: of
+        :func:`views.children_with_parent` and :func:`views.resolve_links`.
         """
         of_views = views.select(
             *PAIR,
@@ -94,13 +93,7 @@ class Outcomes:
             *(pl.col(name).alias(f"{_OF_VIEW}{name}") for name in _SETTLED),
         )
         of_children = of_views.with_columns(views.select(ADDED, "@supplier", "@linked"))
-        said = pl.concat(
-            [
-                links.loaded.select(ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows"),
-                links.orphans.select(ROW, ID, *PAIR, OF_CHILD, ORPHAN_FIELD),
-            ],
-            how="diagonal",
-        ).sort(ROW)
+        said = (ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows", ORPHAN_FIELD)
         beside = {
             "patients": patients.select(
                 ROW,
@@ -111,7 +104,7 @@ class Outcomes:
                 "@clinician",
                 CLINICIAN_VIEW,
             ),
-            "parent_children": _with_view(said, of_views),
+            "parent_children": _with_view(links.select(said), of_views),
             "children": _with_view(
                 children.select(
                     *(ROW, ID, CREATED, *PAIR, NAMED, PATIENT, ALONE, SPEAKS, "@rows"),
