@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from person_unify.findings import FINDINGS
+from person_unify.pipeline import CheckOptions, check
+from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
 
 LINKED = "children c JOIN patients p ON p.id = c.linked_patient_id"
@@ -233,3 +237,11 @@ def test_more_faults_break_more(
     )
 
     assert many > 3 * few > 0
+
+
+def test_every_kind_of_finding_is_in_a_broken_sample(tmp_path: Path) -> None:
+    write_sample(tmp_path / "old.db", SampleOptions(persons=60, seed=7))
+
+    report = check(CheckOptions(tmp_path / "old.db"))
+
+    assert {found.kind for found in report.discrepancies if found.count} == set(FINDINGS)
