@@ -35,7 +35,7 @@ from person_unify.pipeline import MigrateOptions, migrate
 
 TICK = 0.005
 SHOWN = 110
-_HANDING_ON = (".database", ".stages.verify.bench")
+_HANDING_ON = (".database", ".stages.verify.reader")
 _TABLE = re.compile(r'\b((?:main|source|ledger|temp)\.(?:"[^"]+"|\w+))')
 _LITERAL = re.compile(r"x?'(?:[^']|'')*'|\b\d{3,}(?:\.\d+)?\b", re.IGNORECASE)
 

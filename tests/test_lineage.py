@@ -22,12 +22,11 @@ from person_unify.database import Database, inspect
 from person_unify.errors import SchemaRefused, SourceError
 from person_unify.finished import ArchiveTable, archives, finished_run
 from person_unify.lineage import (
-    ID_MAPS,
     built_in_lineage,
     recorded_lineage,
     without_line,
 )
-from person_unify.mappings import MAPPINGS
+from person_unify.mappings import ID_MAPS, MAPPINGS
 from person_unify.mappings.bind import type_of
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, lineage_of_source, migrate
 from person_unify.sample import SampleOptions, write_sample

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from person_unify.damage import is_damaged
-from person_unify.database import Database, Opener
 from person_unify.errors import SourceError, StrictStop, VerificationFailed
 from person_unify.mappings.bind import Plan
 from person_unify.progress import Progress, TableStarted
 from person_unify.report import CheckResult, Report
 from person_unify.stages import verify
-from person_unify.stages.verify import VerifyOptions
+from person_unify.stages.verify import Files, VerifyOptions
 
 
 def run_checks(
-    database: Database,
-    plan: Plan,
-    options: VerifyOptions,
-    progress: Progress,
-    again: Opener | None = None,
+    files: Files, plan: Plan, options: VerifyOptions, progress: Progress
 ) -> list[CheckResult]:
-    """Run every check of section 10 on a target with ledger and snapshot attached.
-
-    ``again`` opens the same files for a second thread; without it one connection does all.
-    """
+    """Run every check of section 10 on a target, its ledger and a snapshot of the source."""
 
     def said(name: str) -> None:
         progress(TableStarted("verify", name))
 
     return [
         CheckResult(c.name, c.table, c.expected, c.actual, c.outcome, c.detail)
-        for c in verify.verify(database, plan, options, said, again)
+        for c in verify.verify(files, plan, options, said)
     ]
 
 
-def require_sound(report: Report, database: Database) -> None:
+def require_sound(report: Report) -> None:
     """Refuse a result with a failed check or with rows that nothing explains.
 
-    Raises :class:`VerificationFailed`, and :class:`SourceError` where the attached snapshot is
-    what is wrong: ``quick_check`` does not compare indexes with their tables, and the whole check
-    takes so long that it is made only here.  What it remarks on content explains nothing.
+    Raises :class:`VerificationFailed`, and :class:`SourceError` where the source is what is wrong:
+    whoever reads it by an index that disagrees with its table sees other rows.
     """
     failed = report.failed_checks
-    if failed and is_damaged(database, "integrity_check", "source"):
+    damaged = [c.detail for c in failed if c.name == "source_indexes" and c.outcome == "failed"]
+    if damaged:
         raise SourceError(
-            f"{report.source.path} is damaged: its indexes do not agree with its tables, so that "
-            "the verification failed; restore it from a backup, or REINDEX a copy"
+            f"{report.source.path} is damaged: its indexes do not agree with its tables "
+            f"({damaged[0]}); restore it from a backup, or REINDEX a copy"
         )
     if failed:
         names = ", ".join(

@@ -39,6 +39,7 @@ from person_unify.files.journal import require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 _PAUSE_MS = 100
+_BATCH_ROWS, _ROWS_PER_BATCH = "adbc.sqlite.query.batch_rows", 16_384
 
 _SAFE_REASON = re.compile(
     r"(NOT NULL|UNIQUE|CHECK|FOREIGN KEY) constraint failed(: [\w.]+(, [\w.]+)*)?"
@@ -193,6 +194,24 @@ class Database:
                 return cursor.fetchall()
             finally:
                 cursor.close()
+
+    def frame(self, query: str) -> pl.DataFrame:
+        """A query's rows, columns c0, c1 …; raises :class:`DatabaseError` for text but UTF-8.
+
+        ADBC takes the types from the first rows, so a query should begin with a row of literals.
+        """
+        with _translated(f"query {self.path.name}"):
+            cursor = self._connection.cursor()
+            try:
+                cursor.adbc_statement.set_options(**{_BATCH_ROWS: str(_ROWS_PER_BATCH)})
+                cursor.execute(query)
+                table = cursor.fetch_arrow_table()
+                table.validate(full=True)
+            except (ValueError, OSError) as error:
+                raise DatabaseError(f"could not query {self.path.name}: {reason(error)}") from error
+            finally:
+                cursor.close()
+        return pl.DataFrame(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
 
     def value(self, query: str) -> Any:
         """The first column of the first row of a query."""

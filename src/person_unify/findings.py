@@ -37,6 +37,11 @@ DECISIONS: Mapping[str, str] = {
 
 MISMATCH_HINTS: Mapping[str, str] = {
     "zone": "; the two instants are less than 24 hours apart: a time zone may be the cause",
+    "form": "; the two differ only in their Unicode form (composed or decomposed)",
+    "invisible": "; the two differ only in invisible characters",
+    "width": "; the two differ only in the width of characters",
+    "several": "; the two differ only in Unicode form, invisible characters and width",
+    "none": "",
 }
 """What a ``demographic_mismatch`` may come from, as its message ends."""
 
@@ -153,6 +158,40 @@ FINDINGS: Mapping[str, Finding] = {
             ("standalone", "link"),
         ),
     ),
+    "contradicting_link": Finding(
+        severity="error",
+        says="a linked child has other names and another birthday than its patient; they became "
+        "one person",
+        advice="find out whether they are one human; if not, unlink the child",
+        acts="clinic",
+        row="linked child that differs in first name, last name and birth day",
+        related="the patient",
+        column="linked_patient_id",
+        messages={
+            ORDINARY: "child and patient differ in first name, last name and day of birth; they "
+            "became one person by the link",
+            "parted": "child and patient differ in first name, last name and day of birth; by "
+            "decision the child is a person of its own",
+        },
+        question=Question(
+            "Another name and birthday",
+            "A child is linked to a patient that has other names and another day of birth. Are "
+            "they one human? If not, unlink the child: it then becomes a person of its own.",
+            ("same", "unlink"),
+        ),
+    ),
+    "missing_birth_date": Finding(
+        severity="error",
+        says="nobody can read a birth date; the person got a default, which is not one",
+        advice="enter the date in the old database, or correct it in the platform",
+        acts="clinic",
+        row="person whose birth date is a default",
+        column="date_of_birth",
+        messages={
+            ORDINARY: "the record has no readable date of birth; the person's is a default, not a "
+            "birth date",
+        },
+    ),
     "unreadable_value": Finding(
         severity="error",
         says="a cell is not of its column's type; the target has the default, the ledger the cell",
@@ -209,6 +248,19 @@ FINDINGS: Mapping[str, Finding] = {
             ("same", "unlink"),
         ),
     ),
+    "deleted_patient": Finding(
+        severity="warning",
+        says="a linked child's patient is marked deleted, so the parent no longer sees the child",
+        advice="restore the patient, or unlink the child in the old database, if it is still cared "
+        "for",
+        acts="clinic",
+        row="linked child whose patient has a deleted_at",
+        related="the patient",
+        column="deleted_at",
+        messages={
+            ORDINARY: "the linked patient is marked deleted, and with it the child's person",
+        },
+    ),
     "suspected_duplicate": Finding(
         severity="warning",
         says="two persons share name and day of birth; both were kept",
@@ -262,6 +314,8 @@ FINDINGS: Mapping[str, Finding] = {
             "pending": "the link implies a grant that no consent states; a pending one was made"
             "{decided}",
             "none": "the link implies a grant that no consent states; no grant was made{decided}",
+            "closed": "the link implies a grant that no consent states; no grant was made, because "
+            "the account of the parent or of the clinician is closed",
         },
         question=Question(
             "Access without consent",
@@ -292,6 +346,16 @@ FINDINGS: Mapping[str, Finding] = {
         messages={
             ORDINARY: "{rows} rows hold an old patient or child id, for example in {examples}",
         },
+    ),
+    "implausible_instant": Finding(
+        severity="warning",
+        says="instants of a column read as January 1970; they stay what they are",
+        advice="somebody may have stored seconds, Julian days, YYYYMMDD or a spreadsheet's "
+        "numbers: correct the column and migrate again",
+        acts="engineer",
+        row="table and column",
+        column="the column",
+        messages={ORDINARY: "{rows} rows hold an instant of January 1970"},
     ),
     "id_collision": Finding(
         severity="warning",

@@ -13,6 +13,7 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
+from person_unify.mappings import ID_MAPS, MAP_KEYS, TAGS
 from person_unify.schema import quote
 from person_unify.values import MIXED
 
@@ -22,15 +23,6 @@ CATALOG = "ledger"
 _STAGED_COLUMNS = 400
 """A mixed column travels as four, and SQLite allows a table 2,000."""
 
-_ID_MAP = {"old_id": "TEXT NOT NULL", "new_id": "TEXT NOT NULL"}
-ID_MAPS = (
-    "patient_to_person",
-    "child_to_person",
-    "child_to_view",
-    "patient_to_view",
-    "consent_to_grant",
-    "parent_link_to_view",
-)
 TABLES: Mapping[str, Mapping[str, str]] = {
     "run": {
         "id": "TEXT NOT NULL PRIMARY KEY",
@@ -49,9 +41,14 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "sha256": "TEXT",
         "bytes": "INTEGER",
     },
-    **dict.fromkeys(ID_MAPS, _ID_MAP),
-    "tag_to_tag": {"patient_id": "TEXT", "tag": "TEXT", "new_id": "TEXT NOT NULL"},
-    "collision_to_id": {"source_table": "TEXT NOT NULL", **_ID_MAP},
+    **{
+        name: {
+            # A tag is text that may be missing, not an id.
+            **dict.fromkeys(key, "TEXT" if name == TAGS else "TEXT NOT NULL"),
+            "new_id": "TEXT NOT NULL",
+        }
+        for name, key in MAP_KEYS.items()
+    },
     "discrepancies": {
         name: "TEXT NOT NULL" if name in ("kind", "severity", "source_table", "message") else "TEXT"
         for name in DISCREPANCY
@@ -112,7 +109,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 """Table -> column -> declaration.  Instants (``started``, ``finished``) are ms since the epoch."""
 
 _INDEXES = {
-    **dict.fromkeys(ID_MAPS, ("old_id",)),
+    **dict.fromkeys(ID_MAPS.values(), ("old_id",)),
     "discrepancies": ("source_table", "source_id"),
 }
 

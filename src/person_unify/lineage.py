@@ -13,20 +13,11 @@ import polars as pl
 from person_unify.database import Database
 from person_unify.finished import archives, names_of
 from person_unify.ledger import CATALOG
+from person_unify.mappings import ID_MAPS
 from person_unify.mappings.bind import Binding, BoundMapping, Plan, bind
 from person_unify.report import LineageLine
 from person_unify.schema import OLD, UNIFIED, Table
-from person_unify.spec import (
-    ClinicianOf,
-    Computed,
-    Copy,
-    Decided,
-    Fold,
-    Owner,
-    Person,
-    Via,
-    Word,
-)
+from person_unify.spec import Computed, Copy, Decided
 
 COLUMNS = (
     "source_table",
@@ -38,16 +29,6 @@ COLUMNS = (
 )
 COUNTS = ("rows", "carried", "archived", "normalised", "unreadable", "discrepancies")
 """What is counted per source column after a run; rows = carried + archived."""
-
-ID_MAPS: Mapping[tuple[str, str], str] = {
-    ("patients", "persons"): "patient_to_person",
-    ("patients", "clinician_patient_views"): "patient_to_view",
-    ("children", "persons"): "child_to_person",
-    ("children", "parent_child_views"): "child_to_view",
-    ("parent_children", "parent_child_views"): "parent_link_to_view",
-    ("consent_grants", "access_grants"): "consent_to_grant",
-}
-"""Old table and target table -> the ledger's map between their ids."""
 
 _Row = tuple[str, str, str, str | None, str | None, str]
 
@@ -112,7 +93,7 @@ def _tables(plan: Plan) -> dict[str, Table]:
 def _carried(bound: BoundMapping, binding: Binding) -> _Row | None:
     """The line of the source column that a target column holds; None where it holds none."""
     word = binding.word
-    column = _held(word)
+    column = word.holds
     if column is None or bound.source.column(column) is None:
         return None
     assert bound.target is not None
@@ -127,12 +108,6 @@ def _carried(bound: BoundMapping, binding: Binding) -> _Row | None:
     if bound.mapping.shares_ids_with and binding.target.name in bound.target.primary_key:
         rule += f", fresh where {bound.mapping.shares_ids_with} has it too (collision_to_id)"
     return (bound.name, column, "carried", *place, rule)
-
-
-def _held(word: Word) -> str | None:
-    if isinstance(word, Copy | Person | Decided):
-        return word.column
-    return word.carries if isinstance(word, Computed) else None
 
 
 def _fresh_id(bound: BoundMapping, binding: Binding) -> Iterator[_Row]:
@@ -153,26 +128,13 @@ def _feeds(plan: Plan, source: str) -> dict[str, str]:
             continue
         for binding in bound.columns:
             names.update(row[1] for row in _fresh_id(bound, binding))
-            for column in _read(binding):
+            word = binding.word
+            considered = word.considers if isinstance(word, Decided) else ()
+            for column in (*(read for read, _ in word.read_as(binding.type)), *considered):
                 place = f"{bound.target.name}.{binding.target.name}"
                 feeds.setdefault(column, []).append(place)
     said = {column: f"feeds {', '.join(dict.fromkeys(places))}" for column, places in feeds.items()}
     return said | dict.fromkeys(names, "names its row in the archive")
-
-
-def _read(binding: Binding) -> list[str]:
-    word = binding.word
-    if isinstance(word, Fold):
-        return [part.column for part in word.parts]
-    if isinstance(word, Computed):
-        return [read.column for read in word.reads]
-    if isinstance(word, Via | Owner | ClinicianOf):
-        return [word.column]
-    if isinstance(word, Copy) and isinstance(word.otherwise, Copy):
-        return [word.otherwise.column]
-    if isinstance(word, Decided):
-        return list(word.considers)
-    return []
 
 
 def recorded_lineage(database: Database) -> pl.DataFrame:

@@ -30,6 +30,7 @@ from person_unify.preflight import (
     needs_baseline,
     planned,
     require_empty,
+    require_persons,
 )
 from person_unify.progress import PHASES, Note, PhaseStarted
 from person_unify.proving import prove
@@ -56,7 +57,7 @@ from person_unify.stages.publish import (
 )
 from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
-from person_unify.stages.verify import VerifyOptions
+from person_unify.stages.verify import Files, VerifyOptions
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
@@ -186,16 +187,16 @@ class Migration:
 
     def _verify(self, plan: Plan, counts: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
+        files = Files(self.snapshot.path, self._staged_target, self._staged_ledger)
+        with self.clock.phase("verify"):
+            checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
         with self._opened() as database:
-            with self.clock.phase("verify"):
-                options = self._verify_options()
-                checks = run_checks(database, plan, options, self.clock.progress, self._opened)
             if self.options.prove:
                 with self.clock.phase("prove"):
                     self._scratch.unlink(missing_ok=True)  # an attempt may have died here
                     checks += prove(database, self._scratch, self.clock.progress)
             report = self._report(database, plan, counts, checks)
-            require_sound(report, database)
+            require_sound(report)
         self._look_at_source(custody.sha256(self._staged_target))
         self._record(report)
         self._sync()
@@ -296,6 +297,8 @@ class Migration:
                 schema = unified_tables(database)
                 plan = planned(extractor, schema)
                 require_empty(database, plan)
+        if not self.options.allow_empty:
+            require_persons(extractor, plan)
         self.tally = Tally(plan)
         return plan, schema
 

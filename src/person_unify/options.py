@@ -11,7 +11,7 @@ class CheckOptions:
     """What ``check`` is asked: the source, a target that may be there already, and the choices.
 
     decisions: a file of :mod:`person_unify.decisions`.  memory: bytes that the run should not
-    exceed, None for a share of what the machine has.
+    exceed, None for a share of what the machine has.  allow_empty: take a source without a person.
     """
 
     source: Path
@@ -20,6 +20,7 @@ class CheckOptions:
     implied_grants: str = "active"
     decisions: Path | None = None
     memory: int | None = None
+    allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class MigrateOptions:
     ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
     decisions: a file of :mod:`person_unify.decisions`.
     memory: bytes that the run should not exceed, None for a share of what the machine has.
+    allow_empty: take a source without a person.
     """
 
     source: Path
@@ -46,6 +48,7 @@ class MigrateOptions:
     decisions: Path | None = None
     prove: bool = False
     memory: int | None = None
+    allow_empty: bool = False
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""

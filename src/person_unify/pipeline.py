@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -42,6 +41,7 @@ from person_unify.preflight import (
     planned,
     require_directory,
     require_empty,
+    require_persons,
     require_text_paths,
     require_two_files,
     schema_of,
@@ -70,6 +70,7 @@ from person_unify.stages.snapshot import (
     take,
 )
 from person_unify.stages.transform import Options
+from person_unify.stages.verify import Files
 from person_unify.stream import Stream
 from person_unify.tally import Tally, count_decisions
 from person_unify.timezones import zone
@@ -268,6 +269,8 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         schema = schema_of(options.target)
         plan = planned(extractor, schema)
         failed: tuple[str, ...] = ()
+        if not options.allow_empty:
+            require_persons(extractor, plan)
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:
                 require_empty(database, plan)
@@ -337,15 +340,16 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         with clock.phase("snapshot"):
             snapshot = take(source, temporary, moment)
         extractor = Extractor(snapshot.path)
-        again = partial(opened_to_verify, target, ledger, snapshot.path)
-        with again() as database, clock.phase("verify"):
-            run = recorded_run(database, ledger)
-            plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
+        with clock.phase("verify"):
+            with opened_to_verify(target, ledger, snapshot.path) as database:
+                run = recorded_run(database, ledger)
+                plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
             names = {*(b.name for b in plan.bound), *(t.name for t in plan.unmapped)}
             told(Planned(0, len(names), ("verify",)))
+            files = Files(snapshot.path, target, ledger, settled=False)
             checks = [
                 source_check(run, snapshot.source_sha256),
-                *run_checks(database, plan, run.options, told, again),
+                *run_checks(files, plan, run.options, told),
             ]
     failed = [c for c in checks if c.outcome in ("failed", "error")]
     return Report(

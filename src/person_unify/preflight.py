@@ -107,6 +107,16 @@ def _could_be(table: Table, usual: str, extractor: Extractor) -> bool:
         return True  # a view that cannot be read might show anything
 
 
+def require_persons(extractor: Extractor, plan: Plan) -> None:
+    """Refuse a source in which nobody is, which is more often the wrong file than an empty one."""
+    names = [plan.source_names.get(table) for table in ("patients", "children")]
+    if not any(extractor.has_rows(name) for name in names if name):
+        raise SourceError(
+            "the source has no row of patients or children, so there is no person to migrate: "
+            "give the file that the platform uses, or --allow-empty to migrate it all the same"
+        )
+
+
 def require_lineage(plan: Plan, tables: Mapping[str, Table]) -> None:
     """Refuse a file with a column of which the lineage does not say what becomes of it."""
     forgotten = without_line(lineage(plan), tables)

@@ -8,7 +8,7 @@ into discrepancies, normalisation counts and the archive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
@@ -30,13 +30,17 @@ from person_unify.values import (
     literal,
 )
 
+LAST_IMPLAUSIBLE = 31 * 86_400_000 - 1
+"""The last millisecond of January 1970: nothing of a clinic happened then (section 1)."""
+
 
 @dataclass(slots=True)
 class Reader:
     """The notes on one source table.
 
     lost: per source column, one mask per target cell it feeds: the rows where that cell does not
-    hold it.  A column without an entry is archived in every row.
+    hold it.  A column without an entry is archived in every row.  early: per source column, the
+    rows in which a target cell holds an implausible instant of it.
     """
 
     source: SourceFrame
@@ -45,6 +49,7 @@ class Reader:
     unreadable: dict[str, list[pl.Expr]] = field(default_factory=dict)
     lost: dict[str, list[Mask]] = field(default_factory=dict)
     counted: dict[tuple[str, str], list[pl.Expr]] = field(default_factory=dict)
+    early: dict[str, list[pl.Expr]] = field(default_factory=dict)
     ready: dict[tuple[str, Type], Cells] = field(default_factory=dict)
 
     def prepare(self, reads: Iterable[tuple[str, Type]]) -> None:
@@ -62,11 +67,6 @@ class Reader:
         for (column, _, type_), cells_ in zip(convert, found, strict=True):
             self.ready[column, type_] = cells_
         self.source = replace(self.source, frame=frame)
-
-    def let_go_of_cells(self) -> None:
-        """Drop mixed cells that are converted; they can be peeked at from now on, not archived."""
-        done = [column for column, _ in self.ready if self.source.lane(column) == "mixed"]
-        self.source = replace(self.source, frame=self.source.frame.drop(set(done)))
 
     def value(self, column: str, type_: Type, where: Mask = None) -> pl.Expr:
         """The cell as a value that feeds a derived one; unreadable cells are noted ``where``."""
@@ -108,6 +108,9 @@ class Reader:
         masks = [mask for mask in (read.unreadable, read.altered, also) if mask is not None]
         self.lost.setdefault(column, []).append(reduce(or_, gone + masks) if gone + masks else None)
         held = ~reduce(or_, gone) if gone else None
+        if type_ == "DATETIME":
+            implausible = read.value.is_between(1, LAST_IMPLAUSIBLE)
+            self.early.setdefault(column, []).append(_both(implausible, held))
         for rule, recast in read.recast:
             self.counted.setdefault((column, rule), []).append(_both(recast, held))
         return read.value if result is None else result
@@ -185,6 +188,15 @@ class Reader:
         ]
         return found, [entry for entry in counted if entry[2]]
 
+    def implausible(self, rows: pl.DataFrame) -> dict[str, int]:
+        """How many of the represented rows hold an instant of January 1970, by column."""
+        counts = rows.select(
+            reduce(or_, masks).sum().alias(str(position))
+            for position, masks in enumerate(self.early.values())
+        )
+        totals = counts.row(0) if counts.width else ()
+        return {column: int(total or 0) for column, total in zip(self.early, totals, strict=True)}
+
     def _unreadable(self, rows: pl.DataFrame, person: pl.Expr | None) -> list[pl.DataFrame]:
         """The unreadable cells, column by column, in one frame if there are any."""
         if not self.unreadable:
@@ -231,6 +243,21 @@ class Reader:
         identity: columns that stand beside archived cells where the file's key is not among them.
         """
         return assemble(self.source.table, self.lost, kept, whole, others, identity)
+
+
+def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]:
+    """One ``implausible_instant`` per column of a table with such instants (section 1)."""
+    return [
+        discrepancies(
+            pl.DataFrame({"one": [1]}),
+            "implausible_instant",
+            source_table=table,
+            field=column,
+            rows=str(rows),
+        )
+        for column, rows in counts.items()
+        if rows
+    ]
 
 
 def _canonical(column: pl.Series, type_: Type) -> bool:

@@ -93,11 +93,11 @@ class Registry:
         empty = pl.DataFrame(schema={OLD: pl.String, NEW: pl.String})
         return self.loaded.get(table, empty)
 
-    def attribute(self, table: str, name: str) -> pl.DataFrame:
-        """``@old`` and one attribute of the loaded rows of a source table."""
+    def attribute(self, table: str, name: str, dtype: pl.DataType | None = None) -> pl.DataFrame:
+        """``@old`` and one attribute (a text, but for ``dtype``) of a table's loaded rows."""
         rows = self.rows_of(table)
         if name not in rows.columns:
-            rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+            rows = rows.with_columns(pl.lit(None, dtype=dtype or pl.String()).alias(name))
         return rows.select(OLD, name)
 
     def persons(self) -> People:

@@ -16,8 +16,45 @@ Type = Literal["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"]
 Constant = str | int | None
 
 
+class _Word:
+    """What each word says of itself, so that nobody derives it from the word's kind again."""
+
+    __slots__ = ()
+
+    @property
+    def holds(self) -> str | None:
+        """The source column whose cell the target cell is, up to form, id and default."""
+        match self:
+            case Copy(column=column) | Person(column=column) | Decided(column=column):
+                return column
+            case Computed(carries=column):
+                return column
+        return None
+
+    def read_as(self, type_: Type) -> tuple[tuple[str, Type], ...]:
+        """The source columns that are read for a target column of ``type_``, each with its type."""
+        match self:
+            case Copy(column=column, otherwise=otherwise):
+                return ((column, type_), *_of_otherwise(otherwise, type_))
+            case Via(column=column, otherwise=otherwise):
+                return ((column, "TEXT"), *_of_otherwise(otherwise, type_))
+            case Person(column) | Reference(column) | Owner(column) | ClinicianOf(column):
+                return ((column, "TEXT"),)
+            case Fold(parts=parts):
+                return tuple((part.column, part.type) for part in parts)
+            case Computed(reads=reads):
+                return tuple((read.column, read.type) for read in reads)
+            case Decided(column=str(column)):
+                return ((column, type_),)
+        return ()
+
+
+def _of_otherwise(otherwise: Constant | Copy, type_: Type) -> tuple[tuple[str, Type], ...]:
+    return otherwise.read_as(type_) if isinstance(otherwise, Copy) else ()
+
+
 @dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(_Word):
     """The source cell in its canonical form; ``otherwise`` speaks when it has no value.
 
     ``may_be_absent``: having no value is an ordinary state, not a default worth counting.
@@ -29,14 +66,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(_Word):
     """The same value in every row."""
 
     value: Constant
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Person(_Word):
     """The person that ``column`` names (contract section 3, "How a reference is resolved").
 
     ``first`` says where the id is looked up first: among patients or among children.
@@ -47,7 +84,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(_Word):
     """The id that the row ``column`` of source table ``table`` has in the target."""
 
     column: str
@@ -55,7 +92,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
+class Via(_Word):
     """``attribute`` of the loaded row of ``table`` that ``column`` names, else ``otherwise``."""
 
     column: str
@@ -65,21 +102,21 @@ class Via:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(_Word):
     """``parent`` where ``column`` is a parent's id or user id, else ``clinician``."""
 
     column: str
 
 
 @dataclass(frozen=True, slots=True)
-class ClinicianOf:
+class ClinicianOf(_Word):
     """The ``clinician_id`` of the patient of the person that ``column`` names, else ``''``."""
 
     column: str
 
 
 @dataclass(frozen=True, slots=True)
-class NewId:
+class NewId(_Word):
     """A fresh UUID."""
 
 
@@ -93,7 +130,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(_Word):
     """One ``Label: value`` line per non-empty part, in order; NULL if there is none."""
 
     parts: tuple[Part, ...]
@@ -108,7 +145,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(_Word):
     """A named rule over source cells; transform and verifier each know it by its name.
 
     ``carries`` names the read column whose cell the result still is, wherever the two are equal;
@@ -122,7 +159,7 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(_Word):
     """A value that the resolve stage settles for the whole person or pair (sections 3 to 5).
 
     ``column`` is the source column that may speak for it, None where no single one does;

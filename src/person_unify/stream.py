@@ -33,8 +33,9 @@ from person_unify.stages.resolve import (
     Core,
     Outcomes,
     Resolution,
+    Tables,
+    deciding_cells,
     deciding_columns,
-    deciding_reader,
     resolve,
 )
 from person_unify.stages.transform import Options, Task, archive_whole, known_by_row, transform
@@ -115,7 +116,8 @@ class Stream:
         people = sum(self.extractor.count(name) for name in names if name)
         if warning := self.budget.too_small_for(people):
             self.clock.progress(Note(warning))
-        core = Core(*(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
+        tables = Tables(*(self.plan.source_names.get(table, table) for table in CORE_TABLES))
+        core = Core(tables, *(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
         started = perf_counter()
         bound = {
             (b.mapping.source, b.target.name): b
@@ -217,12 +219,12 @@ class Stream:
                 give_memory_back()
             started = perf_counter()
 
-    def _core(self, table: str) -> Reader:
+    def _core(self, table: str) -> pl.DataFrame:
         """The deciding cells of all rows; these are counted when they are read in full."""
         known = OLD[table]
         name = self.plan.source_names.get(table)
         if name is None:
-            return deciding_reader(_empty(known), table, self.options.run_time)
+            return deciding_cells(_empty(known), table, self.options.run_time)
         key = (*self.extractor.tables[name].primary_key, *known.primary_key)
         started = perf_counter()
         source = _keyed(self.extractor.read(name, (*key, *deciding_columns(table))), known)
@@ -230,10 +232,10 @@ class Stream:
         if table in CORE_TABLES:
             _require_keys(source, whole=True)
             _require_distinct(source)
-        reader = deciding_reader(source, table, self.options.run_time)
+        cells = deciding_cells(source, table, self.options.run_time)
         del source
         give_memory_back()
-        return reader
+        return cells
 
     def _transformed(self, bound: BoundMapping) -> Iterator[Made]:
         source = bound.mapping.source
@@ -294,8 +296,8 @@ class Stream:
     def _wanted(self, source: str) -> frozenset[str]:
         """Attributes of a source table's rows that other tables look up."""
         wanted = {w.attribute for w in self._words() if isinstance(w, Via) and w.table == source}
-        # The e-mail of the parent's user stands in an implied grant; both ends must be known.
-        wanted |= {"users": {"email"}, "parents": {"user_id"}}.get(source, set())
+        # The e-mail of the parent's user stands in an implied grant, whose ends must be open.
+        wanted |= {"users": {"email", "closed"}, "parents": {"user_id"}}.get(source, set())
         return frozenset(wanted)
 
     def _words(self) -> Iterator[Word]:
@@ -305,9 +307,9 @@ class Stream:
             yield from bound.mapping.exposes.values()
 
 
-def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, _last: bool) -> Outcome:
-    """What became of a part of ``source``: nothing depends on whether it is the last."""
-    return outcomes.made(source, _keyed(frame, OLD[source]))
+def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, last: bool) -> Outcome:
+    """What became of a part of ``source``."""
+    return outcomes.made(source, _keyed(frame, OLD[source]), last=last)
 
 
 def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:

@@ -51,6 +51,9 @@ DTYPES: dict[Type, pl.DataType] = {
     "DATETIME": pl.Int64(),
 }
 
+_CONTROL = r"[\p{Cc}--\t\n\r]"
+"""What a BLOB that stands for a text does not hold: JSONB and other binaries do."""
+
 _CONVERTED_AT_ONCE = 12
 """Columns."""
 
@@ -199,7 +202,7 @@ def _parts(column: str, lane: Lane) -> _Parts:
         real=cell.struct.field("real"),
         printed=cell.struct.field("printed"),
         text=pl.when(stored == TEXT).then(decoded),
-        blob=pl.when(stored == BLOB).then(decoded),
+        blob=pl.when((stored == BLOB) & ~decoded.str.contains(_CONTROL)).then(decoded),
     )
 
 

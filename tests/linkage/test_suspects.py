@@ -76,6 +76,45 @@ def test_one_slip_is_found_with_its_reason(other: Row, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "last"),
+    [
+        ("मीना", "मनु", "शर्मा"),
+        ("রিনা", "রানু", "দাস"),
+        ("கமலா", "கோமள", "ராஜன்"),
+        ("సీత", "సుత", "రావు"),
+        ("ഗീത", "ഗോത", "നായർ"),
+        ("ਗੀਤਾ", "ਗੁਤ", "ਸਿੰਘ"),
+        ("สุดา", "สีดา", "ใจดี"),
+    ],
+)
+def test_vowel_signs_tell_names_apart(one: str, other: str, last: str) -> None:
+    found = pairs((one, last, "2015-03-04", None), (other, last, "2015-03-04", None), least=0.0)
+
+    assert [reasons for *_, reasons in found if "first names same" in reasons] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("José", "Jose"),
+        ("Jose\u0301", "José"),
+        ("Nuñez", "NUNEZ"),
+        ("Γιώργος", "Γιωργος"),
+        ("Алёна", "Алена"),
+        ("Nguyễn", "Nguyen"),
+        ("गीता", "ग\u0940त\u093e"),
+    ],
+)
+def test_accents_do_not(one: str, other: str) -> None:
+    ((*_, reasons),) = pairs(
+        (one, "Aaltonen", "2015-03-04", None), (other, "Aaltonén", "2015-03-04", None), least=0.0
+    )
+
+    assert "first names same" in reasons
+    assert "last names same" in reasons
+
+
+@pytest.mark.parametrize(
     "other",
     [
         ("Meera", "Venkatesan", "2015-03-04", "female"),  # logged by the run itself

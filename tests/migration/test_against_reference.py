@@ -68,7 +68,7 @@ def test_drawn_databases(description: Description, rows_at_once: int, zone: str)
         try:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Budget, "rows_at_once", lambda *_: rows_at_once)
-                report = migrate(MigrateOptions(source, target, timezone=zone))
+                report = migrate(MigrateOptions(source, target, timezone=zone, allow_empty=True))
         except SchemaRefused:
             event("refused")
             assert _refused(source)
@@ -123,7 +123,7 @@ def test_a_target_of_prisma_and_other_choices(implied: str, tmp_path: Path) -> N
 def test_database_without_a_row(tmp_path: Path) -> None:
     source, target = write(tmp_path / "old.db"), tmp_path / "new.db"
 
-    report = migrate(MigrateOptions(source, target))
+    report = migrate(MigrateOptions(source, target, allow_empty=True))
 
     assert not _differences(source, report, target)
     assert Migrated(source, target, tmp_path / "new.ledger.db", report).rows(

@@ -27,7 +27,7 @@ from person_unify.errors import (
     UsageError,
     VerificationFailed,
 )
-from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 from person_unify.report import CheckResult
 from person_unify.schema import UNIFIED
 
@@ -161,7 +161,7 @@ def test_database_without_any_table(place: Place) -> None:
 UNREADABLE = """
 import os, sys
 from pathlib import Path
-from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 from person_unify.errors import MigrationError
 if os.getuid() == 0:
     os.setuid(65534)
@@ -274,6 +274,22 @@ def test_missing_key_column(table: str, place: Place) -> None:
 
     with _refused(place, SourceError, f"{table} has rows but no column id", "add the column"):
         _run(place)
+
+
+@pytest.mark.parametrize("without", ["patients", "children", None])
+def test_source_without_a_person(without: str | None, place: Place) -> None:
+    place.source.unlink()
+    old_database(place.source, {**SMALL, "patients": [], "children": []})
+    change(place.source, *([f"DROP TABLE {without}"] if without else []))
+
+    with _refused(place, SourceError, "no row of patients or children", "--allow-empty"):
+        _run(place)
+    with _refused(place, SourceError, "no row of patients or children", "--allow-empty"):
+        check(CheckOptions(place.source))
+
+    assert check(CheckOptions(place.source, allow_empty=True)).outcome
+    _run(place, allow_empty=True)
+    assert place.target.exists()
 
 
 def test_encoding_other_than_utf8(place: Place) -> None:

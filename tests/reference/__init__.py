@@ -91,6 +91,8 @@ def migrate_reference(
         for row in table.rows:
             state.keep_whole(table, row, "unmapped_table")
     log_soft_references(state)
+    for (name, column), rows in state.early.items():
+        state.log("implausible_instant", name, None, field=column, count=rows)
     if target is not None and not _has_notes(target):
         for person in state.tables["persons"]:
             del person["migration_notes"]

@@ -8,11 +8,13 @@ from .people import People, earliest, resolve
 from .record import Mention, New, Record, State, TargetRow
 from .related import carry_person, keep_taken_out
 from .soft import searched, spot
+from .values import NULL, read
 
 GRANT = UNIFIED["access_grants"]
 DEFAULT_PERMISSIONS = (
     '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
 )
+CLOSED = ("suspended", "deactivated", "inactive", "disabled", "blocked", "deleted")
 DECISIVE = ("status", "expires_at", "revoked_at", "permissions", "access_level")
 BY_NAME = (
     *("permissions", "access_level", "status", "granted_at", "activated_at", "expires_at"),
@@ -114,15 +116,27 @@ def _imply_grants(
         deleted = patient.cell("deleted_at").kind != "null"
         if (parent, person) in claimed or not state.exists("users", clinician) or deleted:
             continue
+        user_id = str(state.loaded["parents"][parent].target["user_id"])
+        closed = _is_closed(state, str(clinician)) or _is_closed(state, user_id)
         first = min(children, key=earliest)
         first.log("implied_grant", field="linked_patient_id", related_id=patient.source_id)
         table = first.table.name
+        if closed:
+            continue
         key = ("implied_grant", table, first.source_id, patient.source_id, "linked_patient_id")
         decided = state.desk.word(key, "active pending none", parent, clinician)
         mode = decided or state.implied
         if mode != "none":
             grant = _implied_grant(state, parent, person, first.source_id, mode == "active")
             state.tables["access_grants"].append(grant | {"grantee_id": clinician})
+
+
+def _is_closed(state: State, user: str) -> bool:
+    """Whether a loaded user is deleted, or barred by its status."""
+    row = state.loaded["users"][user].source
+    status = read(row.cells.get("status", NULL), "TEXT").value
+    deleted = row.cells.get("deleted_at", NULL).kind != "null"
+    return deleted or str(status).lower() in CLOSED
 
 
 def _implied_grant(

@@ -36,6 +36,11 @@ def make_people(state: State) -> People:
     _settle_udids(state, people)
     for old_id in [*people.link, *people.joined]:
         people.children[old_id].whole = True
+    for child_id, patient_id in people.link.items():
+        if people.patients[patient_id].cell("deleted_at").kind != "null":
+            people.children[child_id].log(
+                "deleted_patient", field="deleted_at", related_id=patient_id
+            )
     for patient_id, child_ids in _beside(people).items():
         _compare(state, people, patient_id, child_ids)
     _ask_of_strays(state, people)
@@ -50,7 +55,8 @@ def _settle_links(state: State, people: People) -> None:
     for patient_id, child_ids in _beside(people).items():
         for position, child_id in enumerate(child_ids):
             words = [_ask_shared(state, people, child_id, patient_id)] if position else []
-            words += _ask_fields(state, people, child_id, patient_id).values()
+            fields = _ask_fields(state, people, child_id, patient_id)
+            words += [*fields.values(), _ask_contradicting(state, people, child_id, patient_id)]
             _take_road(state, child_id, {word for word in words if word})
     _ask_of_strays(state, people)
     for group in _groups(people):
@@ -106,6 +112,20 @@ def _known_by(record: Record) -> str:
 def _text(record: Record, name: str) -> str | None:
     value = record.quietly(name, "DATETIME" if name == "date_of_birth" else "TEXT").value
     return None if value is None else str(value)
+
+
+def _ask_contradicting(state: State, people: People, child_id: str, patient_id: str) -> str | None:
+    child, patient = people.children[child_id], people.patients[patient_id]
+    if not _contradicts(child, patient):
+        return None
+    options = "same unlink" if child_id in people.named else "same"
+    key = ("contradicting_link", child.table.name, child_id, patient_id, LINK)
+    return state.desk.word(key, options, _known_by(child), _known_by(patient))
+
+
+def _contradicts(child: Record, patient: Record) -> bool:
+    """Whether nothing but the link says that the two are one human."""
+    return all(_differs(child, patient, name) for name in COMPARED[:3])
 
 
 def _ask_shared(state: State, people: People, child_id: str, patient_id: str) -> str | None:
@@ -198,6 +218,9 @@ def _compare(state: State, people: People, patient_id: str, children: list[str])
         if position:
             _ask_shared(state, people, child_id, patient_id)
             child.log("shared_linked_patient", field=LINK, related_id=patient_id)
+        if _contradicts(child, patient):
+            _ask_contradicting(state, people, child_id, patient_id)
+            child.log("contradicting_link", field=LINK, related_id=patient_id)
         for name in decided[child_id]:
             child.log(
                 "demographic_mismatch",

@@ -151,6 +151,8 @@ def _own_gender(record: Record) -> Value:
 def _fill_person(record: Record, target: TargetRow, columns: list[Column], gender: Value) -> None:
     for column in columns:
         target[column.name] = record.carry_into(column.name, column)
+    if record.quietly("date_of_birth", "DATETIME").value is None:
+        record.log("missing_birth_date", field="date_of_birth")
     if not gender:
         record.log("missing_gender", field="gender")
     target["gender"] = gender or "unknown"

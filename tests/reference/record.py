@@ -11,7 +11,7 @@ from person_unify.schema import OLD, UNIFIED, Column
 
 from .desk import Desk
 from .source import Key, Source, SourceRow, SourceTable
-from .values import NULL, Cell, Reading, Value, read
+from .values import DAY_MS, NULL, Cell, Reading, Value, read
 
 
 class New(NamedTuple):
@@ -54,8 +54,13 @@ SEVERITY = {
     "child_id_in_patient_column": "info",
     "unreadable_value": "error",
     "soft_reference": "warning",
+    "missing_birth_date": "error",
+    "contradicting_link": "error",
+    "deleted_patient": "warning",
+    "implausible_instant": "warning",
     "suspected_duplicate": "warning",
 }
+JANUARY_1970 = 31 * DAY_MS
 MAPS = (
     "patient_to_person",
     "child_to_person",
@@ -94,6 +99,7 @@ class State:
     notes: dict[New, str] = field(default_factory=dict)
     maps: dict[str, dict[Any, Stored]] = field(default_factory=lambda: {m: {} for m in MAPS})
     loaded: dict[str, dict[str, Loaded]] = field(default_factory=dict)
+    early: Counter[tuple[str, str]] = field(default_factory=Counter)
     soft: dict[tuple[str, str], dict[Key, str]] = field(default_factory=dict)
     taken: dict[tuple[str, tuple[str, ...]], dict[tuple[Stored, ...], str]] = field(
         default_factory=dict
@@ -156,6 +162,7 @@ class Record:
         self._keep: set[str] = set()
         self._counted: set[tuple[str, str]] = set()
         self._complained: set[str] = set()
+        self._early: set[str] = set()
         self._log: list[Discrepancy] = []
 
     def cell(self, column: str) -> Cell:
@@ -208,6 +215,8 @@ class Record:
             self.count(column, reading.rule)
         if not reading.exact:
             self.keep(column)
+        if kind == "DATETIME" and value is not None and 0 < int(value) < JANUARY_1970:
+            self._early.add(column)
         return value
 
     def carry_into(self, column: str, target: Column, fallback: Value = None) -> Value:
@@ -239,11 +248,13 @@ class Record:
     def lose(self, column: str) -> None:
         """Says that a cell that was carried is not after all: kept, and nothing counted."""
         self.keep(column)
+        self._early.discard(column)
         self._counted = {entry for entry in self._counted if entry[0] != column}
 
     def commit(self, reason: str = "not_carried") -> None:
         """Writes log, counts and archive of a row that is loaded or represented."""
         self.state.discrepancies += self._log
+        self.state.early.update((self.table.name, column) for column in self._early)
         for column, rule in self._counted:
             self.state.normalisations[self.table.name, column, rule] += 1
         kept = {

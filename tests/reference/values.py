@@ -6,6 +6,7 @@ import importlib.resources
 import math
 import re
 import sqlite3
+import unicodedata
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -94,10 +95,17 @@ def text_of(cell: Cell) -> str | None:
 def _text(cell: Cell) -> tuple[str, bool] | None:
     if isinstance(cell.raw, bytes):
         text = text_of(cell)
-        return None if text is None else (text, cell.kind == "text")
+        if text is None or (cell.kind == "blob" and any(map(_is_control, text))):
+            return None
+        return text, cell.kind == "text"
     with closing(sqlite3.connect(":memory:")) as connection:
         printed = connection.execute("SELECT CAST(? AS TEXT)", (cell.raw,)).fetchone()[0]
     return str(printed), False
+
+
+def _is_control(character: str) -> bool:
+    """Whether it shows that a blob is no text: control characters but tab and line ends."""
+    return unicodedata.category(character) == "Cc" and character not in "\t\n\r"
 
 
 def _instant(cell: Cell) -> tuple[int, bool] | None:

@@ -65,6 +65,7 @@ ANSWERS: Mapping[tuple[str, str, str], str] = {
     ("suspected_duplicate", "p11", "p10"): "separate",
     ("missing_linked_patient", "c6", "gone"): "link",
     ("shared_linked_patient", "c8", "p9"): "unlink",
+    ("contradicting_link", "c2", "p2"): "unlink",
     ("multiple_primary_caregivers", "p7", "r2"): "primary",
     ("no_primary_caregiver", "p8", "r2"): "primary",
     ("duplicate_udid", "p6", "p5"): "this",

@@ -154,7 +154,8 @@ def test_dates_are_readable(ledger: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_without_questions_gives_a_file_that_says_so(tmp_path: Path) -> None:
-    migrate(MigrateOptions(write(tmp_path / "old.db"), tmp_path / "new.db"))
+    options = MigrateOptions(write(tmp_path / "old.db"), tmp_path / "new.db", allow_empty=True)
+    migrate(options)
 
     written = export_review(tmp_path / "new.ledger.db", tmp_path / "review.xlsx")
 

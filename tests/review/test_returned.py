@@ -99,7 +99,7 @@ WRONG: dict[str, tuple[Callable[[Workbook], None], str]] = {
     "no key": (renamed(KEY, "key"), "has no column 'Key (do not change)'"),
     "twice": (doubled, "the heading 'Decision' is there 2 times"),
     "beside": (beside, f"row {ROW + 1}: column "),
-    "a sheet of their own": (a_sheet_of_their_own, "sheet number 10: has no column"),
+    "a sheet of their own": (a_sheet_of_their_own, "sheet number 11: has no column"),
     "a name twice": (a_name_twice, "'Your name:' is there twice"),
     "a formula for a note": (formula(NOTE), f"row {ROW + 1}: 'Note' is a formula"),
     "a formula for a reviewer": (formula(REVIEWER), f"row {ROW + 1}: 'Reviewer' is a formula"),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from person_unify.findings import FINDINGS
+from person_unify.pipeline import CheckOptions, check
+from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
 
 LINKED = "children c JOIN patients p ON p.id = c.linked_patient_id"
@@ -26,6 +30,12 @@ STRUCTURE = {
     "WHERE abs(c.date_of_birth - p.date_of_birth) BETWEEN 1 AND 86399999",
     "birth days apart": f"{LINKED} WHERE abs(c.date_of_birth - p.date_of_birth) >= 86400000",
     "other gender": f"{LINKED} WHERE c.gender <> p.gender AND c.gender <> '' AND p.gender <> ''",
+    "another child": f"{LINKED} WHERE c.last_name LIKE '%-Pillai' AND c.last_name <> p.last_name",
+    "no birth date": "patients WHERE date_of_birth = 'unknown'",
+    "no birth date of a child": "children WHERE date_of_birth = 'unknown'",
+    "seconds": "journal_entries WHERE updated_at BETWEEN 1500000000 AND 2000000000",
+    "suspended account": "users WHERE status = 'suspended'",
+    "deleted account": "users WHERE deleted_at IS NOT NULL",
     "patient without gender": "patients WHERE coalesce(gender, '') = ''",
     "child without gender": "children WHERE coalesce(gender, '') = ''",
     "duplicate UDID": "patients WHERE udid_number <> '' GROUP BY udid_number HAVING count(*) > 1",
@@ -227,3 +237,11 @@ def test_more_faults_break_more(
     )
 
     assert many > 3 * few > 0
+
+
+def test_every_kind_of_finding_is_in_a_broken_sample(tmp_path: Path) -> None:
+    write_sample(tmp_path / "old.db", SampleOptions(persons=60, seed=7))
+
+    report = check(CheckOptions(tmp_path / "old.db"))
+
+    assert {found.kind for found in report.discrepancies if found.count} == set(FINDINGS)

@@ -18,7 +18,7 @@ from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, UNIFIED
 from person_unify.stages.extract import Extractor
-from person_unify.stages.resolve import REPRESENTED, Outcomes, deciding_columns, deciding_reader
+from person_unify.stages.resolve import REPRESENTED, Outcomes, deciding_cells, deciding_columns
 from person_unify.stages.transform import Options
 from person_unify.stream import Stream
 
@@ -46,7 +46,7 @@ def test_rows_in_another_order_are_refused_before_they_get_what_others_were_told
     turned = replace(patients, frame=patients.frame.reverse())
 
     with pytest.raises(RuntimeError, match="patients came in another order"):
-        outcomes.made("patients", turned)
+        outcomes.made("patients", turned, last=True)
 
 
 def test_what_was_settled_of_a_table_is_let_go_of_with_its_last_row(stream: Stream) -> None:
@@ -56,9 +56,9 @@ def test_what_was_settled_of_a_table_is_let_go_of_with_its_last_row(stream: Stre
         replace(patients, frame=f) for f in (patients.frame.head(1), patients.frame.slice(1))
     )
 
-    outcomes.made("patients", first)
+    outcomes.made("patients", first, last=False)
     assert "patients" in outcomes.beside
-    outcomes.made("patients", rest)
+    outcomes.made("patients", rest, last=True)
 
     assert "patients" not in outcomes.beside
 
@@ -87,9 +87,10 @@ def test_deciding_columns_are_of_the_old_schema(table: str) -> None:
 def test_a_column_that_was_not_read_is_not_taken_for_absent(stream: Stream) -> None:
     columns = ("id", *deciding_columns("patients"))
     frame = stream.extractor.read("patients", columns)
-    reader = deciding_reader(frame, "patients", run_time=0)
+    reader = Reader(frame, run_time=0)
     left_out = next(name for name in OLD["patients"].column_names if name not in columns)
 
-    assert Reader(frame, run_time=0).peek("no_such_column", "TEXT").unreadable is None
+    assert deciding_cells(frame, "patients", run_time=0).height == frame.height
+    assert reader.peek("no_such_column", "TEXT").unreadable is None
     with pytest.raises(RuntimeError, match="is asked for and was not read"):
         reader.peek(left_out, "TEXT")

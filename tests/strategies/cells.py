@@ -27,6 +27,11 @@ INSTANTS: list[Any] = [
     0,
     -1,
     1,
+    1_700_000_000,
+    "1970-01-15",
+    "1970-01-31T23:59:59.999Z",
+    2_678_400_000,
+    20_240_315.0,
     "2023-11-14",
     "2023-11-14 22:13",
     "2023-11-14t22:13:20.1z",
@@ -114,7 +119,7 @@ TEXTS: list[Any] = [
     'O\'Brien "quoted" %s ?1 \\',
     b"blob text",
     b"",
-    b"blob \x00 \xf0\x9f\x98\x80",
+    b"blob\ttext\r\n \xf0\x9f\x98\x80",
     12,
     -7,
     1.5,
@@ -122,6 +127,11 @@ TEXTS: list[Any] = [
 ]
 BAD_TEXTS: list[Any] = [
     None,
+    b"blob \x00 \xf0\x9f\x98\x80",
+    b"\x1b[31m",
+    b"\x7f",
+    "C1 \x85".encode(),
+    b"\x8c\x17a\x13",
     b"\xff\xfe",
     b"\xed\xa0\x80",
     BadText(b"bad \xc3("),
@@ -140,12 +150,12 @@ CELLS: dict[str, list[Any]] = {
 
 NAMES: list[Any] = [
     *("Asha", "Bela", "Asha", "asha", " ASHA\u00a0"),
-    *("Asha  Devi", "asha\u2003devi", "Straße", "STRASSE", ""),
+    *("Asha\u200b", "\uff21sha", "Asha  Devi", "asha\u2003devi", "Straße", "STRASSE", ""),
     *(None, b"Asha", b"\xff", "Å", "A\u030a"),
 ]
 BIRTHDAYS: list[Any] = [
     *(1_400_000_000_000, 1_400_000_000_000, "2014-05-13", "2014-05-13T23:59:59Z"),
-    *("2014-05-14", 1_400_043_600_000, None, "unknown", -1, "1969-12-31"),
+    *("2014-05-14", 1_400_000_000, 1_400_043_600_000, None, "unknown", -1, "1969-12-31"),
 ]
 GENDERS: list[Any] = ["female", "male", "female", "Female ", "", None, b"male", b"\xff", " "]
 TIMES: list[Any] = [

@@ -13,6 +13,7 @@ from tests.strategies.cells import (
     TIMES,
     BadText,
 )
+from tests.strategies.handmade import NOON
 
 from person_unify.schema import OLD, UNIFIED, Table
 
@@ -55,6 +56,8 @@ SESSIONS: list[Any] = [
 """Instants by which time zones differ: both summer and winter, mistyped years, old rules."""
 
 POOLS: dict[tuple[str, str], list[Any]] = {
+    ("users", "status"): [*["active"] * 6, "Suspended", "blocked", "pending", None, b"deleted"],
+    ("users", "deleted_at"): [*[None] * 6, NOON, "soon", 0],
     ("refresh_tokens", "token"): ["t1", "t2", "t3", None, b"t1"],
     ("consent_grants", "token"): ["t1", "t2", "t3", "t4", "t1", None, b"t2", b"\xff"],
     ("consent_grants", "status"): STATUSES,

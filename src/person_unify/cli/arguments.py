@@ -58,6 +58,9 @@ ImpliedGrants = Annotated[
     Literal["active", "pending", "none"],
     typer.Option(help="The grant of a linked child that has no consent."),
 ]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="Take a source without any patient or child.")
+]
 BusyTimeout = Annotated[
     float,
     typer.Option(

@@ -10,7 +10,7 @@ from person_unify.explore.cells import filled
 from person_unify.explore.columns import HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
-from person_unify.ledger import ID_MAPS
+from person_unify.mappings import MAP_KEYS
 from person_unify.schema import OLD, UNIFIED, Catalogue
 from person_unify.values import cells
 
@@ -75,7 +75,7 @@ def maps(store: Store, reveal: bool) -> pl.DataFrame:
     """All id maps below each other, see :data:`person_unify.explore.columns.FRAMES`."""
     schema = schema_of("maps", reveal=reveal)
     frames = []
-    for name in (*ID_MAPS, "collision_to_id", "tag_to_tag"):
+    for name in MAP_KEYS:
         frame = store.table(name).rename({"patient_id": "old_id"}, strict=False)
         if "tag" in frame.columns and not reveal:
             frame = frame.with_columns(hidden("tag"))

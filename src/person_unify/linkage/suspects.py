@@ -90,7 +90,7 @@ def _prepared(people: pl.DataFrame) -> pl.DataFrame:
         short: normalised(pl.col(long))
         for short, long in (("first", "first_name"), ("last", "last_name"))
     }
-    bare = {k: v.str.normalize("NFKD").str.replace_all(r"\p{M}", "") for k, v in names.items()}
+    bare = {short: _without_accents(name) for short, name in names.items()}
     return (
         people.select(
             "table",
@@ -104,6 +104,16 @@ def _prepared(people: pl.DataFrame) -> pl.DataFrame:
         .filter((pl.col("first") != "") & (pl.col("last") != ""))
         .with_row_index(ROW)
     )
+
+
+def _without_accents(name: pl.Expr) -> pl.Expr:
+    """The name without the marks that are accents: in Indic scripts they are vowels.
+
+    >>> pl.select(_without_accents(pl.Series(["josé", "मीना"]))).to_series().to_list()
+    ['jose', 'मीना']
+    """
+    accented = r"([\p{Latin}\p{Greek}\p{Cyrillic}])\p{M}+"
+    return name.str.normalize("NFKD").str.replace_all(accented, "$1").str.normalize("NFKC")
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ RULES = {
     "primary_caregiver": "1 for exactly one view of a person, by `is_primary` of the parent links",
     "added_at": "`added_at` of the parent link, else `created_at` of the child",
     "updated_at": "`updated_at` of the child (the latest), else `added_at`",
+    # accounts
+    "closed_account": "whether `deleted_at` is set, or `status` says that the account is closed",
     # grants: a consent that cannot be read is closed
     "grant_permissions": "`permissions`, `{}` where unreadable",
     "grant_token": "`token`, NULL where the grant is closed",
@@ -119,7 +121,8 @@ def _section(source: str, bound: tuple[BoundMapping, ...]) -> Iterator[str]:
     if rows:
         yield "\n".join(["| target column | ← |", "| --- | --- |", *rows])
     lines = [line for b in bound for line in _lines(b, qualified=len(bound) > 1)]
-    archived = [c for c in OLD[source].column_names if c not in _held(bound)]
+    held = {binding.word.holds for b in bound for binding in b.columns}
+    archived = [c for c in OLD[source].column_names if c not in held]
     if archived:
         lines.append(f"Archived: {_listed(archived)}.")
     yield "\n".join(f"- {line}" for line in lines)
@@ -215,18 +218,6 @@ def _otherwise(otherwise: Constant | Copy) -> str:
 def _value(value: Constant) -> str:
     """A constant as code, the empty text as ``''``."""
     return "NULL" if value is None else f"`{value}`" if value != "" else "`''`"
-
-
-def _held(bound: Iterable[BoundMapping]) -> set[str]:
-    """The source columns that a target cell holds, in some row at least."""
-    held: set[str] = set()
-    for binding in (binding for b in bound for binding in b.columns):
-        match binding.word:
-            case Copy(column=column) | Person(column=column):
-                held.add(column)
-            case Decided(column=str(column)) | Computed(carries=str(column)):
-                held.add(column)
-    return held
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,8 +1,15 @@
 """The platform's own tables, and those that only the archive takes (contract section 6)."""
 
-from person_unify.spec import Mapping, copy
+from person_unify.spec import Mapping, computed, copy
 
-USERS = Mapping("users", "users")
+CLOSED = ("suspended", "deactivated", "inactive", "disabled", "blocked", "deleted")
+"""What ``status`` says, in any case, of an account that nothing may be implied for (section 5)."""
+
+USERS = Mapping(
+    "users",
+    "users",
+    exposes={"closed": computed("closed_account", deleted_at="DATETIME", status="TEXT")},
+)
 
 PARENTS = Mapping("parents", "parents", {"account_status": copy("accountStatus")})
 

@@ -105,6 +105,7 @@ _LAYOUTS: Mapping[str, tuple[Column, ...]] = {
         *_PAIR_IDS,
     ),
     "shared_linked_patient": _ABOUT_A_PAIR,
+    "contradicting_link": _ABOUT_A_PAIR,
     "missing_linked_patient": (
         *_person("Child", "a", known_to="parent"),
         Column("Missing patient: id", "related_id", 38),

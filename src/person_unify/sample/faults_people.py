@@ -80,6 +80,18 @@ DEMOGRAPHICS = (
         "gender = CASE gender WHEN 'male' THEN 'female' ELSE 'male' END",
         where=_LINKED,
     ),
+    update(
+        "another_child_linked",
+        "children",
+        0.02,
+        "(first_name, last_name, date_of_birth) = (SELECT first_name, last_name || '-Pillai', "
+        "date_of_birth - 86400000 FROM children WHERE rowid = p.other)",
+        where=_LINKED,
+        other="children",
+    ),
+    update("missing_birth_date", "children", 0.02, "date_of_birth = 'unknown'"),
+    update("missing_birth_date", "patients", 0.02, "date_of_birth = 'unknown'"),
+    update("seconds_for_milliseconds", "journal_entries", 0.05, "updated_at = updated_at / 1000"),
     update("missing_gender", "children", 0.06, "gender = CASE p.n % 2 WHEN 0 THEN '' END"),
     update("missing_gender", "patients", 0.1, "gender = CASE p.n % 2 WHEN 0 THEN '' END"),
     update(
@@ -135,6 +147,13 @@ VIEWS = (
 )
 
 GRANTS = (
+    update(
+        "closed_account",
+        "users",
+        0.03,
+        "status = CASE p.n % 2 WHEN 0 THEN 'suspended' ELSE status END, "
+        "deleted_at = CASE p.n % 2 WHEN 1 THEN updated_at END",
+    ),
     update(
         "pending_consent",
         "consent_grants",

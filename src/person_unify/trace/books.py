@@ -9,8 +9,8 @@ from typing import Literal
 
 from person_unify.database import Database
 from person_unify.finished import ArchiveTable, archives
-from person_unify.ledger import CATALOG, ID_MAPS
-from person_unify.mappings import SHORT_NAMES
+from person_unify.ledger import CATALOG
+from person_unify.mappings import COLLISIONS, ID_MAPS, SHORT_NAMES
 from person_unify.mappings.known import old_table
 from person_unify.schema import OLD, Catalogue, Schema, folded, quote
 
@@ -143,7 +143,7 @@ class Books:
         """The ids of old and new records that begin so, a few more than one at the most."""
         places = [
             (f"{CATALOG}.{name}", column)
-            for name in (*ID_MAPS, "collision_to_id")
+            for name in (*ID_MAPS.values(), COLLISIONS)
             for column in ("old_id", "new_id")
         ]
         places += [(a.table, quote(a.key[0])) for a in self.archives.values() if a.key]

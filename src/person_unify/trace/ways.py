@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from person_unify.ledger import CATALOG
-from person_unify.lineage import ID_MAPS
+from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.schema import quote
 from person_unify.trace.books import Books, Record, literal, matches
 
@@ -62,11 +62,9 @@ def _in_target(
     if map_ is not None:
         return books.texts(["old_id"], f"{CATALOG}.{map_}", matches(["old_id"], key))
     if target == "tags":
-        return books.texts(
-            list(map(quote, columns)), f"{CATALOG}.tag_to_tag", matches(columns, key)
-        )
+        return books.texts(list(map(quote, columns)), f"{CATALOG}.{TAGS}", matches(columns, key))
     collided = f"source_table = {literal(table)} AND {matches(['old_id'], key)}"
-    found = books.texts(["old_id"], f"{CATALOG}.collision_to_id", collided)
+    found = books.texts(["old_id"], f"{CATALOG}.{COLLISIONS}", collided)
     own = _same_key(books, table, target, columns)
     if own is None:
         return found
@@ -111,13 +109,13 @@ def _owns(books: Books, table: str, target: str, key: tuple[str, ...]) -> bool:
 def _fresh(books: Books, record: Record) -> list[str]:
     """The fresh id of an old record whose id another table's record kept."""
     where = f"source_table = {literal(record.table)} AND {matches(['old_id'], record.key)}"
-    return [str(new) for (new,) in books.texts(["new_id"], f"{CATALOG}.collision_to_id", where)]
+    return [str(new) for (new,) in books.texts(["new_id"], f"{CATALOG}.{COLLISIONS}", where)]
 
 
 def _map_to(books: Books, target: str, key: tuple[str, ...]) -> list[tuple[str, str]]:
     """``(old table, old id)`` of a new id that was given because of a collision."""
     rows = books.texts(
-        ["source_table", "old_id"], f"{CATALOG}.collision_to_id", matches(["new_id"], key)
+        ["source_table", "old_id"], f"{CATALOG}.{COLLISIONS}", matches(["new_id"], key)
     )
     return [(str(table), str(old)) for table, old in rows if table in books.filling(target)]
 
@@ -146,14 +144,14 @@ def ways(books: Books, record: Record) -> Iterator[Way]:
 def _new_keys(books: Books, record: Record, target: str) -> Iterator[tuple[tuple[str, ...], str]]:
     map_ = ID_MAPS.get((books.usual(record.table), target))
     if map_ is not None or target == "tags":
-        name = map_ or "tag_to_tag"
+        name = map_ or TAGS
         columns = ("old_id",) if map_ else record.columns
         where = matches(columns, record.key)
         for (new,) in books.texts(["new_id"], f"{CATALOG}.{name}", where):
             yield (str(new),), f"map {name}"
         return
     fresh = _fresh(books, record)
-    yield from (((new,), "fresh id, map collision_to_id") for new in fresh)
+    yield from (((new,), f"fresh id, map {COLLISIONS}") for new in fresh)
     own = _same_key(books, record.table, target, record.columns)
     if own is None or fresh:
         return
@@ -181,14 +179,14 @@ def _old_keys(books: Books, record: Record, source: str) -> Iterator[Way]:
     map_ = ID_MAPS.get((books.usual(source), record.table))
     columns = books.key_of(source)
     if map_ is not None or record.table == "tags":
-        name = map_ or "tag_to_tag"
+        name = map_ or TAGS
         names = ["old_id"] if map_ else list(map(quote, columns))
         for key in books.texts(names, f"{CATALOG}.{name}", matches(["new_id"], record.key)):
             yield Way(Record("old", source, columns, tuple(map(str, key))), f"map {name}")
         return
     for table, old in _map_to(books, record.table, record.key):
         if table == source:
-            rule = "fresh id, map collision_to_id"
+            rule = f"fresh id, map {COLLISIONS}"
             yield Way(Record("old", source, columns, (old,)), rule)
     own = _same_key(books, source, record.table, columns)
     if own is None:

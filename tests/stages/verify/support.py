@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from person_unify import pipeline
 from person_unify.database import Database, inspect
@@ -14,7 +16,7 @@ from person_unify.mappings.bind import Plan, bind
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
-from person_unify.stages.verify import Check, VerifyOptions, verify
+from person_unify.stages.verify import Check, Files, VerifyOptions, verify
 
 BAD = ("failed", "error")
 
@@ -66,36 +68,56 @@ def season(source: Path) -> None:
     connection.close()
 
 
+@dataclass(frozen=True)
+class Copies:
+    """Private copies of a migration's target and ledger, open to be damaged."""
+
+    migrated: Migrated
+    database: Database
+    files: Files
+
+    def checks(self) -> list[Check]:
+        """Verify them as they stand."""
+        self.database.close()
+        return verify(self.files, self.migrated.plan, self.migrated.options, lambda _: None)
+
+
 @contextmanager
-def attached(migrated: Migrated, target: Path, ledger: Path) -> Iterator[Database]:
-    """The files of a migration in a transaction that is rolled back."""
-    with Database(target) as database:
-        uri = f"file:{ledger}?mode=rw".replace("'", "''")
-        database.execute(f"ATTACH '{uri}' AS ledger")
-        database.execute(f"ATTACH 'file:{migrated.source}?mode=ro' AS source")
-        database.execute("BEGIN IMMEDIATE")
-        yield database
-        database.execute("ROLLBACK")
+def copied(migrated: Migrated, target: Path, ledger: Path) -> Iterator[Copies]:
+    """Copies of the files of a migration, with the source attached to look things up in."""
+    with TemporaryDirectory() as folder:
+        files = Files(migrated.source, Path(folder) / "new.db", Path(folder) / "new.ledger.db")
+        for path, copy in ((target, files.target), (ledger, files.ledger)):
+            shutil.copyfile(path, copy)
+        database = opened(migrated, files)
+        try:
+            yield Copies(migrated, database, files)
+        finally:
+            database.close()
+
+
+def opened(migrated: Migrated, files: Files) -> Database:
+    """Open copies for a damage: target as ``main``, the ledger and the source by their names."""
+    database = Database(files.target)
+    database.execute("PRAGMA synchronous = OFF")
+    database.attach(files.ledger, "ledger")
+    database.attach(migrated.source, "source", settled=True)
+    return database
 
 
 def checks_of(
     migrated: Migrated, target: Path, ledger: Path, *damages: Sequence[str]
 ) -> list[Check]:
-    """Verify after damages, each some statements, whose changes are rolled back."""
-    with attached(migrated, target, ledger) as database:
+    """Verify copies after damages, each some statements."""
+    with copied(migrated, target, ledger) as copies:
         for statements in damages:
-            before = database.value("SELECT total_changes()")
+            before = copies.database.value("SELECT total_changes()")
             for statement in statements:
-                database.execute(statement)
-            changed = database.value("SELECT total_changes()") - before
+                copies.database.execute(statement)
+            changed = copies.database.value("SELECT total_changes()") - before
             of_schema = statements[0].startswith(("DROP", "CREATE"))
             assert changed or of_schema, "nothing damaged"
-        return verify(database, migrated.plan, migrated.options, lambda _: None)
-
-
-def bad_inside(migrated: Migrated, database: Database) -> set[tuple[str, str | None]]:
-    """The checks that fail on an attached migration as it stands."""
-    return bad(verify(database, migrated.plan, migrated.options, lambda _: None))
+        return copies.checks()
 
 
 def bad(checks: list[Check]) -> set[tuple[str, str | None]]:

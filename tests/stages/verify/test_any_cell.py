@@ -14,7 +14,7 @@ from person_unify.database import Database
 from person_unify.errors import DatabaseError
 from person_unify.schema import quote
 
-from .support import Migrated, attached, bad_inside
+from .support import Migrated, bad, copied
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "16"))
 UNCHECKED = {
@@ -66,7 +66,8 @@ def columns(database: Database) -> list[tuple[str, str, str]]:
 )
 @given(st.data())
 def test_a_changed_cell_fails_the_verification(broken: Migrated, data: st.DataObject) -> None:
-    with attached(broken, broken.target, broken.ledger) as database:
+    with copied(broken, broken.target, broken.ledger) as copies:
+        database = copies.database
         catalog, table, column = data.draw(st.sampled_from(columns(database)))
         place, cell = f"{catalog}.{quote(table)}", quote(column)
         rows = int(database.value(f"SELECT count(*) FROM {place}"))
@@ -84,7 +85,7 @@ def test_a_changed_cell_fails_the_verification(broken: Migrated, data: st.DataOb
             return
         assume(database.rows(look) != before)
 
-        assert bad_inside(broken, database), f"{kind} in {place}.{cell}, row {row}"
+        assert bad(copies.checks()), f"{kind} in {place}.{cell}, row {row}"
 
 
 def test_every_exception_has_a_reason_and_none_is_data() -> None:

@@ -1,19 +1,19 @@
-"""The verifier's SQL reads cells as the reference does."""
+"""The verifier reads cells as the reference does, in a column of whatever type."""
 
 from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.reference.values import Cell, day_of, iso_day
 from tests.reference.values import read as reference_read
 
-from person_unify.database import Database
 from person_unify.spec import Type
-from person_unify.stages.verify import cells
+from person_unify.stages.verify.reader import Cells, File
+from person_unify.stages.verify.reading import FIRST_INSTANT, LAST_INSTANT, day, read
 
 INSTANTS = (
     *("2020-03-15", "2020-02-30", "2000-02-29", "1900-02-29", "2020-3-15", "2020-03-15 ", ""),
@@ -58,12 +58,12 @@ NUMBERS = (
     *("False", "tru", "1", "0", "01", "nan", "inf", "-1.25e+2"),
 )
 PLAIN: tuple[object, ...] = (
-    *(None, 0, 1, 2, -1, 2**62, -(2**63), cells.LAST_INSTANT, cells.LAST_INSTANT + 1),
-    *(cells.FIRST_INSTANT, cells.FIRST_INSTANT - 1, 0.0, 1.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e300),
+    *(None, 0, 1, 2, -1, 2**62, -(2**63), LAST_INSTANT, LAST_INSTANT + 1),
+    *(FIRST_INSTANT, FIRST_INSTANT - 1, 0.0, 1.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e300),
     *(-2.5, 0.1, 1e22, 9.3e18, -9223372036854775808.0, 9223372036854774784.0, float("inf")),
     *(
-        cells.FIRST_INSTANT - 0.5,
-        cells.LAST_INSTANT + 0.5,
+        FIRST_INSTANT - 0.5,
+        LAST_INSTANT + 0.5,
         123456789.125,
         b"ok",
         b"\xff",
@@ -89,64 +89,53 @@ def corpus() -> list[object]:
     return [*PLAIN, *INSTANTS, *NUMBERS, *made, *mutated]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A table ``s`` with the corpus in one column that has no affinity."""
+@pytest.fixture(params=["", "TEXT", "DATETIME", "INTEGER", "REAL"])
+def read_cells(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Cells, list[Cell]]:
+    """The corpus in a column of that declared type: as the verifier reads it, and as it is."""
     path = tmp_path / "cells.db"
     connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE s (id INTEGER PRIMARY KEY, c)")
+    connection.execute(f"CREATE TABLE s (id INTEGER PRIMARY KEY, c {request.param})")
     connection.executemany("INSERT INTO s (c) VALUES (?)", [(cell,) for cell in corpus()])
     connection.execute("INSERT INTO s (c) VALUES (CAST(x'61ff' AS TEXT))")
     connection.commit()
+    rows = connection.execute(
+        "SELECT typeof(c), CASE WHEN typeof(c) = 'text' THEN CAST(c AS BLOB) ELSE c END "
+        "FROM s ORDER BY id"
+    ).fetchall()
     connection.close()
-    with Database(path) as opened:
-        opened.execute("CREATE TEMP TABLE verify_invalid (cell BLOB PRIMARY KEY)")
-        opened.execute("INSERT INTO temp.verify_invalid VALUES (x'ff'), (x'61ff')")
-        yield opened
-
-
-def stored() -> list[Cell]:
-    kinds = {type(None): "null", int: "integer", float: "real", str: "text", bytes: "blob"}
-    found = []
-    for value in corpus():
-        raw = value.encode() if isinstance(value, str) else value
-        found.append(Cell(kinds[type(value)], raw))  # type: ignore[arg-type]
-    return [*found, Cell("text", b"a\xff")]
+    file = File(path, settled=True)
+    cells = file.read(file.tables["s"], ["c"])
+    file.close()
+    return cells, [Cell(*row) for row in rows]
 
 
 @pytest.mark.parametrize("type_", ["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"])
-def test_sql_reads_every_cell_as_the_reference_does(database: Database, type_: Type) -> None:
-    value = cells.read('s."c"', type_)
-    rows = database.rows(
-        f"SELECT typeof(v), CASE typeof(v) WHEN 'real' THEN format('%!.17g', v) ELSE "
-        f"hex(CAST(v AS BLOB)) END FROM (SELECT {value} AS v FROM s ORDER BY id LIMIT -1)"
+def test_cells_are_read_as_the_reference_reads_them(
+    read_cells: tuple[Cells, list[Cell]], type_: Type
+) -> None:
+    cells, stored = read_cells
+    reading = read(cells, "c", type_)
+    unreadable, altered = (
+        [False] * len(stored) if mask is None else mask.to_list()
+        for mask in (reading.unreadable, reading.altered)
     )
 
-    for cell, (kind, shown) in zip(stored(), rows, strict=True):
-        expected = reference_read(cell, type_).value
-        if expected is None:
-            assert kind == "null", (cell, kind, shown)
-        elif isinstance(expected, float):
-            assert kind == "real", (cell, kind)
-            assert float(shown.replace("Inf", "inf")) == expected, cell
-        elif type_ == "TEXT" and cell.kind == "real":
-            assert float(bytes.fromhex(shown)) == pytest.approx(float(str(expected)), rel=1e-14)
+    for row, cell in enumerate(stored):
+        expected, value = reference_read(cell, type_), reading.value[row]
+        if type_ == "TEXT" and cell.kind == "real":
+            assert float(value) == pytest.approx(float(str(expected.value)), rel=1e-14)
         else:
-            assert kind == cells.CLASSES[type_], (cell, kind, expected)
-            assert bytes.fromhex(shown) == str(expected).encode(), cell
+            assert value == expected.value, cell
+        assert unreadable[row] is (expected.state == "unreadable"), cell
+        assert altered[row] is (expected.state == "ok" and not expected.exact), cell
+        rules = [rule for rule, mask in reading.recast.items() if mask[row]]
+        assert rules == ([expected.rule] if expected.rule else []), cell
 
 
-def test_sql_knows_which_instants_are_finer_than_a_millisecond(database: Database) -> None:
-    finer_than = cells.finer('s."c"')
-    rows = database.rows(f"SELECT {finer_than} FROM s ORDER BY id")
+def test_days_before_1970_are_the_days_that_have_begun() -> None:
+    instants = [0, -1, 86_399_999, -86_400_000, FIRST_INSTANT, LAST_INSTANT]
+    days = day(pl.Series(instants))
 
-    for cell, (finer,) in zip(stored(), rows, strict=True):
-        reading = reference_read(cell, "DATETIME")
-        if reading.state == "ok" and cell.kind == "text":
-            assert bool(finer) is not reading.exact, cell
-
-
-def test_days_before_1970_are_the_days_that_have_begun(database: Database) -> None:
-    for ms in (0, -1, 86_399_999, -86_400_000, cells.FIRST_INSTANT, cells.LAST_INSTANT):
-        assert database.value(f"SELECT {cells.day(str(ms))}") == iso_day(ms)
+    for ms, shown in zip(instants, days, strict=True):
+        assert shown == iso_day(ms)
         assert day_of(ms) == ms // 86_400_000

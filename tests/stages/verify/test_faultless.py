@@ -14,8 +14,7 @@ from person_unify.database import Database, inspect
 from person_unify.lineage import lineage
 from person_unify.mappings.bind import bind
 from person_unify.stages.extract import Extractor
-from person_unify.stages.load import opened_to_verify
-from person_unify.stages.verify import VerifyOptions, verify
+from person_unify.stages.verify import Files, VerifyOptions, verify
 from person_unify.stages.verify.check import Check
 
 RUN = 1_750_000_000_000
@@ -32,8 +31,8 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
         plan = bind(extractor.tables, inspect(database), extractor.has_rows)
     with Database(ledger) as books:
         books.ingest("lineage", lineage(plan))
-    with opened_to_verify(target, ledger, source) as database:
-        return verify(database, plan, VerifyOptions("Asia/Kolkata", mode, RUN), lambda _: None)
+    options = VerifyOptions("Asia/Kolkata", mode, RUN)
+    return verify(Files(source, target, ledger), plan, options, lambda _: None)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

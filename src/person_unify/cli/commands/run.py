@@ -10,6 +10,7 @@ import typer
 
 from person_unify.budget import parse
 from person_unify.cli.arguments import (
+    AllowEmpty,
     BusyTimeout,
     DecisionsFile,
     Html,
@@ -53,6 +54,7 @@ def check(  # noqa: PLR0913  an option is a parameter
     memory: MemorySize = None,
     tables: Tables = False,
     quiet: Quiet = False,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
@@ -68,6 +70,7 @@ def check(  # noqa: PLR0913  an option is a parameter
             implied_grants=implied_grants,
             decisions=decisions,
             memory=limit,
+            allow_empty=allow_empty,
         )
         with page_at(html) as write:
             with watch(quiet=quiet, as_json=as_json) as progress:
@@ -109,6 +112,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     ] = True,
     busy_timeout: BusyTimeout = 5.0,
     memory: MemorySize = None,
+    allow_empty: AllowEmpty = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run, if there is one.")
     ] = False,
@@ -149,6 +153,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 decisions=decisions,
                 prove=prove,
                 memory=limit,
+                allow_empty=allow_empty,
             )
             report = pipeline.migrate(options, progress)
         _show(report, as_json, tables)

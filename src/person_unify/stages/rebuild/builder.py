@@ -142,7 +142,7 @@ class Rebuilder:
         held = dict(found.key)
         for position, bound in enumerate(bounds):
             for binding in bound.columns:
-                column = self._inverse.carried(binding)
+                column = binding.word.holds
                 if column is not None and column not in held:
                     held[column] = self._inverse.held(bound, binding, f"t{position}")
         cells = {}
@@ -196,7 +196,7 @@ class Rebuilder:
             return _Origin(origin, {}, self._by_tag(names, target, archive), where)
         held = {}
         for binding in bounds[0].columns:
-            column = self._inverse.carried(binding)
+            column = binding.word.holds
             if column in names:
                 held[column] = self._inverse.held(bounds[0], binding, "t0")
         pairs = [f"a.{quote(name)} = +{held[name]}" for name in names]

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from person_unify.database import Database
-from person_unify.mappings import MAPPINGS
+from person_unify.mappings import ID_MAPS, MAPPINGS
 from person_unify.mappings.bind import Binding, BoundMapping, Plan
 from person_unify.schema import Table, quote
-from person_unify.spec import Computed, Copy, Decided, Fixed, Mapping, Person, Reference
+from person_unify.spec import Decided, Fixed, Mapping, Person, Reference
 from person_unify.stages.rebuild.archived import literal
 from person_unify.stages.rebuild.instants import written
 from person_unify.stages.rebuild.objects import Places
 
-MAPS = {
-    "patients": {"persons": "patient_to_person", "clinician_patient_views": "patient_to_view"},
-    "children": {"persons": "child_to_person", "parent_child_views": "child_to_view"},
-    "parent_children": {"parent_child_views": "parent_link_to_view"},
-    "consent_grants": {"access_grants": "consent_to_grant"},
-}
+MAPS: dict[str, dict[str, str]] = {}
 """Tables whose rows have new ids, and the id map to each of their targets, the surest first."""
+for (_source, _target), _map in ID_MAPS.items():
+    MAPS.setdefault(_source, {})[_target] = _map
 
 
 @dataclass(slots=True)
@@ -30,13 +27,6 @@ class Inverse:
     places: Places
     plan: Plan
     made: set[str] = field(default_factory=set)
-
-    def carried(self, binding: Binding) -> str | None:
-        """The source column whose cell the target cell is, up to form, id and default."""
-        word = binding.word
-        if isinstance(word, Copy | Person | Decided):
-            return word.column
-        return word.carries if isinstance(word, Computed) else None
 
     def held(self, bound: BoundMapping, binding: Binding, alias: str) -> str:
         """The source cell that the target cell in row ``alias`` stands for."""
@@ -50,7 +40,7 @@ class Inverse:
             return self._old_id(here, binding.names)
         if bound.mapping.shares_ids_with and binding.target.name == "id":
             return self._old_id(here, bound.mapping.source)
-        column = bound.source.column(self.carried(binding) or "")
+        column = bound.source.column(binding.word.holds or "")
         if binding.type == "DATETIME" and column is not None and is_text(column.type):
             return written(here)
         return here
@@ -62,7 +52,7 @@ class Inverse:
             for bound in self.plan.bound
             if bound.name == table.name
             for binding in bound.columns
-            if binding.type == "DATETIME" and (column := self.carried(binding))
+            if binding.type == "DATETIME" and (column := binding.word.holds)
         }
 
     def belongs(self, mapping: Mapping, alias: str) -> list[str]:

@@ -10,9 +10,9 @@ import polars as pl
 
 from person_unify.errors import DecisionsRefused
 from person_unify.frames import DECISION, QUESTION_KEY
+from person_unify.stages.resolve.cases import KNOWN_BY, Tables
 from person_unify.stages.resolve.demographics import TAKE
-from person_unify.stages.resolve.links import ID, PATIENT, PERSON, Linked
-from person_unify.stages.resolve.questions import KNOWN_BY
+from person_unify.stages.resolve.links import CHILD, ID, PATIENT, PERSON
 
 _SHOWN = 20
 _TWO_PATIENTS = (
@@ -90,7 +90,7 @@ def moves(holding: pl.DataFrame, children: str) -> pl.DataFrame:
 
 
 def contradicting_moves(
-    holding: pl.DataFrame, moved: pl.DataFrame, linked: Linked, children: str
+    holding: pl.DataFrame, moved: pl.DataFrame, records: pl.DataFrame, children: str
 ) -> list[str]:
     """Children sent to two places, or moved by one answer and kept in place by another."""
     torn = moved.filter(pl.len().over(ID) > 1)[ID].unique().sort().to_list()
@@ -110,7 +110,7 @@ def contradicting_moves(
             f"child {child}: is unlinked, linked or merged by one decision, and kept where it is "
             f"by another ({words})"
         )
-    known = linked.patients.select(pl.col(ID).alias("@to_patient"))
+    known = records.filter(~pl.col(CHILD)).select(pl.col(ID).alias("@to_patient"))
     nobody = moved.drop_nulls("@to_patient").join(known, on="@to_patient", how="anti")
     problems += [
         f"child {child}: is to be linked to {patient}, which is no patient"
@@ -119,16 +119,22 @@ def contradicting_moves(
     return problems
 
 
-def united_although_separate(holding: pl.DataFrame, further: pl.DataFrame) -> list[str]:
+def of_records(holding: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """The decisions with the record that each is about: ``@of_children``, ``@id``."""
+    of_children = pl.col("source_table") == tables.children
+    return holding.with_columns(of_children.alias(CHILD), pl.col("source_id").alias(ID))
+
+
+def united_although_separate(
+    holding: pl.DataFrame, further: pl.DataFrame, tables: Tables
+) -> list[str]:
     """Records that one decision keeps apart and others make one."""
-    apart = holding.filter(pl.col("decision") == "separate").select(
-        pl.col("source_table").alias("@table"), pl.col("source_id").alias(ID)
-    )
+    apart = holding.filter(pl.col("decision") == "separate").select(CHILD, ID)
     one = further.filter(pl.col(PERSON) == pl.col("@head_person"))
     return [
         f"{table} {old} and {head}: are kept apart by one decision and made one by others"
-        for table, old, head in one.join(apart, on=["@table", ID], how="semi")
-        .select("@table", ID, "@head")
+        for table, old, head in one.join(apart, on=[CHILD, ID], how="semi")
+        .select(tables.of_record.alias("@table"), ID, "@head")
         .iter_rows()
     ]
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from person_unify.frames import SourceFrame
+import polars as pl
+
+from person_unify.frames import ROW, SourceFrame
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
 from person_unify.reading import Reader
+from person_unify.stages.resolve.links import CREATED, ID
 from person_unify.values import Type
+
+DELETED = "@deleted"
 
 _OF_A_HUMAN: dict[str, Type] = {
     "first_name": "TEXT",
@@ -38,8 +43,8 @@ DECIDING: dict[str, dict[str, Type]] = {
 """Source table -> the columns beside its key that persons, views and grants depend on, by type."""
 
 
-STATED = {"patients": ("deleted_at",)}
-"""Columns of which it only matters whether a cell states anything."""
+STATED = {"patients": {"deleted_at": DELETED}}
+"""Columns of which it only matters whether a cell states anything, and what says so."""
 
 
 def deciding_columns(name: str) -> tuple[str, ...]:
@@ -47,15 +52,21 @@ def deciding_columns(name: str) -> tuple[str, ...]:
     return (*DECIDING[name], *STATED.get(name, ()))
 
 
-def deciding_reader(source: SourceFrame, name: str, run_time: int) -> Reader:
-    """Reads the key and the deciding columns of a table; ``name`` is its name in the contract.
+def deciding_cells(source: SourceFrame, name: str, run_time: int) -> pl.DataFrame:
+    """``@row``, ``@id`` and what decides of a table, canonical; ``name`` is the contract's.
 
-    Cells that were converted are let go of: only their values are asked for.
+    The columns are named as the contract does, but for ``@created`` and those of :data:`STATED`.
     """
     reader = Reader(source, run_time)
-    reader.prepare([*((column, "TEXT") for column in source.key), *DECIDING[name].items()])
-    reader.let_go_of_cells()
-    return reader
+    deciding = DECIDING[name].items()
+    reader.prepare([*((column, "TEXT") for column in source.key), *deciding])
+    named = {"created_at": CREATED}
+    return reader.source.frame.select(
+        ROW,
+        reader.key_text().alias(ID),
+        *(reader.peek(column, t).value.alias(named.get(column, column)) for column, t in deciding),
+        *(reader.stated(column).alias(says) for column, says in STATED.get(name, {}).items()),
+    )
 
 
 def reader_of(

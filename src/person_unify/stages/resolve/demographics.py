@@ -2,86 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import polars as pl
 
 from person_unify.conversions import iso_instant, utc_day
 from person_unify.findings import MISMATCH_HINTS, ORDINARY
-from person_unify.frames import discrepancies
-from person_unify.names import normalised
-from person_unify.reading import Reader
+from person_unify.names import difference_of_form, normalised
+from person_unify.stages.resolve.cases import KNOWN_BY, Case, Tables
 from person_unify.stages.resolve.links import (
     ALONE,
+    CHILD,
     CREATED,
     ID,
     NAMED,
     PAIRED,
     PATIENT,
     PERSON,
-    Linked,
     earliest_first,
 )
-from person_unify.stages.resolve.questions import KNOWN_BY
 
 TAKE = "@take:"
 """Prefix of the columns with a child's value that was decided for its patient's person."""
 _DAY_MS = 86_400_000
 
 
-def genders(linked: Linked, patients: Reader, children: Reader) -> tuple[pl.Series, pl.Series]:
-    """Gender of each patient's person and of each child's own: NULL where nobody states one.
+def genders(records: pl.DataFrame) -> pl.Series:
+    """The gender of the person that each record may be the origin of, NULL if nobody states one.
 
     The origin's own comes first, then the first non-empty one of the children it is one with.
     """
-    stated = children.peek("gender", "TEXT").value
-    candidates = linked.children.with_columns(pl.when(stated != "").then(stated).alias("@gender"))
+    own = pl.when(pl.col("gender") != "").then("gender")
     first = (
-        earliest_first(candidates.filter(~pl.col(ALONE)).drop_nulls("@gender"))
+        earliest_first(records.filter(~pl.col(ALONE) & own.is_not_null()))
         .group_by(PERSON)
-        .agg(pl.col("@gender").first().alias("@first"))
+        .agg(pl.col("gender").first().alias("@first"))
     )
-    own = patients.peek("gender", "TEXT").value
-    of_patients = linked.patients.with_columns(pl.when(own != "").then(own).alias("@gender"))
-    found = [
-        frame.join(first, on=PERSON, how="left", maintain_order="left")
-        .select(pl.coalesce("@gender", "@first"))
-        .to_series()
-        for frame in (of_patients, candidates)
-    ]
-    return found[0], found[1]
+    joined = records.select(PERSON, own).join(first, on=PERSON, how="left", maintain_order="left")
+    return joined.select(pl.coalesce("gender", "@first").alias("@gender")).to_series()
 
 
-def with_taken(frame: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
-    """The patients with the values that decisions take from children, ``@take:<field>``."""
-    joined = frame.join(taken, on=ID, how="left", maintain_order="left")
+def with_taken(records: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
+    """The records with the values that decisions take from children, ``@take:<field>``."""
+    if not taken.height:
+        return records
+    of_patients = taken.with_columns(pl.lit(value=False).alias(CHILD))
+    joined = records.join(of_patients, on=[CHILD, ID], how="left", maintain_order="left")
     return joined.with_columns(pl.coalesce(f"{TAKE}gender", "@gender").alias("@gender"))
 
 
-def taken_columns(patients: pl.DataFrame) -> list[str]:
-    """The columns ``@take:<field>`` that the patients have by decisions."""
-    return [name for name in patients.columns if name.startswith(TAKE)]
+def taken_columns(records: pl.DataFrame) -> list[str]:
+    """The columns ``@take:<field>`` that the records have by decisions."""
+    return [name for name in records.columns if name.startswith(TAKE)]
 
 
-def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
+def mismatches(records: pl.DataFrame) -> pl.DataFrame:
     """One row per child beside a patient and differing field.
 
-    Columns: ``@id``, ``@created``, ``@beside`` (the patient), ``@named``, ``@patient`` (NULL where
-    a decision parted them), ``@person``, ``field``, ``child_value`` and ``patient_value`` as a
-    reviewer sees them, ``child_text`` and ``patient_text`` as they are, ``near`` (birth dates less
-    than 24 hours apart).
+    Columns: ``@id``, ``@created``, ``@of_children``, ``@beside`` (the patient), ``@named``,
+    ``@patient`` (NULL where a decision parted them), ``@person``, ``field``, ``child_value`` and
+    ``patient_value`` as a reviewer sees them, ``child_text`` and ``patient_text`` as they are,
+    ``hint`` (of :data:`MISMATCH_HINTS`).
     """
-    sides = linked.children.filter(PAIRED.is_not_null()).select(
-        ID,
-        CREATED,
-        PAIRED.alias("@beside"),
-        NAMED,
-        PATIENT,
-        PERSON,
-        *_compared(children, "child"),
-    )
-    sides = sides.join(
-        linked.patients.select(pl.col(ID).alias("@beside"), *_compared(patients, "patient")),
+    about = (ID, CREATED, CHILD, "@beside", NAMED, PATIENT, PERSON)
+    sides = records.filter(PAIRED.is_not_null()).with_columns(PAIRED.alias("@beside"))
+    sides = sides.select(*about, *(pl.col(name).alias(f"child:{name}") for name in KNOWN_BY)).join(
+        records.filter(~pl.col(CHILD)).select(
+            pl.col(ID).alias("@beside"), *(pl.col(n).alias(f"patient:{n}") for n in KNOWN_BY)
+        ),
         on="@beside",
         how="left",
         maintain_order="left",
@@ -89,109 +75,88 @@ def mismatches(linked: Linked, patients: Reader, children: Reader) -> pl.DataFra
     found = []
     for field in KNOWN_BY:
         child, patient = pl.col(f"child:{field}"), pl.col(f"patient:{field}")
-        differs, near, shown = _difference(field, child, patient)
+        differs, hint = _difference(field, child, patient)
         found.append(
             sides.filter(differs).select(
-                ID,
-                CREATED,
-                "@beside",
-                NAMED,
-                PATIENT,
-                PERSON,
+                *about,
                 pl.lit(field).alias("field"),
-                shown(child).alias("child_value"),
-                shown(patient).alias("patient_value"),
+                _shown(child, field).alias("child_value"),
+                _shown(patient, field).alias("patient_value"),
                 child.cast(pl.String).alias("child_text"),
                 patient.cast(pl.String).alias("patient_text"),
-                near.alias("near"),
+                hint.alias("hint"),
             )
         )
     return pl.concat(found)
 
 
-def _compared(reader: Reader, side: str) -> list[pl.Expr]:
-    return [
-        reader.peek(field, "DATETIME" if field == "date_of_birth" else "TEXT").value.alias(
-            f"{side}:{field}"
-        )
-        for field in KNOWN_BY
-    ]
-
-
-def _same(value: pl.Expr) -> pl.Expr:
-    return value
-
-
-def _difference(
-    field: str, child: pl.Expr, patient: pl.Expr
-) -> tuple[pl.Expr, pl.Expr, Callable[[pl.Expr], pl.Expr]]:
-    """Whether the two differ, whether the instants are near, and how a reviewer sees them."""
-    never = pl.lit(value=False)
+def _difference(field: str, child: pl.Expr, patient: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Whether the two differ, and what the difference may come from."""
     if field == "date_of_birth":
-        near = (child - patient).abs() < _DAY_MS
-        return utc_day(child) != utc_day(patient), near, iso_instant
+        near = pl.when((child - patient).abs() < _DAY_MS).then(pl.lit("zone"))
+        return utc_day(child) != utc_day(patient), near.otherwise(pl.lit("none"))
+    differs = normalised(child) != normalised(patient)
     if field == "gender":
-        differs = (normalised(child) != normalised(patient)) & (child != "") & (patient != "")
-        return differs, never, _same
-    return normalised(child) != normalised(patient), never, _same
+        differs &= (child != "") & (patient != "")
+    return differs, difference_of_form(child, patient)
 
 
-def mismatch_log(found: pl.DataFrame, table: str) -> pl.DataFrame:
+def _shown(value: pl.Expr, field: str) -> pl.Expr:
+    return iso_instant(value) if field == "date_of_birth" else value
+
+
+def mismatch_case(found: pl.DataFrame) -> Case:
+    """The mismatches as findings."""
+    return Case("demographic_mismatch", found, related="@beside", field=pl.col("field"))
+
+
+def mismatch_log(found: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """``demographic_mismatch`` rows with the value that the child's person ended with.
 
     found: of :func:`mismatches`, with ``@decision`` (of the row) and ``@taken`` (the value, as
     shown, that a decision took from some child for the field).
     """
-    hint = pl.when(pl.col("near")).then(pl.lit(MISMATCH_HINTS["zone"])).otherwise(pl.lit(""))
-    parted = pl.col(PATIENT).is_null()
+    parted, taken = pl.col(PATIENT).is_null(), pl.col("@taken")
     variant = (
         pl.when(parted)
         .then(pl.lit("parted"))
         .when(pl.col("@decision").is_not_null())
         .then("@decision")
-        .when(pl.col("@taken").is_not_null())
+        .when(taken.is_not_null())
         .then(pl.lit("other"))
         .otherwise(pl.lit(ORDINARY))
     )
-    chosen = (
-        pl.when(parted)
-        .then("child_value")
-        .otherwise(pl.coalesce("@taken", pl.col("patient_value")))
-    )
-    return discrepancies(
-        found,
-        "demographic_mismatch",
-        source_table=table,
-        source_id=pl.col(ID),
-        related_id=pl.col("@beside"),
-        person_id=pl.col(PERSON),
-        field=pl.col("field"),
+    patients = pl.coalesce(taken, "patient_value")
+    return mismatch_case(found).log(
+        tables,
+        variant,
+        hint=pl.col("hint").replace_strict(MISMATCH_HINTS, return_dtype=pl.String),
         child_value=pl.col("child_value"),
         patient_value=pl.col("patient_value"),
-        chosen_value=chosen,
-        variant=variant,
-        hint=hint,
+        chosen_value=pl.when(parted).then("child_value").otherwise(patients),
     )
+
+
+def contradicting(found: pl.DataFrame) -> pl.DataFrame:
+    """The children that differ from the patient beside them in both names and the birth day.
+
+    found: of :func:`mismatches`; one of the three rows of each child remains.
+    """
+    telling = found.filter(pl.col("field").is_in(["first_name", "last_name", "date_of_birth"]))
+    return telling.filter((pl.len().over(ID) == 3) & (pl.col("field") == "date_of_birth"))
 
 
 def notes(found: pl.DataFrame) -> pl.DataFrame:
     """``person_id`` and ``note``: one line per differing linked child that names the fields."""
-    found = found.filter(pl.col(PATIENT).is_not_null())
     order = {field: position for position, field in enumerate(KNOWN_BY)}
     lines = (
-        found.with_columns(pl.col("field").replace_strict(order, return_dtype=pl.Int64).alias("@n"))
+        found.filter(pl.col(PATIENT).is_not_null())
+        .with_columns(pl.col("field").replace_strict(order, return_dtype=pl.Int64).alias("@n"))
         .sort(CREATED, ID, "@n", nulls_last=True)
         .group_by(PERSON, ID, PATIENT, maintain_order=True)
         .agg(pl.col("field").str.join(", "))
     )
-    line = (
-        pl.lit("child ")
-        + pl.col(ID)
-        + pl.lit(" differs from patient ")
-        + pl.col(PATIENT)
-        + ": "
-        + pl.col("field")
-    )
+    line = pl.format("child {} differs from patient {}: {}", ID, PATIENT, "field")
     return (
         lines.select(pl.col(PERSON).alias("person_id"), line.alias("note"))
         .group_by("person_id", maintain_order=True)

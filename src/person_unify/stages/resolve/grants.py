@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import discrepancies
-from person_unify.reading import Reader
-from person_unify.registry import Registry
+from person_unify.registry import OLD, Registry
+from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.decided import applied
-from person_unify.stages.resolve.links import CREATED, ID, PATIENT, PERSON
-from person_unify.stages.resolve.questions import questions
+from person_unify.stages.resolve.deciding import DELETED
+from person_unify.stages.resolve.links import (
+    CHILD,
+    CREATED,
+    ID,
+    PATIENT,
+    PERSON,
+    earliest_first,
+)
 from person_unify.stages.resolve.views import PAIR, PARENT
 
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
@@ -17,49 +23,51 @@ PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": tru
 
 
 def implied(
-    children: pl.DataFrame, patients: pl.DataFrame, consents: Reader, registry: Registry
+    children: pl.DataFrame, patients: pl.DataFrame, consents: pl.DataFrame, registry: Registry
 ) -> pl.DataFrame:
     """The earliest linked child of each (parent, person) that needs a grant.
 
-    children: with ``@parent``; patients: with ``@clinician`` (NULL if missing) and ``deleted_at``.
-    Returns ``@id``, ``@patient``, ``@person``, ``@parent``, ``@clinician``.
+    children: with ``@parent``; patients: with ``@clinician`` (NULL if missing) and ``@deleted``.
+    consents: of :func:`deciding_cells`.  Returns ``@id``, ``@of_children``, ``@patient``,
+    ``@person``, ``@parent``, ``@clinician``, and ``@closed``: whether the account of either is.
     """
-    entitled = (
-        patients.select(ID, "@clinician", "@present").drop_nulls("@clinician").filter("@present")
-    )
+    entitled = patients.filter(~pl.col(DELETED)).drop_nulls("@clinician")
     linked = (
-        children.select(ID, PATIENT, PERSON, PARENT, CREATED)
+        children.select(ID, CHILD, PATIENT, PERSON, PARENT, CREATED)
         .drop_nulls([PATIENT, PARENT])
         .join(entitled.select(pl.col(ID).alias(PATIENT), "@clinician"), on=PATIENT, how="inner")
     )
-    people = registry.persons().lookup("patients").select("old_id", "person_id")
-    spoken = (
-        consents.source.frame.select(
-            consents.peek("patient_id", "TEXT").value.alias("old_id"),
-            consents.peek("parent_id", "TEXT").value.alias(PARENT),
-        )
-        .join(people, on="old_id", how="inner")
-        .rename({"person_id": PERSON})
+    people = (
+        registry.persons()
+        .lookup("patients")
+        .select(pl.col("old_id").alias("patient_id"), pl.col("person_id").alias(PERSON))
     )
-    silent = linked.join(spoken, on=PAIR, how="anti")
-    ordered = silent.sort(CREATED, ID, nulls_last=True)
-    return ordered.unique(PAIR, keep="first", maintain_order=True).select(
-        ID, PATIENT, PERSON, PARENT, "@clinician"
+    spoken = consents.rename({"parent_id": PARENT}).join(people, on="patient_id", how="inner")
+    first = earliest_first(linked.join(spoken, on=PAIR, how="anti")).unique(
+        PAIR, keep="first", maintain_order=True
+    )
+    closed = registry.attribute("users", "closed", pl.Boolean()).filter("closed")[OLD].implode()
+    users = registry.attribute("parents", "user_id").rename({OLD: PARENT})
+    either = pl.col("@clinician").is_in(closed) | pl.col("user_id").is_in(closed)
+    return (
+        first.join(users, on=PARENT, how="left", maintain_order="left")
+        .with_columns(either.fill_null(value=False).alias("@closed"))
+        .drop("user_id", CREATED)
     )
 
 
-def implied_questions(needed: pl.DataFrame, table: str) -> pl.DataFrame:
-    """What to make of each grant that a link implies; the evidence is who is concerned."""
-    return questions(
-        needed,
-        "implied_grant",
-        "active pending none",
-        [pl.col(PARENT), pl.col("@clinician")],
-        source_table=table,
-        source_id=pl.col(ID),
-        related_id=pl.col(PATIENT),
-        field="linked_patient_id",
-    )
+def _case(needed: pl.DataFrame) -> Case:
+    return Case("implied_grant", needed, PATIENT, "linked_patient_id")
+
+
+def implied_questions(needed: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """What to make of each grant that a link implies; the evidence is who is concerned.
+
+    Nobody is asked about a closed account: it gets nothing.
+    """
+    evidence = [pl.col(PARENT), pl.col("@clinician")]
+    open_ = _case(needed.filter(~pl.col("@closed")))
+    return open_.questions(tables, "active pending none", evidence)
 
 
 def with_mode(
@@ -73,7 +81,10 @@ def with_mode(
     )
     joined = needed.join(said, on=[ID, PATIENT], how="left", maintain_order="left")
     return joined.with_columns(
-        pl.col("@said").fill_null(mode).alias("@mode"),
+        pl.when("@closed")
+        .then(pl.lit("none"))
+        .otherwise(pl.col("@said").fill_null(mode))
+        .alias("@mode"),
         pl.col("@said").is_not_null().alias("@decided"),
     ).drop("@said")
 
@@ -83,16 +94,16 @@ def implied_rows(needed: pl.DataFrame, registry: Registry, run_time: int) -> pl.
     needed = needed.filter(pl.col("@mode") != "none")
     parents = registry.attribute("parents", "user_id")
     emails = registry.attribute("users", "email")
-    mails = parents.join(emails.rename({"@old": "user_id"}), on="user_id", how="left")
+    mails = parents.join(emails.rename({OLD: "user_id"}), on="user_id", how="left")
     frame = needed.join(
-        mails.select(pl.col("@old").alias(PARENT), "email"),
+        mails.select(pl.col(OLD).alias(PARENT), "email"),
         on=PARENT,
         how="left",
         maintain_order="left",
     )
     now = pl.lit(run_time, dtype=pl.Int64)
     email = pl.col("email").fill_null("")
-    notes = pl.lit("Implied by the link of child ") + pl.col(ID) + " to patient " + pl.col(PATIENT)
+    notes = pl.format("Implied by the link of child {} to patient {}", ID, PATIENT)
     return frame.select(
         registry.ids.take("implied grants", frame.height).alias("id"),
         pl.lit("parent").alias("grantor_type"),
@@ -111,17 +122,10 @@ def implied_rows(needed: pl.DataFrame, registry: Registry, run_time: int) -> pl.
     )
 
 
-def implied_log(needed: pl.DataFrame, table: str) -> pl.DataFrame:
+def implied_log(needed: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """``implied_grant``, once per grant, on the earliest child."""
-    decided = pl.when(pl.col("@decided")).then(pl.lit(", by decision")).otherwise(pl.lit(""))
-    return discrepancies(
-        needed,
-        "implied_grant",
-        source_table=table,
-        source_id=pl.col(ID),
-        related_id=pl.col(PATIENT),
-        person_id=pl.col(PERSON),
-        field="linked_patient_id",
-        variant=pl.col("@mode"),
-        decided=decided,
+    return _case(needed).log(
+        tables,
+        pl.when("@closed").then(pl.lit("closed")).otherwise("@mode"),
+        decided=pl.when(pl.col("@decided")).then(pl.lit(", by decision")).otherwise(pl.lit("")),
     )

@@ -6,143 +6,125 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.findings import ORDINARY
 from person_unify.ids import FreshIds
-from person_unify.reading import Reader
 from person_unify.stages.resolve import decided, demographics
+from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.links import (
+    ALONE,
     ID,
     LINK,
     NAMED,
-    Linked,
+    PATIENT,
     link,
     relink,
     sharers,
     strays,
 )
-from person_unify.stages.resolve.questions import facts, questions, with_facts
-from person_unify.stages.resolve.suspects import suspect_questions, suspects
+from person_unify.stages.resolve.suspects import suspect_log, suspect_questions, suspects
+
+_FIELD = "linked_patient_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Humans:
     """Who is who, and what the records of one human disagree about.
 
-    differing: of :func:`demographics.mismatches`, with ``@decision`` and ``@taken``.
-    suspects: of :func:`suspects`.  taken: of :func:`decided.values`.  asked: the questions.
+    records: of :func:`links.link`.  differing: of :func:`demographics.mismatches`, with
+    ``@decision`` and ``@taken``.  taken: of :func:`decided.values`.  asked: the questions.
     """
 
-    linked: Linked
+    records: pl.DataFrame
     differing: pl.DataFrame
-    suspects: pl.DataFrame
     taken: pl.DataFrame
     asked: pl.DataFrame
+    log: tuple[pl.DataFrame, ...]
 
 
-def settle_humans(
-    patients: Reader, children: Reader, decisions: pl.DataFrame, ids: FreshIds
-) -> Humans:
-    """Link by the source, then by the decisions that hold; raises :class:`DecisionsRefused`."""
-    linked = link(patients, children, ids)
-    if decisions.height:
-        linked = _moved(linked, patients, children, decisions, ids)
-    differing = demographics.mismatches(linked, patients, children)
-    further = suspects(linked, patients, children)
-    asked = _asked(linked, patients, children, differing, further)
-    holding = decided.applied(decisions, asked)
-    differing, taken, problems = decided.values(holding, differing)
-    decided.refuse([*problems, *decided.united_although_separate(holding, further)])
-    return Humans(linked, differing, further, taken, asked)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is to be asked and said of records as they are linked."""
 
+    differing: pl.DataFrame
+    shared: Case
+    contradicting: Case
+    lost: Case
+    suspects: Case
 
-def _moved(
-    linked: Linked, patients: Reader, children: Reader, decisions: pl.DataFrame, ids: FreshIds
-) -> Linked:
-    """What the source's own links ask is answered first: it says who is whom."""
-    table = children.source.table.name
-    differing = demographics.mismatches(linked, patients, children)
-    further = suspects(linked, patients, children)
-    asked = _asked(linked, patients, children, differing, further)
-    holding = decided.applied(decisions, asked)
-    moved = decided.moves(holding, table)
-    decided.refuse(
-        [
-            *decided.strange(holding),
-            *decided.contradicting_moves(holding, moved, linked, table),
-        ]
-    )
-    return relink(linked, moved, patients, ids) if moved.height else linked
+    @classmethod
+    def among(cls, records: pl.DataFrame) -> _Found:
+        differing = demographics.mismatches(records)
+        contradicting = demographics.contradicting(differing)
+        return cls(
+            differing,
+            Case("shared_linked_patient", sharers(records), "@beside", _FIELD),
+            Case("contradicting_link", contradicting, "@beside", _FIELD),
+            Case("missing_linked_patient", strays(records), LINK, _FIELD),
+            suspects(records),
+        )
 
+    def asked(self, records: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+        """The questions; only a link of the source can be undone, a decided one is not decided."""
+        differing = demographics.mismatch_case(self.differing)
+        values = [pl.col("child_text"), pl.col("patient_text")]
+        asked = [differing.questions(tables, _parting("child patient"), values)]
+        for case in (self.shared, self.contradicting):
+            frame = with_facts(case.frame, records, pl.lit(value=True), ID, "@facts")
+            frame = with_facts(frame, records, pl.lit(value=False), "@beside", "@theirs")
+            both = [pl.col("@facts"), pl.col("@theirs")]
+            known = Case(case.kind, frame, case.related, case.field)
+            asked.append(known.questions(tables, _parting("same"), both))
+        frame = with_facts(self.lost.frame, records, pl.lit(value=True), ID, "@facts")
+        lost = Case(self.lost.kind, frame, self.lost.related, self.lost.field)
+        asked.append(lost.questions(tables, "standalone link", [pl.col("@facts")]))
+        return pl.concat([*asked, suspect_questions(self.suspects, records, tables)])
 
-def _asked(
-    linked: Linked,
-    patients: Reader,
-    children: Reader,
-    differing: pl.DataFrame,
-    further: pl.DataFrame,
-) -> pl.DataFrame:
-    return pl.concat(
-        [
-            _mismatch_questions(differing, children.source.table.name),
-            *_link_questions(linked, patients, children),
-            suspect_questions(further, linked, patients, children),
-        ]
-    )
+    def log(self, tables: Tables) -> tuple[pl.DataFrame, ...]:
+        """What is said of links and doubles; of the mismatches when their values are decided."""
+        parted = pl.when(pl.col(PATIENT).is_null()).then(pl.lit("parted"))
+        alone = pl.when(pl.col("@together") == 1).then(pl.lit("alone")).otherwise(pl.lit(ORDINARY))
+        return (
+            self.lost.log(tables, decided_or_not(~pl.col(ALONE))),
+            self.shared.log(tables, parted.otherwise(alone)),
+            self.contradicting.log(tables, parted.otherwise(pl.lit(ORDINARY))),
+            suspect_log(self.suspects, tables),
+        )
 
 
 def _parting(options: str) -> pl.Expr:
-    """Only a link of the source can be undone; a decided one is not decided in the first place."""
     together, parted = pl.lit(options), pl.lit(f"{options} unlink")
     return pl.when(pl.col(NAMED).is_not_null()).then(parted).otherwise(together)
 
 
-def _mismatch_questions(differing: pl.DataFrame, table: str) -> pl.DataFrame:
-    return questions(
-        differing,
-        "demographic_mismatch",
-        _parting("child patient"),
-        [pl.col("child_text"), pl.col("patient_text")],
-        source_table=table,
-        source_id=pl.col(ID),
-        related_id=pl.col("@beside"),
-        field=pl.col("field"),
-    )
-
-
-def _link_questions(linked: Linked, patients: Reader, children: Reader) -> list[pl.DataFrame]:
-    """Children that share a patient, and children whose patient is missing."""
-    table = children.source.table.name
-    shared, lost = sharers(linked), strays(linked)
-    sides = [
-        frame.select(pl.lit(of).alias("@table"), pl.col(column).alias(ID))
-        for frame, of, column in (
-            (shared, table, ID),
-            (shared, patients.source.table.name, "@beside"),
-            (lost, table, ID),
+def settle_humans(
+    patients: pl.DataFrame,
+    children: pl.DataFrame,
+    tables: Tables,
+    decisions: pl.DataFrame,
+    ids: FreshIds,
+) -> Humans:
+    """Link by the source, then by the decisions that hold; raises :class:`DecisionsRefused`."""
+    records = link(patients, children, ids)
+    found = _Found.among(records)
+    asked = found.asked(records, tables)
+    if decisions.height:
+        # What the source's own links ask is answered first: it says who is whom.
+        holding = decided.applied(decisions, asked)
+        moved = decided.moves(holding, tables.children)
+        decided.refuse(
+            [
+                *decided.strange(holding),
+                *decided.contradicting_moves(holding, moved, records, tables.children),
+            ]
         )
-    ]
-    known = facts(linked, patients, children, pl.concat(sides))
-    shared = with_facts(shared, known, table, ID, "@facts")
-    shared = with_facts(shared, known, patients.source.table.name, "@beside", "@theirs")
-    lost = with_facts(lost, known, table, ID, "@facts")
-    return [
-        questions(
-            shared,
-            "shared_linked_patient",
-            _parting("same"),
-            [pl.col("@facts"), pl.col("@theirs")],
-            source_table=table,
-            source_id=pl.col(ID),
-            related_id=pl.col("@beside"),
-            field="linked_patient_id",
-        ),
-        questions(
-            lost,
-            "missing_linked_patient",
-            "standalone link",
-            [pl.col("@facts")],
-            source_table=table,
-            source_id=pl.col(ID),
-            related_id=pl.col(LINK),
-            field="linked_patient_id",
-        ),
-    ]
+        if moved.height:
+            records = relink(records, moved, ids)
+            found = _Found.among(records)
+            asked = found.asked(records, tables)
+    holding = decided.applied(decisions, asked)
+    differing, taken, problems = decided.values(holding, found.differing)
+    united = decided.united_although_separate(
+        decided.of_records(holding, tables), found.suspects.frame, tables
+    )
+    decided.refuse([*problems, *united])
+    return Humans(records, differing, taken, asked, found.log(tables))

@@ -1,90 +1,69 @@
-"""One mapping frame: every patient and child to its person, by join on ``linked_patient_id``."""
+"""Every patient and child with its person, by join on ``linked_patient_id`` (section 3)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from person_unify.findings import ORDINARY
-from person_unify.frames import discrepancies
 from person_unify.ids import FreshIds
-from person_unify.reading import Reader
 from person_unify.registry import People
 
-ID, CREATED, PERSON = "@id", "@created", "@person"
+ID, CREATED, PERSON, CHILD = "@id", "@created", "@person", "@of_children"
 LINK, NAMED, PATIENT, ALONE = "@link", "@named", "@patient", "@alone"
-PERSON_CELLS = ("@gender", "@udid", "@note")
-"""Cells of a person that are settled from all its records."""
 
 PAIRED = pl.coalesce(NAMED, PATIENT)
 """The patient that a child stands beside: the one it was linked to, else the decided one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """The source frames of patients and children, joined by what links them.
+def link(patients: pl.DataFrame, children: pl.DataFrame, ids: FreshIds) -> pl.DataFrame:
+    """The records of all humans, patients before children: every one gets its person (section 3).
 
-    patients, children: with ``@id``, ``@created``, ``@person``; children also with ``@link`` (what
-    ``linked_patient_id`` says, if anything), ``@named`` (the patient it names), ``@patient`` (the
-    patient that the child is one person with) and ``@alone`` (the child is its person's origin).
+    patients, children: of :func:`deciding_cells`.  Adds ``@of_children`` (which table it is of),
+    ``@person``, ``@alone`` (its person comes from this record), and of children ``@link`` (what
+    ``linked_patient_id`` says, if anything), ``@named`` (the patient it names) and ``@patient``
+    (the patient that the child is one person with).
     """
-
-    patients: pl.DataFrame
-    children: pl.DataFrame
-    people: People
-
-
-def link(patients: Reader, children: Reader, ids: FreshIds) -> Linked:
-    """Give every patient, and every child that is not linked to one, a person (section 3)."""
-    known = _keyed(patients)
-    known = known.with_columns(ids.take("persons of patients", known.height).alias(PERSON))
-    said = children.peek("linked_patient_id", "TEXT").value
-    named = _keyed(children).with_columns(pl.when(said != "").then(said).alias(LINK))
-    named = named.join(
-        known.select(pl.col(ID).alias(LINK), pl.col(ID).alias(PATIENT), PERSON),
+    known = patients.with_columns(
+        ids.take("persons of patients", patients.height).alias(PERSON),
+        pl.lit(value=False).alias(CHILD),
+        pl.lit(value=True).alias(ALONE),
+    )
+    said = pl.col("linked_patient_id")
+    named = children.with_columns(
+        pl.lit(value=True).alias(CHILD), pl.when(said != "").then(said).alias(LINK)
+    ).join(
+        known.select(pl.col(ID).alias(LINK), pl.col(ID).alias(NAMED), PERSON),
         on=LINK,
         how="left",
         maintain_order="left",
     )
-    alone = named.filter(pl.col(PATIENT).is_null()).select(ID)
+    alone = named.filter(pl.col(NAMED).is_null()).select(ID)
     alone = alone.with_columns(ids.take("persons of children", alone.height).alias("@own"))
-    named = named.join(alone, on=ID, how="left", maintain_order="left")
-    named = named.with_columns(
+    named = named.join(alone, on=ID, how="left", maintain_order="left").with_columns(
         pl.coalesce(PERSON, "@own").alias(PERSON),
-        pl.col(PATIENT).alias(NAMED),
-        pl.col(PATIENT).is_null().alias(ALONE),
-    ).drop("@own")
-    return _linked(patients, known, named)
-
-
-def _linked(patients: Reader, known: pl.DataFrame, named: pl.DataFrame) -> Linked:
-    clinician = patients.peek("clinician_id", "TEXT").value
-    people = People(
-        patients=known.select(pl.col(ID).alias("old_id"), pl.col(PERSON).alias("person_id")),
-        children=named.select(pl.col(ID).alias("old_id"), pl.col(PERSON).alias("person_id")),
-        clinicians=known.select(pl.col(PERSON).alias("person_id"), clinician.alias("clinician_id")),
+        pl.col(NAMED).alias(PATIENT),
+        pl.col(NAMED).is_null().alias(ALONE),
     )
-    return Linked(known, named, people)
+    return pl.concat([known, named.drop("@own")], how="diagonal")
 
 
-def relink(linked: Linked, moves: pl.DataFrame, patients: Reader, ids: FreshIds) -> Linked:
+def relink(records: pl.DataFrame, moves: pl.DataFrame, ids: FreshIds) -> pl.DataFrame:
     """The same records after decisions on who is whom.
 
     moves: a row per decided child: ``@id`` and one of ``@unlinked`` (true), ``@to_patient``,
     ``@to_child`` (the standalone child that it is one human with, which may be linked itself).
     """
-    own = ids.take("persons of unlinked children", linked.children.height)
-    known = linked.patients.select(pl.col(ID).alias("@to_patient"), pl.col(PERSON).alias("@theirs"))
+    patients, children = records.filter(~pl.col(CHILD)), records.filter(CHILD)
+    own = ids.take("persons of unlinked children", children.height)
+    known = patients.select(pl.col(ID).alias("@to_patient"), pl.col(PERSON).alias("@theirs"))
+    unlinked = pl.col("@unlinked").fill_null(value=False)
     moved = (
-        linked.children.join(moves, on=ID, how="left", maintain_order="left")
+        children.join(moves, on=ID, how="left", maintain_order="left")
         .join(known, on="@to_patient", how="left", maintain_order="left")
         .with_columns(own.alias("@own"))
-    )
-    unlinked = pl.col("@unlinked").fill_null(value=False)
-    moved = moved.with_columns(
-        pl.when(~unlinked).then(pl.coalesce("@to_patient", PATIENT)).alias(PATIENT),
-        pl.when(unlinked).then("@own").otherwise(pl.coalesce("@theirs", PERSON)).alias(PERSON),
+        .with_columns(
+            pl.when(~unlinked).then(pl.coalesce("@to_patient", PATIENT)).alias(PATIENT),
+            pl.when(unlinked).then("@own").otherwise(pl.coalesce("@theirs", PERSON)).alias(PERSON),
+        )
     )
     heads = moved.select(
         pl.col(ID).alias("@to_child"),
@@ -96,13 +75,18 @@ def relink(linked: Linked, moves: pl.DataFrame, patients: Reader, ids: FreshIds)
         pl.coalesce("@head_person", PERSON).alias(PERSON),
     )
     alone = pl.col(PATIENT).is_null() & pl.col("@to_child").is_null()
-    children = moved.with_columns(alone.alias(ALONE)).select(linked.children.columns)
-    return _linked(patients, linked.patients, children)
+    moved = moved.with_columns(alone.alias(ALONE))
+    return pl.concat([patients, moved.select(records.columns)])
 
 
-def _keyed(reader: Reader) -> pl.DataFrame:
-    return reader.source.frame.with_columns(
-        reader.key_text().alias(ID), reader.peek("created_at", "DATETIME").value.alias(CREATED)
+def people_of(records: pl.DataFrame) -> People:
+    """Who is who, as references to persons are looked up."""
+    person = pl.col(PERSON).alias("person_id")
+    patients, children = records.filter(~pl.col(CHILD)), records.filter(CHILD)
+    return People(
+        patients=patients.select(pl.col(ID).alias("old_id"), person),
+        children=children.select(pl.col(ID).alias("old_id"), person),
+        clinicians=patients.select(person, "clinician_id"),
     )
 
 
@@ -111,52 +95,15 @@ def earliest_first(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(CREATED, ID, nulls_last=True)
 
 
-def sharers(linked: Linked) -> pl.DataFrame:
+def sharers(records: pl.DataFrame) -> pl.DataFrame:
     """The further children beside each patient, with ``@together``: how many are linked to it."""
-    beside = linked.children.filter(PAIRED.is_not_null()).with_columns(PAIRED.alias("@beside"))
+    beside = records.filter(PAIRED.is_not_null()).with_columns(PAIRED.alias("@beside"))
     ordered = earliest_first(beside).with_columns(
         pl.col(PATIENT).is_not_null().sum().over("@beside").alias("@together")
     )
     return ordered.filter(pl.int_range(pl.len()).over("@beside") > 0)
 
 
-def strays(linked: Linked) -> pl.DataFrame:
+def strays(records: pl.DataFrame) -> pl.DataFrame:
     """The children whose ``linked_patient_id`` names no patient."""
-    return linked.children.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())
-
-
-def link_log(linked: Linked, table: str) -> list[pl.DataFrame]:
-    """Links that name no patient, and patients that several children are linked to.
-
-    table: the name of the children's.
-    """
-    about: dict[str, str | pl.Expr | None] = {
-        "source_table": table,
-        "source_id": pl.col(ID),
-        "person_id": pl.col(PERSON),
-        "field": "linked_patient_id",
-    }
-    lost = pl.when(~pl.col(ALONE)).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY))
-    shared = (
-        pl.when(pl.col(PATIENT).is_null())
-        .then(pl.lit("parted"))
-        .when(pl.col("@together") == 1)
-        .then(pl.lit("alone"))
-        .otherwise(pl.lit(ORDINARY))
-    )
-    return [
-        discrepancies(
-            strays(linked),
-            "missing_linked_patient",
-            **about,
-            related_id=pl.col(LINK),
-            variant=lost,
-        ),
-        discrepancies(
-            sharers(linked),
-            "shared_linked_patient",
-            **about,
-            related_id=pl.col("@beside"),
-            variant=shared,
-        ),
-    ]
+    return records.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())

@@ -6,14 +6,15 @@ by part, and each gets beside it what was settled.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from person_unify.frames import MAP, ROW, Outcome, SourceFrame
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.reading import Reader, constant_filler
+from person_unify.reading import Reader, constant_filler, implausible_log
 from person_unify.schema import Column
 from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.deciding import reader_of
@@ -25,7 +26,6 @@ from person_unify.stages.resolve.links import (
     NAMED,
     PATIENT,
     PERSON,
-    PERSON_CELLS,
 )
 from person_unify.stages.resolve.views import (
     ADDED,
@@ -34,11 +34,11 @@ from person_unify.stages.resolve.views import (
     ORPHAN_FIELD,
     PAIR,
     PARENT,
+    PERSON_CELLS,
     RELATION,
     SPEAKS,
     TEXTS,
     VIEW,
-    ParentLinks,
     joined_texts,
 )
 from person_unify.values import Type
@@ -69,6 +69,7 @@ class Outcomes:
     beside: dict[str, pl.DataFrame]
     _link_cells: list[pl.DataFrame] = field(default_factory=list)
     _several: list[pl.DataFrame] = field(default_factory=list)
+    _early: dict[str, Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -78,12 +79,12 @@ class Outcomes:
         views: pl.DataFrame,
         patients: pl.DataFrame,
         children: pl.DataFrame,
-        links: ParentLinks,
+        links: pl.DataFrame,
     ) -> Outcomes:
         """Keep of the frames what the rows need beside them.
 
-        patients: settled, with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children: of
-        :func:`views.children_with_parent`.
+        patients: settled, with ``@clinician`` and :data:`CLINICIAN_VIEW`.  children, links: of
+        :func:`views.children_with_parent` and :func:`views.resolve_links`.
         """
         of_views = views.select(
             *PAIR,
@@ -92,13 +93,7 @@ class Outcomes:
             *(pl.col(name).alias(f"{_OF_VIEW}{name}") for name in _SETTLED),
         )
         of_children = of_views.with_columns(views.select(ADDED, "@supplier", "@linked"))
-        said = pl.concat(
-            [
-                links.loaded.select(ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows"),
-                links.orphans.select(ROW, ID, *PAIR, OF_CHILD, ORPHAN_FIELD),
-            ],
-            how="diagonal",
-        ).sort(ROW)
+        said = (ROW, ID, *PAIR, OF_CHILD, ADDED, RELATION, SPEAKS, "@rows", ORPHAN_FIELD)
         beside = {
             "patients": patients.select(
                 ROW,
@@ -109,7 +104,7 @@ class Outcomes:
                 "@clinician",
                 CLINICIAN_VIEW,
             ),
-            "parent_children": _with_view(said, of_views),
+            "parent_children": _with_view(links.select(said), of_views),
             "children": _with_view(
                 children.select(
                     *(ROW, ID, CREATED, *PAIR, NAMED, PATIENT, ALONE, SPEAKS, "@rows"),
@@ -120,15 +115,15 @@ class Outcomes:
         }
         return cls(bound, run_time, views, beside)
 
-    def made(self, source: str, part: SourceFrame) -> Outcome:
+    def made(self, source: str, part: SourceFrame, *, last: bool) -> Outcome:
         """What became of the next part of ``source``, which is its name in the contract."""
         reader = reader_of(part, source, self.bound, self.run_time)
         frame = self._beside(source, reader.source.frame)
-        if source == "patients":
-            return self._of_patients(frame, reader)
-        if source == "children":
-            return self._of_children(frame, reader)
-        return self._of_links(frame, reader)
+        make = {"patients": self._of_patients, "children": self._of_children}
+        outcome = make.get(source, self._of_links)(frame, reader)
+        self._early.setdefault(source, Counter()).update(reader.implausible(frame))
+        early = implausible_log(outcome.source, self._early[source]) if last else []
+        return replace(outcome, discrepancies=(*outcome.discrepancies, *early))
 
     def _beside(self, source: str, part: pl.DataFrame) -> pl.DataFrame:
         waiting = self.beside.pop(source)

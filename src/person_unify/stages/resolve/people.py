@@ -7,36 +7,36 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import DECISION, ROW, discrepancies
+from person_unify.frames import DECISION, ROW
 from person_unify.mappings.bind import BoundMapping
-from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve import caregivers, decided, demographics, grants, views
-from person_unify.stages.resolve.humans import Humans, settle_humans
+from person_unify.stages.resolve.cases import Case, Tables
+from person_unify.stages.resolve.deciding import DELETED
+from person_unify.stages.resolve.humans import settle_humans
 from person_unify.stages.resolve.links import (
     ALONE,
+    CHILD,
     ID,
     LINK,
     NAMED,
     PATIENT,
     PERSON,
-    PERSON_CELLS,
-    Linked,
-    link_log,
+    people_of,
 )
 from person_unify.stages.resolve.outcomes import CLINICIAN_VIEW, Outcomes
-from person_unify.stages.resolve.suspects import suspect_log
-from person_unify.stages.resolve.udids import Udids, settle_udids, udid_log
+from person_unify.stages.resolve.udids import settle_udids
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Readers of the deciding columns that persons, views and grants are resolved from."""
+    """What persons, views and grants are resolved from: of each table :func:`deciding_cells`."""
 
-    patients: Reader
-    children: Reader
-    parent_children: Reader
-    consent_grants: Reader
+    tables: Tables
+    patients: pl.DataFrame
+    children: pl.DataFrame
+    parent_children: pl.DataFrame
+    consent_grants: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,47 +81,51 @@ def resolve(
     Fills ``registry.people``.  Contract sections 3, 4 and the implied grants of 5.  Raises
     :class:`DecisionsRefused` where decisions cannot be carried out together.
     """
-    run_time, decisions = choices.run_time, choices.decisions
-    patients, children = core.patients, core.children
-    tables = (children.source.table.name, core.parent_children.source.table.name)
-    patient_table = patients.source.table.name
-    humans = settle_humans(patients, children, decisions, registry.ids)
-    registry.people = humans.linked.people
-    differing, suspected = humans.differing, suspect_log(humans.suspects)
-    notes = demographics.notes(differing)
-    udids = settle_udids(humans.linked, patients, children, decisions)
-    asked = [humans.asked, udids.asked]
-    linked, settled_log = _settle(humans, udids, patients, children, notes)
-    del humans, udids  # frames of all records, which take most of a run's memory
-    origins, counts = _origins(linked, (patient_table, tables[0])), _counts(linked)
-    linking_log = link_log(linked, tables[0])
-    clinical = _with_clinician(linked.patients, patients, registry)
-    paired = views.children_with_parent(linked, children, registry)
-    del linked
-    stated = views.read_links(core.parent_children, registry)
-    made = views.make_views(paired, stated, registry.ids)
-    families = caregivers.caregiver_questions(made, origins)
-    made = caregivers.with_decided(made, origins, decisions, families)
+    tables, ids, decisions = core.tables, registry.ids, choices.decisions
+    humans = settle_humans(core.patients, core.children, tables, decisions, ids)
+    registry.people = people_of(humans.records)
+    udids = settle_udids(humans.records, tables, decisions)
+    notes = demographics.notes(humans.differing)
+    records = demographics.with_taken(
+        humans.records.with_columns(
+            demographics.genders(humans.records), udids.kept.alias("@udid")
+        ).join(
+            notes.rename({"person_id": PERSON, "note": "@note"}),
+            on=PERSON,
+            how="left",
+            maintain_order="left",
+        ),
+        humans.taken,
+    )
+    origins = records.filter(ALONE).select(PERSON, CHILD, ID)
+    clinical = _with_clinician(records, registry)
+    paired = views.children_with_parent(records, registry)
+    missing, counts = _missing_log(records, tables), _counts(records)
+    del records  # most of a run's memory
+    links = views.resolve_links(core.parent_children, registry)
+    made = views.make_views(paired, links, ids)
+    families = caregivers.caregiver_questions(made, origins, tables)
+    made = caregivers.with_decided(made, origins, tables, decisions, families)
     implied = grants.implied(paired, clinical, core.consent_grants, registry)
-    granting = grants.implied_questions(implied, tables[0])
-    needed = grants.with_mode(implied, decisions, granting, choices.implied_grants)
-    questions = pl.concat([*asked, families, granting])
+    granting = grants.implied_questions(implied, tables)
+    implied = grants.with_mode(implied, decisions, granting, choices.implied_grants)
+    questions = pl.concat([humans.asked, udids.asked, families, granting])
     answers = decided.answered(decisions, questions)
     decided.refuse(decided.strange(answers.filter(pl.col("outcome") == "applied")))
     said = (
-        *linking_log,
-        *settled_log,
-        _clinician_log(clinical, patient_table),
-        demographics.mismatch_log(differing, tables[0]),
-        suspected,
-        *views.view_log(paired, stated, tables),
-        *caregivers.caregiver_log(made, origins),
-        grants.implied_log(needed, tables[0]),
+        *humans.log,
+        *missing,
+        udids.log,
+        *_patient_log(clinical, paired, tables),
+        demographics.mismatch_log(humans.differing, tables),
+        *views.view_log(paired, links, tables),
+        *caregivers.caregiver_log(made, origins, tables),
+        grants.implied_log(implied, tables),
     )
     return Resolution(
-        outcomes=Outcomes.of(bound, run_time, made, clinical, paired, stated),
+        outcomes=Outcomes.of(bound, choices.run_time, made, clinical, paired, links),
         views=made,
-        implied=grants.implied_rows(needed, registry, run_time),
+        implied=grants.implied_rows(implied, registry, choices.run_time),
         discrepancies=tuple(frame for frame in said if frame.height),
         notes=notes,
         questions=questions,
@@ -130,59 +134,28 @@ def resolve(
     )
 
 
-def _settle(
-    humans: Humans, udids: Udids, patients: Reader, children: Reader, notes: pl.DataFrame
-) -> tuple[Linked, list[pl.DataFrame]]:
-    """Add ``@gender``, ``@udid``, ``@note`` and the decided values to both frames.
-
-    Also returns the log of what was missing or taken.
-    """
-    linked = humans.linked
-    genders = demographics.genders(linked, patients, children)
-    noted = notes.rename({"person_id": PERSON, "note": "@note"})
-    frames = [
-        frame.with_columns(gender.alias("@gender"), udid.alias("@udid")).join(
-            noted, on=PERSON, how="left", maintain_order="left"
-        )
-        for frame, gender, udid in (
-            (linked.patients, genders[0], udids.of_patients),
-            (linked.children, genders[1], udids.of_children),
-        )
+def _missing_log(records: pl.DataFrame, tables: Tables) -> list[pl.DataFrame]:
+    """Persons of whom no record states a gender, or no birth date."""
+    missing = {"gender": ("missing_gender", "@gender")}
+    missing["date_of_birth"] = ("missing_birth_date", "date_of_birth")
+    return [
+        Case(kind, records.filter(pl.col(ALONE) & pl.col(cell).is_null()), field=name).log(tables)
+        for name, (kind, cell) in missing.items()
     ]
-    if humans.taken.height:
-        frames[0] = demographics.with_taken(frames[0], humans.taken)
-    log = [
-        discrepancies(
-            frame.filter(pl.col("@gender").is_null() & alone),
-            "missing_gender",
-            source_table=reader.source.table.name,
-            source_id=pl.col(ID),
-            person_id=pl.col(PERSON),
-            field="gender",
-        )
-        for frame, reader, alone in (
-            (frames[0], patients, pl.lit(value=True)),
-            (frames[1], children, pl.col(ALONE)),
-        )
-    ]
-    log.append(udid_log(udids.losers))
-    return Linked(frames[0], frames[1], linked.people), log
 
 
-def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> pl.DataFrame:
+def _with_clinician(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """What was settled of the patients, and their clinician.
 
-    ``@clinician`` and a view id stand where that user exists, ``@clinician_key`` is who is named,
-    ``@present``: never deleted.
+    ``@clinician`` and a view id stand where that user exists, ``clinician_id`` is who is named.
     """
     users = registry.rows_of("users").select(
-        pl.col(OLD).alias("@clinician_key"), pl.col(OLD).alias("@clinician")
+        pl.col(OLD).alias("clinician_id"), pl.col(OLD).alias("@clinician")
     )
-    frame = frame.select(
-        *(ROW, ID, PERSON, *PERSON_CELLS, *demographics.taken_columns(frame)),
-        reader.peek("clinician_id", "TEXT").value.alias("@clinician_key"),
-        (~reader.stated("deleted_at")).alias("@present"),
-    ).join(users, on="@clinician_key", how="left", maintain_order="left")
+    taken = demographics.taken_columns(records)
+    settled = (ROW, ID, CHILD, PERSON, *views.PERSON_CELLS, *taken, "clinician_id", DELETED)
+    frame = records.filter(~pl.col(CHILD)).select(settled)
+    frame = frame.join(users, on="clinician_id", how="left", maintain_order="left")
     return frame.with_columns(
         pl.when(pl.col("@clinician").is_not_null())
         .then(registry.ids.take("clinician views", frame.height))
@@ -190,39 +163,31 @@ def _with_clinician(frame: pl.DataFrame, reader: Reader, registry: Registry) -> 
     )
 
 
-def _clinician_log(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    return discrepancies(
-        frame.filter(pl.col("@clinician").is_null()),
-        "orphaned_record",
-        source_table=table,
-        source_id=pl.col(ID),
-        related_id=pl.col("@clinician_key"),
-        person_id=pl.col(PERSON),
-        field="clinician_id",
-        variant="clinician",
+def _patient_log(
+    patients: pl.DataFrame, children: pl.DataFrame, tables: Tables
+) -> tuple[pl.DataFrame, ...]:
+    """Patients whose clinician is missing, and children whose patient is deleted."""
+    unseen = patients.filter(pl.col("@clinician").is_null())
+    deleted = patients.filter(DELETED).select(pl.col(ID).alias(PATIENT))
+    hidden = children.join(deleted, on=PATIENT, how="semi", maintain_order="left")
+    return (
+        Case("orphaned_record", unseen, "clinician_id", "clinician_id").log(tables, "clinician"),
+        Case("deleted_patient", hidden, PATIENT, "deleted_at").log(tables),
     )
 
 
-def _origins(linked: Linked, tables: tuple[str, str]) -> pl.DataFrame:
-    """``@person``, ``@table``, ``@id``: the record that each person comes from."""
-    alone = linked.children.filter(pl.col(ALONE))
-    return pl.concat(
-        frame.select(PERSON, pl.lit(table).alias("@table"), ID)
-        for frame, table in zip((linked.patients, alone), tables, strict=True)
-    )
-
-
-def _counts(linked: Linked) -> dict[str, int]:
-    counts = linked.children.select(
-        pl.col(PATIENT).is_not_null().sum().alias("linked"),
-        (pl.col(PATIENT).is_null() & ~pl.col(ALONE)).sum().alias("merged"),
-        (pl.col(LINK).is_not_null() & pl.col(NAMED).is_null() & pl.col(ALONE))
-        .sum()
-        .alias("missing_link"),
+def _counts(records: pl.DataFrame) -> dict[str, int]:
+    with_patient, alone = pl.col(PATIENT).is_not_null(), pl.col(ALONE)
+    lost = pl.col(LINK).is_not_null() & pl.col(NAMED).is_null() & alone
+    children = records.filter(CHILD)
+    counts = children.select(
+        with_patient.sum().alias("linked"),
+        (~with_patient & ~alone).sum().alias("merged"),
+        lost.sum().alias("missing_link"),
     ).row(0, named=True)
     return {
-        "patients": linked.patients.height,
-        "children": linked.children.height,
+        "patients": records.height - children.height,
+        "children": children.height,
         **counts,
-        "standalone": linked.children.height - sum(counts.values()),
+        "standalone": children.height - sum(counts.values()),
     }

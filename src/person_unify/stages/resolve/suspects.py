@@ -5,94 +5,58 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.conversions import utc_day
-from person_unify.findings import ORDINARY
-from person_unify.frames import discrepancies
 from person_unify.names import normalised
-from person_unify.reading import Reader
-from person_unify.stages.resolve.links import CREATED, ID, NAMED, PERSON, Linked
-from person_unify.stages.resolve.questions import facts, questions, with_facts
+from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
+from person_unify.stages.resolve.links import CHILD, CREATED, ID, NAMED, PERSON
 
 _SAME = ("@first", "@last", "@day")
+_HEAD = {ID: "@head", CHILD: "@head_of_children", PERSON: "@head_person"}
 
 
-def suspects(linked: Linked, patients: Reader, children: Reader) -> pl.DataFrame:
-    """The further records of each group that may be one human.
+def suspects(records: pl.DataFrame) -> Case:
+    """The further records of each group that may be one human, with ``@head…`` of its first.
 
-    Columns: ``@table``, ``@id``, ``@person`` of the record, and ``@head_table``, ``@head``,
-    ``@head_person`` of the group's first.  The groups are those of the
-    source's own links, whatever was decided, so that a decision does not change the next question.
+    The groups are those of the source's own links, whatever was decided, so that a decision does
+    not change the next question.
     """
-    origins = [
-        _origins(patients, linked.patients, 0),
-        _origins(children, linked.children.filter(pl.col(NAMED).is_null()), 1),
-    ]
+    first, last = (normalised(pl.col(name)) for name in ("first_name", "last_name"))
     known = (
-        pl.concat(origins)
+        records.filter(pl.col(NAMED).is_null())
+        .select(
+            *(ID, CREATED, PERSON, CHILD),
+            first.alias("@first"),
+            last.alias("@last"),
+            utc_day(pl.col("date_of_birth")).alias("@day"),
+        )
         .drop_nulls(_SAME)
         .filter((pl.col("@first") != "") & (pl.col("@last") != ""))
     )
-    groups = known.filter(pl.len().over(_SAME) > 1).sort(CREATED, ID, "@rank", nulls_last=True)
-    heads = {ID: "@head", "@table": "@head_table", PERSON: "@head_person"}
-    return groups.with_columns(
+    groups = known.filter(pl.len().over(_SAME) > 1).sort(CREATED, ID, CHILD, nulls_last=True)
+    further = groups.with_columns(
         pl.int_range(pl.len()).over(_SAME).alias("@place"),
-        *(pl.col(own).first().over(_SAME).alias(head) for own, head in heads.items()),
+        *(pl.col(own).first().over(_SAME).alias(head) for own, head in _HEAD.items()),
     ).filter(pl.col("@place") > 0)
+    return Case("suspected_duplicate", further, related="@head")
 
 
-def _origins(reader: Reader, frame: pl.DataFrame, rank: int) -> pl.DataFrame:
-    first, last = (normalised(reader.peek(n, "TEXT").value) for n in ("first_name", "last_name"))
-    return frame.select(
-        ID,
-        CREATED,
-        PERSON,
-        pl.lit(reader.source.table.name).alias("@table"),
-        pl.lit(rank).alias("@rank"),
-        first.alias("@first"),
-        last.alias("@last"),
-        utc_day(reader.peek("date_of_birth", "DATETIME").value).alias("@day"),
-    )
-
-
-def suspect_questions(
-    further: pl.DataFrame, linked: Linked, patients: Reader, children: Reader
-) -> pl.DataFrame:
+def suspect_questions(further: Case, records: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """One human or two.  Two patients cannot be made one: a person has one clinician view."""
-    table = patients.source.table.name
-    of_patients = pl.sum_horizontal(pl.col("@table", "@head_table") == table)
-    sides = (
-        further.select("@table", ID),
-        further.select(pl.col("@head_table").alias("@table"), pl.col("@head").alias(ID)),
-    )
-    known = facts(linked, patients, children, pl.concat(sides))
-    further = with_facts(further, known, pl.col("@table"), ID, "@facts")
-    further = with_facts(further, known, pl.col("@head_table"), "@head", "@head_facts")
+    head = pl.col("@head_of_children")
+    frame = with_facts(further.frame, records, pl.col(CHILD), ID, "@facts")
+    frame = with_facts(frame, records, head, "@head", "@head_facts")
     options = (
-        pl.when(of_patients == 2)
-        .then(pl.lit("separate"))
-        .when(of_patients == 1)
+        pl.when(pl.col(CHILD) & head)
+        .then(pl.lit("separate merge"))
+        .when(pl.col(CHILD) | head)
         .then(pl.lit("separate link"))
-        .otherwise(pl.lit("separate merge"))
+        .otherwise(pl.lit("separate"))
     )
-    return questions(
-        further,
-        "suspected_duplicate",
-        options,
-        [pl.col("@head_table"), pl.col("@facts"), pl.col("@head_facts")],
-        source_table=pl.col("@table"),
-        source_id=pl.col(ID),
-        related_id=pl.col("@head"),
-    )
+    of_head = pl.when(head).then(pl.lit(tables.children)).otherwise(pl.lit(tables.patients))
+    evidence = [of_head, pl.col("@facts"), pl.col("@head_facts")]
+    return Case(further.kind, frame, further.related).questions(tables, options, evidence)
 
 
-def suspect_log(further: pl.DataFrame) -> pl.DataFrame:
+def suspect_log(further: Case, tables: Tables) -> pl.DataFrame:
     """``suspected_duplicate``: nobody is merged but by decision."""
     united = pl.col(PERSON) == pl.col("@head_person")
-    return discrepancies(
-        further,
-        "suspected_duplicate",
-        source_table=pl.col("@table"),
-        source_id=pl.col(ID),
-        related_id=pl.col("@head"),
-        person_id=pl.col(PERSON),
-        variant=pl.when(united).then(pl.lit("decided")).otherwise(pl.lit(ORDINARY)),
-    )
+    return further.log(tables, decided_or_not(united))

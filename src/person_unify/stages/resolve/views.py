@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from person_unify.frames import ROW, discrepancies
+from person_unify.frames import ROW
 from person_unify.ids import FreshIds
-from person_unify.reading import Reader
 from person_unify.registry import OLD, Registry
+from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.links import (
     ALONE,
+    CHILD,
     CREATED,
     ID,
     NAMED,
     PATIENT,
     PERSON,
-    PERSON_CELLS,
-    Linked,
 )
 
-PARENT, VIEW = "@parent", "@view"
+PERSON_CELLS = ("@gender", "@udid", "@note")
+"""Cells of a person that are settled from all its records."""
+
+PARENT, PARENT_KEY, VIEW = "@parent", "@parent_key", "@view"
 ADDED, RELATION, FLAGGED, SPEAKS = "@added", "@relation", "@flagged", "@speaks"
 ORPHAN_FIELD, ORPHAN_ID, OF_CHILD = "@orphan_field", "@orphan_id", "@of_child"
 CHILDREN = "@children"
@@ -29,101 +29,82 @@ PAIR = (PERSON, PARENT)
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 
 
-@dataclass(frozen=True, slots=True)
-class ParentLinks:
-    """The rows of ``parent_children``: those whose patient and parent exist, and the others.
+def resolve_links(links: pl.DataFrame, registry: Registry) -> pl.DataFrame:
+    """Resolve both ends of every parent link, and find which row of a pair speaks.
 
-    Both: ``@row``, ``@id``, ``@patient_key``, ``@person``, ``@parent``, ``@of_child``.
-    loaded: with ``@added``, ``@relation``, ``@flagged``, ``@rows`` (those of the pair), and
-    ``@speaks`` on the earliest of them.  orphans: with ``@orphan_field`` and ``@orphan_id``.
+    links: of :func:`deciding_cells`.  Returns ``@row``, ``@id``, ``@patient_key``, ``@person``,
+    ``@parent``, ``@of_child``, ``@added``, ``@relation``, ``@flagged``, what :func:`_in_pairs`
+    adds, and of a row with an end that does not exist ``@orphan_field`` and ``@orphan_id``.
     """
-
-    loaded: pl.DataFrame
-    orphans: pl.DataFrame
-
-
-def read_links(reader: Reader, registry: Registry) -> ParentLinks:
-    """Resolve both ends of every parent link, and find which row of a pair speaks."""
     people = registry.persons().lookup("patients").drop("ambiguous")
-    frame = reader.source.frame.with_columns(
-        reader.key_text().alias(ID),
-        reader.peek("patient_id", "TEXT").value.alias("@patient_key"),
-        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
-    )
-    frame = frame.join(
+    named = {"patient_id": "@patient_key", "parent_id": PARENT_KEY, "added_at": ADDED}
+    frame = links.rename({**named, "relationship_type": RELATION}).join(
         people.rename({"old_id": "@patient_key", "person_id": PERSON, "of_child": OF_CHILD}),
         on="@patient_key",
         how="left",
         maintain_order="left",
     )
-    frame = _with_parent(frame, registry)
     nobody = pl.col(PERSON).is_null()
-    frame = frame.with_columns(
+    missing = (
         pl.when(nobody)
         .then(pl.lit("patient_id"))
         .when(pl.col(PARENT).is_null())
         .then(pl.lit("parent_id"))
-        .alias(ORPHAN_FIELD),
-        pl.when(nobody).then("@patient_key").otherwise("@parent_key").alias(ORPHAN_ID),
     )
-    loaded = frame.filter(pl.col(ORPHAN_FIELD).is_null()).with_columns(
-        reader.peek("added_at", "DATETIME").value.alias(ADDED),
-        reader.peek("relationship_type", "TEXT").value.alias(RELATION),
-        (reader.peek("is_primary", "BOOLEAN").value == 1).fill_null(value=False).alias(FLAGGED),
+    frame = _with_parent(frame, registry).with_columns(
+        (pl.col("is_primary") == 1).fill_null(value=False).alias(FLAGGED),
+        missing.alias(ORPHAN_FIELD),
+        pl.when(nobody).then("@patient_key").otherwise(PARENT_KEY).alias(ORPHAN_ID),
     )
-    ordered = _in_order(loaded, ADDED).with_columns(
-        (pl.int_range(pl.len()).over(PAIR) == 0).alias(SPEAKS), pl.len().over(PAIR).alias("@rows")
-    )
-    loaded = loaded.hstack(ordered.sort(ROW).select(SPEAKS, "@rows"))
-    both = (ROW, ID, "@patient_key", *PAIR, OF_CHILD)
-    return ParentLinks(
-        loaded.select(*both, ADDED, RELATION, FLAGGED, SPEAKS, "@rows"),
-        frame.filter(pl.col(ORPHAN_FIELD).is_not_null()).select(*both, ORPHAN_FIELD, ORPHAN_ID),
-    )
+    return _in_pairs(frame.drop("is_primary", PARENT_KEY), ADDED)
 
 
-def _in_order(frame: pl.DataFrame, instant: str) -> pl.DataFrame:
-    """What places a row among those of its pair, the earliest first; the cells stay behind."""
-    return frame.select(ROW, instant, ID, *PAIR).sort(instant, ID, nulls_last=True)
+def _in_pairs(frame: pl.DataFrame, instant: str) -> pl.DataFrame:
+    """Place the rows among those of their pair, the earliest first, where both ends exist.
+
+    Adds ``@speaks`` on the earliest, ``@rows`` (how many they are) and ``@head`` (its id).
+    """
+    paired = pl.col(PERSON).is_not_null() & pl.col(PARENT).is_not_null()
+    # The other cells stay behind while the rows are put in order.
+    ordered = frame.select(ROW, instant, ID, *PAIR).sort(instant, ID, nulls_last=True)
+    placed = ordered.with_columns(
+        (paired & (pl.int_range(pl.len()).over(PAIR) == 0)).alias(SPEAKS),
+        pl.when(paired).then(pl.len().over(PAIR)).alias("@rows"),
+        pl.when(paired).then(pl.col(ID).first().over(PAIR)).alias("@head"),
+    )
+    return frame.hstack(placed.sort(ROW).select(SPEAKS, "@rows", "@head"))
 
 
 def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """Add ``@parent``: the parent that ``@parent_key`` names, NULL where none is loaded."""
     parents = registry.rows_of("parents").select(
-        pl.col(OLD).alias("@parent_key"), pl.col(OLD).alias(PARENT)
+        pl.col(OLD).alias(PARENT_KEY), pl.col(OLD).alias(PARENT)
     )
-    return frame.join(parents, on="@parent_key", how="left", maintain_order="left")
+    return frame.join(parents, on=PARENT_KEY, how="left", maintain_order="left")
 
 
-def children_with_parent(linked: Linked, reader: Reader, registry: Registry) -> pl.DataFrame:
+def children_with_parent(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """The children in source order, with the pair that each of them states.
 
     Only what was settled of them, and ``@parent`` where it exists, ``@parent_key`` (who is named),
-    ``@updated``, ``@speaks`` on the earliest child of a pair, ``@rows`` (children of the pair) and
-    ``@head`` (id of the earliest).
+    ``@updated``, and what :func:`_in_pairs` adds.
     """
-    settled = linked.children.select(
-        *(ROW, ID, CREATED, PERSON, NAMED, PATIENT, ALONE, *PERSON_CELLS),
-        reader.peek("parent_id", "TEXT").value.alias("@parent_key"),
-        reader.peek("updated_at", "DATETIME").value.alias("@updated"),
+    settled = records.filter(CHILD).select(
+        *(ROW, ID, CREATED, PERSON, CHILD, NAMED, PATIENT, ALONE, *PERSON_CELLS),
+        pl.col("parent_id").alias(PARENT_KEY),
+        pl.col("updated_at").alias("@updated"),
     )
-    frame = _with_parent(settled, registry)
-    paired = pl.col(PARENT).is_not_null()
-    ordered = _in_order(frame, CREATED).with_columns(
-        (paired & (pl.int_range(pl.len()).over(PAIR) == 0)).alias(SPEAKS),
-        pl.when(paired).then(pl.len().over(PAIR)).alias("@rows"),
-        pl.when(paired).then(pl.col(ID).first().over(PAIR)).alias("@head"),
-    )
-    return frame.hstack(ordered.sort(ROW).select(SPEAKS, "@rows", "@head"))
+    return _in_pairs(_with_parent(settled, registry), CREATED)
 
 
-def make_views(children: pl.DataFrame, links: ParentLinks, ids: FreshIds) -> pl.DataFrame:
+def make_views(children: pl.DataFrame, links: pl.DataFrame, ids: FreshIds) -> pl.DataFrame:
     """One row per pair: ``@view``, ``@person``, ``@parent``, the settled cells by target name.
 
     ``@children`` counts the child rows of the pair, whose texts are joined when they are read.
     """
     said = _of_children(children)
-    linked = links.loaded.group_by(PAIR, maintain_order=True).agg(
+    loaded = links.filter(pl.col(ORPHAN_FIELD).is_null())
+    linked = loaded.group_by(PAIR, maintain_order=True).agg(
         pl.col(ADDED).sort_by(~pl.col(SPEAKS)).first(),
         pl.col(RELATION).sort_by(~pl.col(SPEAKS)).first(),
         pl.col(FLAGGED).any(),
@@ -206,45 +187,23 @@ def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
     ).sort(VIEW)
 
 
-def view_log(
-    children: pl.DataFrame, links: ParentLinks, tables: tuple[str, str]
-) -> list[pl.DataFrame]:
-    """Merged children, missing ends and child ids; ``tables`` names children and links."""
-    child_table, link_table = tables
-    about: dict[str, str | pl.Expr | None] = {"source_id": pl.col(ID), "person_id": pl.col(PERSON)}
-    further = children.filter(pl.col(PARENT).is_not_null() & ~pl.col(SPEAKS))
+def view_log(children: pl.DataFrame, links: pl.DataFrame, tables: Tables) -> list[pl.DataFrame]:
+    """Merged children, missing ends and child ids."""
+    paired, loaded = pl.col(PARENT).is_not_null(), pl.col(ORPHAN_FIELD).is_null()
+    further = children.filter(paired & ~pl.col(SPEAKS))
+    orphans, named = links.filter(~loaded), links.filter(loaded & pl.col(OF_CHILD))
+    of_links = [
+        Case("orphaned_record", orphans, ORPHAN_ID, pl.col(ORPHAN_FIELD)),
+        Case("child_id_in_patient_column", named, "@patient_key", "patient_id"),
+    ]
+    variants = {"orphaned_record": "link"}
     return [
-        discrepancies(
-            further,
-            "merged_child_rows",
-            source_table=child_table,
-            related_id=pl.col("@head"),
-            **about,
+        Case("merged_child_rows", further, "@head").log(tables),
+        Case("orphaned_record", children.filter(~paired), PARENT_KEY, "parent_id").log(
+            tables, "parent"
         ),
-        discrepancies(
-            children.filter(pl.col(PARENT).is_null()),
-            "orphaned_record",
-            source_table=child_table,
-            related_id=pl.col("@parent_key"),
-            field="parent_id",
-            variant="parent",
-            **about,
-        ),
-        discrepancies(
-            links.orphans,
-            "orphaned_record",
-            source_table=link_table,
-            related_id=pl.col(ORPHAN_ID),
-            field=pl.col(ORPHAN_FIELD),
-            variant="link",
-            **about,
-        ),
-        discrepancies(
-            links.loaded.filter(pl.col(OF_CHILD)),
-            "child_id_in_patient_column",
-            source_table=link_table,
-            related_id=pl.col("@patient_key"),
-            field="patient_id",
-            **about,
+        *(
+            case.log(tables, variants.get(case.kind), source_table=tables.parent_children)
+            for case in of_links
         ),
     ]

@@ -7,6 +7,7 @@ the ids that other tables will look up, which the registry gets when the table i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,7 +39,7 @@ class Parts:
     number: of the part at hand, from 1.  last: whether no other follows.
     taken: frames of ``@row``, ``@kept`` (the row's key) and the columns under a UNIQUE.
     loaded, ids: as :class:`Registry` keeps them, part by part.
-    met: source column -> rows that hold an old id there.
+    met: source column -> rows that hold an old id there.  early: an implausible instant.
     """
 
     number: int = 0
@@ -47,6 +48,7 @@ class Parts:
     loaded: list[pl.DataFrame] = field(default_factory=list)
     ids: list[pl.Series] = field(default_factory=list)
     met: dict[str, Met] = field(default_factory=dict)
+    early: Counter[str] = field(default_factory=Counter)
 
     def begin(self, last: bool) -> None:
         """The next part begins."""

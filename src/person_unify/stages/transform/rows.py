@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from person_unify.frames import ROW, Archive, Outcome, SourceFrame
+from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
-from person_unify.reading import Reader
+from person_unify.reading import Reader, implausible_log
 from person_unify.registry import NEW, OLD, Registry
-from person_unify.spec import Copy, Via
+from person_unify.spec import Computed, Copy, Via
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.keys import merge, refuse, with_fresh_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
@@ -25,9 +26,6 @@ from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.uniques import KEEPER
 from person_unify.stages.transform.words import Compiler
-
-ID_MAPS = {"consent_grants": "consent_to_grant"}
-"""Source tables whose rows get a new id, and the ledger map that keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     rows, refused, refused_log = refuse(rows, table)
     rows, collision_log, collisions = with_fresh_ids(rows, table)
     unreadable, counted = table.reader.settle(rows, table.person)
+    parts.early.update(table.reader.implausible(rows))
     logged = [
         orphan_log(orphans, table),
         merge_log,
@@ -79,6 +78,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
         *unreadable,
         *reference_log(rows, table),
         *soft_log(rows, table),
+        *(implausible_log(bound.name, parts.early) if last else ()),
     ]
     outs = [
         (orphans, bound.mapping.orphan_kind),
@@ -157,6 +157,8 @@ def _with_targets(rows: pl.DataFrame, table: AtHand, task: Task) -> pl.DataFrame
         word = exposed[name]
         if isinstance(word, Copy):
             made[f"@exposed:{name}"] = table.reader.peek(word.column, "TEXT").value
+        elif isinstance(word, Computed):
+            made[f"@exposed:{name}"] = compiler.computed(word)
     return rows.with_columns(expression.alias(name) for name, expression in made.items())
 
 
@@ -201,14 +203,13 @@ def _maps(
 ) -> dict[str, pl.DataFrame]:
     mapping = table.bound.mapping
     maps = {}
-    if mapping.source in ID_MAPS:
-        maps[ID_MAPS[mapping.source]] = rows.select(
-            table.key.alias("old_id"), pl.col("@target:id").alias("new_id")
-        )
+    own = ID_MAPS.get((mapping.source, str(mapping.target)))
+    if own is not None:
+        maps[own] = rows.select(table.key.alias("old_id"), pl.col("@target:id").alias("new_id"))
     if mapping.merge_on:
-        maps["tag_to_tag"] = _tag_map(rows, merged, table)
+        maps[TAGS] = _tag_map(rows, merged, table)
     if collisions.height:
-        maps["collision_to_id"] = collisions.select(
+        maps[COLLISIONS] = collisions.select(
             pl.lit(table.bound.name).alias("source_table"), "old_id", "new_id"
         )
     return maps

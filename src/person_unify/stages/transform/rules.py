@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.conversions import clock, minute_of_day
+from person_unify.mappings.platform import CLOSED
 
 Rule = Callable[["Inputs"], pl.Expr]
 
@@ -56,6 +57,14 @@ def _closed(inputs: Inputs) -> pl.Expr:
     return pl.any_horizontal(masks)
 
 
+def closed_account(inputs: Inputs) -> pl.Expr:
+    """Whether a user is deleted, whenever that was, or its status bars it (section 5)."""
+    deleted = inputs.values["deleted_at"].is_not_null()
+    if "deleted_at" in inputs.unreadable:
+        deleted |= inputs.unreadable["deleted_at"]
+    return deleted | inputs.values["status"].str.to_lowercase().is_in(CLOSED).fill_null(value=False)
+
+
 def grant_status(inputs: Inputs) -> pl.Expr:
     """The consent's status; ``revoked`` where its state cannot be read."""
     return pl.when(_closed(inputs)).then(pl.lit("revoked")).otherwise(inputs.values["status"])
@@ -84,6 +93,7 @@ RULES: Mapping[str, Rule] = {
         iep_plan_name,
         session_start,
         session_end,
+        closed_account,
         grant_status,
         grant_token,
         grant_token_expiry,

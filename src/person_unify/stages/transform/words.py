@@ -41,7 +41,10 @@ class Compiler:
         if isinstance(word, Person):
             return self._person(binding, word)
         if isinstance(word, Computed):
-            return self._computed(binding, word)
+            result = self.computed(word).cast(DTYPES[binding.type])
+            if word.carries is not None:
+                self._carried(binding, word, result)
+            return result
         return self.derived(word, binding.type, binding.target.name)
 
     def derived(self, word: Word, type_: Type, name: str) -> pl.Expr | None:
@@ -101,7 +104,8 @@ class Compiler:
         self.reader.carry(word.column, "TEXT", lost=lost, also=ambiguous)
         return found
 
-    def _computed(self, binding: Binding, word: Computed) -> pl.Expr:
+    def computed(self, word: Computed) -> pl.Expr:
+        """What a named rule makes of the cells that it reads."""
         values: dict[str, pl.Expr] = {}
         unreadable: dict[str, pl.Expr] = {}
         for read in word.reads:
@@ -109,11 +113,7 @@ class Compiler:
             values[read.column] = self.reader.value(read.column, read.type)
             if cell.unreadable is not None:
                 unreadable[read.column] = cell.unreadable
-        result = RULES[word.rule](Inputs(values, unreadable, self.timezone))
-        result = result.cast(DTYPES[binding.type])
-        if word.carries is not None:
-            self._carried(binding, word, result)
-        return result
+        return RULES[word.rule](Inputs(values, unreadable, self.timezone))
 
     def _carried(self, binding: Binding, word: Computed, result: pl.Expr) -> None:
         column = word.carries or ""

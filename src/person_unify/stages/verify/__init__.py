@@ -1,155 +1,180 @@
-"""Verify: the target and the ledger against the source, by SQL (contract section 10).
+"""Verify: the target and the ledger against the source, on frames (contract section 10).
 
-Nothing of the transform or the load is used here; the mappings say what to expect, and every
-comparison runs inside SQLite over whole tables.  Where the files may be opened twice, two
-connections share the work.
+Source, target and ledger are read back by a reader of its own, table after table and in parts.
+What the source calls for is told a second time, from the contract and the mappings alone, and held
+against what was found, in one way: key, storage class and value.  Nothing of the transform or the
+load is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from threading import Event
-from typing import TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from person_unify.aside import Aside
-from person_unify.database import Database, Opener
-from person_unify.errors import DatabaseError
+import polars as pl
+
+from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
-from person_unify.stages.verify.bench import Bench
+from person_unify.mappings.known import known_tables, unified_tables
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
-from person_unify.stages.verify.core import check_core
-from person_unify.stages.verify.counts import check_counts
-from person_unify.stages.verify.decided import check_decisions
-from person_unify.stages.verify.grants import check_grants
-from person_unify.stages.verify.likeness import check_likeness
-from person_unify.stages.verify.log import check_log
-from person_unify.stages.verify.lookups import prepare_all, prepare_first
-from person_unify.stages.verify.notes import check_notes
-from person_unify.stages.verify.people import check_people
-from person_unify.stages.verify.records import check_records, ledger_is_whole
+from person_unify.stages.verify.context import Context
+from person_unify.stages.verify.core import check_children, check_links, check_patients
+from person_unify.stages.verify.decided import check_decisions, read_decisions
+from person_unify.stages.verify.families import implied_grants, read_families
+from person_unify.stages.verify.findings import KINDS, Answers, Difference, Findings, Found, Kind
+from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.humans import check_notes, settle_humans
+from person_unify.stages.verify.logs import check_log
+from person_unify.stages.verify.people import check_people, read_people
+from person_unify.stages.verify.reader import File
+from person_unify.stages.verify.records import check_counts, check_records, read_books
 from person_unify.stages.verify.structure import (
-    check_archived_whole,
-    check_person_references,
+    check_files,
     check_structure,
+    filled_tables,
 )
-from person_unify.stages.verify.tables import check_tables
-from person_unify.stages.verify.views import check_seen, check_views
+from person_unify.stages.verify.tables import check_archived_whole, check_table
+from person_unify.stages.verify.views import check_grants, check_views, owe_implied, tell_rest
 
-__all__ = ["NAMES", "Check", "VerifyOptions", "verify"]
+__all__ = [
+    "KINDS",
+    "NAMES",
+    "Check",
+    "Difference",
+    "File",
+    "Files",
+    "Findings",
+    "Found",
+    "Kind",
+    "VerifyOptions",
+    "verify",
+]
 
-_Part: TypeAlias = Callable[[Bench], None]
-_Answers: TypeAlias = dict[str, list[Check]]
+_PART = 32 * 2**20
+"""Bytes of cells to work on at once; a reading, what is expected and what is found stand beside."""
 
-_STORY: tuple[_Part, ...] = (
-    check_structure,
-    check_records,
-    check_people,
-    check_core,
-    check_views,
-    check_grants,
-    check_decisions,
-    check_tables,
-    check_archived_whole,
-    check_person_references,
-    check_seen,
-    check_log,
-    check_notes,
-    check_likeness,
-    check_counts,
-)
-"""Every check, in the order in which they are told."""
 
-_BESIDE: tuple[_Part, ...] = (check_structure, check_tables, check_counts)
-"""About half of the work, which the first lookups are enough for."""
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The three files.  settled: nobody can write target and ledger while they are read."""
 
-_PREPARATION, _CLEANING = "preparation", "cleaning"
+    source: Path
+    target: Path
+    ledger: Path
+    settled: bool = True
 
 
 def verify(
-    database: Database,
+    files: Files,
     plan: Plan,
     options: VerifyOptions,
     progress: Callable[[str], None],
-    again: Opener | None = None,
+    findings: Findings | None = None,
 ) -> list[Check]:
-    """Carry out every check; failures and failing statements are answers, not exceptions.
+    """Carry out every check; failures, and comparisons that cannot be made, are answers.
 
-    ``database`` has the target as ``main``, a snapshot of the source as ``source`` and the ledger
-    as ``ledger``; a transaction may be open and stays open.  ``again`` opens the same files for a
-    second thread, where nothing uncommitted is to be seen.
+    With ``findings``, only some tables are compared, and the rows behind failed checks are told.
     """
-    if again is None:
-        return _told(_carried_out(Bench(database, plan, options, progress), prepare_all, _STORY))
-    over = Event()
-
-    def heard(name: str) -> None:
-        if over.is_set():
-            raise _OverError
-        progress(name)
-
-    def beside() -> _Answers:
-        with again() as further:
-            return _carried_out(Bench(further, plan, options, heard), prepare_first, _BESIDE)
-
-    others = Aside(beside)
+    answers = Answers(findings)
+    opened: list[File] = []
     try:
-        own = [part for part in _STORY if part not in _BESIDE]
-        answers = _carried_out(Bench(database, plan, options, progress), prepare_all, own)
-    except KeyboardInterrupt:
-        over.set()
-        raise
-    except BaseException:
-        over.set()
-        others.wait()
-        raise
-    return _told(answers, others.result())
-
-
-class _OverError(Exception):
-    """The main thread has given up."""
-
-
-def _carried_out(bench: Bench, lookups: _Part, parts: Sequence[_Part]) -> _Answers:
-    """What the parts answer, each by itself; only the preparation if that fails."""
-    bench.progress("preparation")
-    answers: _Answers = {}
-    try:
-        ready = _prepared(bench, lookups)
-        answers[_PREPARATION] = bench.checks
-        for part in parts if ready else ():
-            bench.checks = []
-            part(bench)
-            answers[part.__name__] = bench.checks
+        with answers.guarded("preparation"):
+            settled = files.settled
+            opened.append(File(files.source, settled=True, look=known_tables))
+            opened.append(File(files.target, settled=settled, fast=True, look=unified_tables))
+            opened.append(File(files.ledger, settled=settled, fast=True))
+            source, target, ledger = opened
+            context = Context(source, target, ledger, plan, options, _PART, progress, answers)
+            if read_books(context):
+                _carry_out(context)
     finally:
-        bench.checks = []
-        _clean_up(bench)
-        answers[_CLEANING] = bench.checks
-    return answers
+        for file in opened:
+            file.close()
+    return answers.checks
 
 
-def _told(answers: _Answers, others: _Answers | None = None) -> list[Check]:
-    """All checks in the order of the story; what both threads prepared alike is told once."""
-    both = [answers] if others is None else [answers, others]
-    prepared = [check for found in both for check in found[_PREPARATION]]
-    told = list(dict.fromkeys(prepared))
-    for name in (*(part.__name__ for part in _STORY), _CLEANING):
-        told += [check for found in both for check in found.get(name, ())]
-    return told
+def _carry_out(context: Context) -> None:
+    answers = context.answers
+    if answers.findings is None:
+        check_files(context)
+    for name in sorted(filled_tables(context) & set(context.target.tables)):
+        context.homes[name] = Home.of(context.target, context.target.tables[name])
+    context.decisions = read_decisions(context)
+    context.people = read_people(context, context.decisions.moves)
+    for usual in ("users", "parents"):
+        _check_bound(context, usual)
+    _check_humans(context)
+    for bound in context.plan.bound:
+        usual = bound.mapping.source
+        if bound.target is not None and usual not in (*CORE_TABLES, "users", "parents"):
+            with answers.guarded("cells_match", bound.name):
+                check_table(context, bound)
+    _check_rest(context)
 
 
-def _prepared(bench: Bench, lookups: _Part) -> bool:
-    """Build what the checks look things up in; False, with a check that says why, if that fails."""
-    ready = False
-    with bench.guarded("preparation"):
-        bench.look()
-        if ledger_is_whole(bench):
-            lookups(bench)
-            ready = True
-    return ready
+def _check_bound(context: Context, usual: str) -> None:
+    bound = context.mapping(usual)
+    if bound is not None:
+        with context.answers.guarded("cells_match", bound.name):
+            check_table(context, bound)
 
 
-def _clean_up(bench: Bench) -> None:
-    try:
-        bench.drop_all()
-    except DatabaseError as error:
-        bench.checks.append(Check("preparation", None, None, None, "error", str(error)))
+def _check_humans(context: Context) -> None:
+    """Persons, views and grants: whatever is settled for a human or a pair."""
+    context.progress("persons")
+    decisions, people, answers = context.decisions, context.people, context.answers
+    chosen = pl.concat(
+        [
+            side.select("old", "human").join(decisions.caregivers(usual), on="old")
+            for usual, side in (("patients", people.patients), ("children", people.children))
+        ]
+    ).select("human", "parent")
+    families = read_families(context, chosen)
+    humans = settle_humans(context, families)
+    context.implied = implied_grants(context, families, decisions.modes)
+    owe_implied(context, context.implied)
+    with answers.guarded("cells_match", "patients"):
+        check_patients(context, humans)
+    with answers.guarded("cells_match", "children"):
+        check_children(context, humans, families)
+    with answers.guarded("cells_match", "parent_children"):
+        check_links(context, families)
+    with answers.guarded("persons_count"):
+        check_people(context, context.homes["persons"].ids)
+    with answers.guarded("view_maps"):
+        check_views(context, families, humans)
+    with answers.guarded("person_notes"):
+        check_notes(context, humans.notes["patients"], people.patients["person"])
+    with answers.guarded("decisions"):
+        check_decisions(context, families, context.implied)
+
+
+def _check_rest(context: Context) -> None:
+    """What can be told once every table was compared."""
+    answers = context.answers
+    for bound in context.plan.bound:
+        if bound.target is None:
+            check_archived_whole(context, bound.source, bound.mapping.source)
+    for table in context.plan.unmapped:
+        check_archived_whole(context, table, table.name)
+    with answers.guarded("implied_grants"):
+        check_grants(context, context.implied)
+    for name, home in context.homes.items():
+        claimed = int(home.claimed.sum())
+        filling = [
+            b.name for b in context.plan.bound if b.target is not None and b.target.name == name
+        ]
+        tell_rest(context, name, filling)
+        if filling and name not in (
+            "persons",
+            "parent_child_views",
+            "clinician_patient_views",
+            "access_grants",
+        ):
+            answers.compare("target_rows", name, claimed, home.cells.height)
+    if answers.findings is None:
+        check_records(context)
+        check_structure(context)
+    check_log(context)
+    check_counts(context)

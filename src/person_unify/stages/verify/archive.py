@@ -1,98 +1,219 @@
-"""The archive of one source table as the ledger holds it: names, keys, and what its rows claim."""
+"""The archive of one source table as the ledger holds it, row by row beside the source."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-from person_unify.schema import Table, quote
-from person_unify.stages.verify import cells
-from person_unify.stages.verify.bench import Bench, rowid_of
+import numpy as np
+import polars as pl
+
+from person_unify.schema import Table
+from person_unify.stages.verify.context import Context
+from person_unify.stages.verify.reader import Cells, File, Lane, alike, equal, lane_of
 
 NOT_CARRIED = "not_carried"
-_COLUMNS_PER_QUERY = 150
-_FEW = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Archive:
-    """How to join row ``a`` of an archive to row ``s`` of its source table.
+    """One archive and where its rows belong.
 
-    ``key`` maps archive columns to the source's; ``stored`` are the archived columns.
+    key: archive columns by which its rows are known, with the source's (None for the rowid).
+    stored: the archived columns.  cells: keys, lists and reasons of all rows.  at: per archive row
+    the position of its source row; of: per source row that of its archive row; null where none.
     """
 
-    table: str
-    key: dict[str, str]
+    table: Table
+    source: Table
+    key: dict[str, str | None]
     stored: frozenset[str]
-    archived: str
+    listed: str
     reason: str
-    identity: tuple[str, ...]
+    cells: Cells
+    at: pl.Series
+    of: pl.Series
+    whole: Cells | None = None
 
-    @property
-    def join(self) -> str:
-        """The condition that finds the archive row of a source row."""
-        # A unary plus takes the affinity, and with it the index, from one side.
-        pairs = [f"a.{quote(column)} IS +s.{name}" for column, name in self.key.items()]
-        return " AND ".join(pairs)
+    @cached_property
+    def reasons(self) -> pl.Series:
+        """Per archive row, why it is there."""
+        return self.cells.columns[self.reason]
 
-    @property
-    def back(self) -> str:
-        """The condition that finds the source row of an archive row."""
-        pairs = [f"s.{name} IS +a.{quote(column)}" for column, name in self.key.items()]
-        return " AND ".join(pairs)
+    @cached_property
+    def kept_out(self) -> pl.Series:
+        """Per source row, the reason for which the archive says that it was not loaded."""
+        reason = self.reasons.gather(self.of)
+        return reason.zip_with(reason != NOT_CARRIED, pl.Series([None], dtype=pl.String))
 
-    def holds(self, column: str) -> str:
-        """Whether the archive row holds the source cell, verbatim."""
-        if column not in self.stored:
-            return "0"
-        return cells.identical(f"a.{quote(column)}", f"s.{quote(column)}")
+    @cached_property
+    def lists(self) -> dict[str | None, frozenset[str] | None]:
+        """What each list of archived columns names; None where it is no JSON list of texts."""
+        texts = self.cells.columns[self.listed].unique().to_list()
+        return {text: _names(self.source, text) for text in texts}
 
-    def names(self, column: str) -> str:
-        """Whether the archive row names the column among those it archives."""
+    def names(self, column: str, at: pl.Series) -> pl.Series:
+        """Whether the lists of archive rows at some positions name a column."""
         if column in self.key:
-            return "1"
-        return (
-            f"EXISTS (SELECT 1 FROM temp.verify_lists AS l WHERE l.list = a.{quote(self.archived)} "
-            f"AND l.named = {cells.literal(column)})"
+            return alike(True, at.len())
+        naming = [text for text, names in self.lists.items() if names and column in names]
+        if len(naming) in (0, len(self.lists)):
+            return alike(bool(naming), at.len())
+        known = np.array([text in set(naming) for text in self.lists])
+        return pl.Series(known[self._codes[at.to_numpy()]])
+
+    @cached_property
+    def _codes(self) -> np.ndarray[Any, Any]:
+        """Per archive row, the number of its list."""
+        numbers = {text: number for number, text in enumerate(self.lists)}
+        texts = self.cells.columns[self.listed]
+        frame = pl.DataFrame(
+            {"text": list(numbers), "n": list(numbers.values())},
+            schema={"text": pl.String, "n": pl.Int64},
         )
+        joined = (
+            texts.rename("text")
+            .to_frame()
+            .join(frame, on="text", how="left", nulls_equal=True, maintain_order="left")
+        )
+        return joined["n"].to_numpy()
+
+    def beside(self, context: Context, source: Table, at: pl.Series) -> Cells:
+        """The archived cells of the archive rows at some positions, in the lanes of the source."""
+        lanes = lanes_of(source, self.stored - set(self.key))
+        if self.whole is not None:
+            return (
+                self.whole if at.len() == self.whole.height and _is_all(at) else self.whole.take(at)
+            )
+        return read_at(context.ledger, self.table, list(lanes), self.cells.row.gather(at), lanes)
 
 
-def archive_of(bench: Bench, source: Table) -> Archive | None:
-    """The archive of a source table; None where nothing of it was archived."""
-    name = f"archive_{source.name}"
-    present = bench.ledger.get(name)
-    if present is None:
+def lanes_of(source: Table, columns: Collection[str]) -> dict[str, Lane]:
+    """The lanes of the source's columns, in which archived cells are read as well."""
+    return {c.name: lane_of(c.type) for c in source.columns if c.name in columns}
+
+
+def _is_all(at: pl.Series) -> bool:
+    return bool((at == pl.arange(0, at.len(), eager=True)).all())
+
+
+def _names(source: Table, text: str | None) -> frozenset[str] | None:
+    try:
+        found = json.loads(text or "")
+    except ValueError:
         return None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        return None
+    return frozenset(map(source.known, found))
+
+
+def read_at(
+    file: File, table: Table, columns: Sequence[str], row: pl.Series, lanes: Mapping[str, Lane]
+) -> Cells:
+    """Columns of the rows of some rowids (each once), in the order in which they are given."""
+    some = file.rowid(table) is not None and not file.small(table)
+    ranges = _spans(row) if some else None
+    cells = file.read(table, columns, ranges, lanes)
+    if cells.height == row.len() and bool((cells.row == row).all()):
+        return cells
+    return cells.take(cells.row.search_sorted(row).cast(pl.UInt32))
+
+
+def _spans(row: pl.Series, most: int = 40) -> list[tuple[int, int]]:
+    """Up to ``most`` ranges that hold all rowids and leave out the widest gaps."""
+    if not row.len():
+        return []
+    ordered = row.sort()
+    gaps = ordered.diff()
+    wide = gaps.arg_sort(descending=True, nulls_last=True).head(most - 1).sort()
+    wide = wide.filter(gaps.gather(wide) > 10_000)
+    starts = [ordered[0], *ordered.gather(wide)]
+    ends = [*(ordered[int(n) - 1] for n in wide), ordered[-1]]
+    return list(zip(starts, ends, strict=True))
+
+
+def archive_of(context: Context, source: Table, cells: Cells) -> Archive | None:
+    """The archive of a source table; None where nothing of it was archived.
+
+    ``cells``: all rows of the source table with the columns of its key.
+    """
+    table = context.ledger.tables.get(f"archive_{source.name}")
+    if table is None:
+        return None
+    present = set(table.column_names)
+    present = {source.known(column) for column in present}
     sources = {column.lower() for column in source.column_names}
-    rowid_name = _meta("_rowid", sources, present)
+    rowid = _own("_rowid", sources, present)
+    listed, reason = _own("_archived", sources, present), _own("_reason", sources, present)
     # A table with a NULL in its key is known by its rowid, like one that has no key.
-    keys = () if rowid_name in set(present) - sources else source.primary_key
-    rowid = rowid_of(bench, source)
-    if not keys and rowid is not None:
-        key = {rowid_name: rowid}
-    else:
-        # Without a key and a rowid that SQL can reach, a row is known by all that it holds.
-        key = {column: quote(column) for column in keys or source.column_names}
-    archived, reason = (_meta(name, sources, present) for name in ("_archived", "_reason"))
-    own = {archived, reason} | (set() if keys else {rowid_name})
-    stored = frozenset(map(source.known, set(present) - own))
-    identity = keys or (rowid_name,)
-    return Archive(f"ledger.{quote(name)}", key, stored, archived, reason, identity)
-
-
-def is_loaded(bench: Bench, source: Table) -> str:
-    """Whether the archive does not say that row ``s`` was kept out."""
-    archive = archive_of(bench, source)
-    if archive is None:
-        return "1"
-    return (
-        f"NOT EXISTS (SELECT 1 FROM {archive.table} AS a WHERE {archive.join} "
-        f"AND a.{quote(archive.reason)} <> {cells.literal(NOT_CARRIED)})"
+    by_rowid = rowid in present - sources or not source.primary_key
+    key: dict[str, str | None] = (
+        {rowid: None} if by_rowid else {column: column for column in source.primary_key}
     )
+    lanes = {c: lane_of(d.type) for c in key if (d := source.column(c)) is not None}
+    lanes |= {listed: "text", reason: "text"}
+    if by_rowid:
+        lanes[rowid] = "integer"
+    stored = frozenset(present - {listed, reason} - ({rowid} if by_rowid else set()))
+    whole = None
+    if context.ledger.small(table):
+        lanes |= lanes_of(source, stored)
+        whole = own = context.ledger.read(
+            table, [*key, listed, reason, *(stored - set(key))], lanes=lanes
+        )
+    else:
+        own = context.ledger.read(table, [*key, listed, reason], lanes=lanes)
+    theirs = keys(cells, list(key.values()))
+    mine = keys(own, list(key))
+    at = _first_places(theirs, mine)
+    of = _first_places(mine, theirs)
+    return Archive(table, source, key, stored, listed, reason, own, at, of, whole)
 
 
-def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
+def keys(cells: Cells, columns: Sequence[str | None]) -> pl.DataFrame:
+    """The cells of a key in one text each, which tells classes apart (None: the rowid)."""
+    parts = []
+    for number, column in enumerate(columns):
+        part = "\0i" + cells.row.cast(pl.String) if column is None else spelled(cells, column)
+        parts.append(part.rename(f"k{number}"))
+    return pl.DataFrame(parts)
+
+
+def spelled(cells: Cells, column: str) -> pl.Series:
+    r"""Texts as they are; cells of other classes behind a NUL, as no text of a key begins."""
+    lane = cells.columns[column]
+    if lane.dtype == pl.String:
+        text = lane
+        if (lane < "\x01").any():
+            strange = lane.str.starts_with("\0").fill_null(value=False)
+            text = lane.zip_with(~strange, "\0t" + lane)
+    else:
+        text = f"\0{'i' if lane.dtype == pl.Int64 else 'r'}" + lane.cast(pl.String)
+    odd = cells.odd.get(column)
+    if odd is not None:
+        letter = odd["class"].str.slice(0, 1)
+        value = pl.select(
+            pl.coalesce(
+                odd["integer"].cast(pl.String),
+                odd["real"].cast(pl.String),
+                odd["bytes"].bin.encode("hex"),
+            )
+        ).to_series()
+        text = text.scatter(odd["at"], "\0" + letter + value)
+    return text.fill_null("\0n") if text.null_count() else text
+
+
+def _first_places(among: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:
+    """Per wanted key, the position of the first of the others that has it."""
+    names = among.columns
+    places = among.with_row_index("place").unique(names, keep="first", maintain_order=True)
+    return wanted.join(places, on=names, how="left", maintain_order="left")["place"]
+
+
+def _own(name: str, sources: set[str], present: set[str]) -> str:
     """The ledger's own column: one more underscore for each source column of that name."""
     free = name
     while free in sources:
@@ -102,147 +223,24 @@ def _meta(name: str, sources: set[str], present: tuple[str, ...]) -> str:
     return free
 
 
-def prepare_lists(bench: Bench) -> None:
-    """``verify_numbers`` (n, list), every list that some archive row has; ``verify_lists``.
-
-    The latter has the names of each list (list, named).
-    """
-    bench.temp(
-        "verify_numbers",
-        "CREATE TEMP TABLE verify_numbers (n INTEGER PRIMARY KEY, list TEXT UNIQUE)",
-    )
-    for table in (*(bound.source for bound in bench.plan.bound), *bench.plan.unmapped):
-        archive = archive_of(bench, table)
-        if archive is not None:
-            column = quote(archive.archived)
-            bench.database.execute(
-                f"INSERT OR IGNORE INTO temp.verify_numbers (list) SELECT DISTINCT {column} "
-                f"FROM {archive.table} WHERE typeof({column}) = 'text'"
-            )
-    bench.temp(
-        "verify_lists",
-        # Names of columns compare as SQLite compares names: a list has them as the file does.
-        "CREATE TEMP TABLE verify_lists (list TEXT, named TEXT COLLATE NOCASE, "
-        "PRIMARY KEY (list, named)) "
-        "WITHOUT ROWID",
-        "INSERT OR IGNORE INTO temp.verify_lists SELECT d.list, j.value FROM "
-        "temp.verify_numbers AS d, json_each(d.list) AS j "
-        "WHERE json_valid(d.list) AND j.value IS NOT NULL",
-    )
+def same(one: Cells, other: Cells, column: str) -> pl.Series:
+    """Whether two cells hold the same value in the same storage class."""
+    left, right = one.columns[column], other.columns[column]
+    same_ = equal(left, right)
+    if left.dtype == pl.Float64:
+        # Equal zeros may differ in their sign.
+        same_ &= ((left != 0.0) | ((1.0 / left) == (1.0 / right))).fill_null(value=True)
+    ours, theirs = one.odd.get(column), other.odd.get(column)
+    if ours is None and theirs is None:
+        return same_
+    spots = pl.concat([f["at"] for f in (ours, theirs) if f is not None]).unique()
+    same_ = same_.scatter(spots, False) if spots.len() else same_
+    if ours is not None and theirs is not None:
+        both = ours.join(theirs, on=ours.columns, nulls_equal=True)["at"]
+        same_ = same_.scatter(both, True) if both.len() else same_
+    return same_
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """Rows of an archive with the same list and reason; ``n`` is the list's number.
-
-    names: what the list names, None where the cell is not a JSON list of texts.
-    """
-
-    n: int | None
-    names: frozenset[str] | None
-    reason: str | None
-    rows: int
-
-
-def _kinds(bench: Bench, source: Table, archive: Archive) -> list[_Kind]:
-    column, reason = f"a.{quote(archive.archived)}", f"a.{quote(archive.reason)}"
-    return [
-        _Kind(n, names_of(source, text), said, int(count))
-        for n, text, said, count in bench.rows(
-            f"SELECT n.n, CAST(coalesce({column}, '') AS TEXT), CAST({reason} AS TEXT), count(*) "
-            f"FROM {archive.table} AS a LEFT JOIN temp.verify_numbers AS n ON n.list = {column} "
-            "GROUP BY 1, 2, 3"
-        )
-    ]
-
-
-def names_of(source: Table, text: str) -> frozenset[str] | None:
-    """The columns that a list of the archive names; None where it is no JSON list of texts."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        return None
-    return frozenset(map(source.known, found))
-
-
-def check_lists(
-    bench: Bench,
-    source: Table,
-    archive: Archive,
-    always: frozenset[str],
-    reasons: Sequence[str],
-) -> None:
-    """Archive rows name existing columns, all that are never carried, all of a whole row."""
-    failures = dict.fromkeys(
-        ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
-    )
-    kinds = _kinds(bench, source, archive)
-    total = sum(kind.rows for kind in kinds)
-    every = frozenset(source.column_names) - set(archive.key)
-    for kind in kinds:
-        failures["unknown reasons"] += kind.rows if kind.reason not in reasons else 0
-        if kind.names is None:
-            failures["no JSON list"] += kind.rows
-            continue
-        needed = always if kind.reason == NOT_CARRIED else every
-        failures["missing columns"] += kind.rows if needed - kind.names else 0
-        failures["unknown columns"] += kind.rows if kind.names - set(source.column_names) else 0
-    strangers = bench.value(
-        f"SELECT count(*) FROM {archive.table} AS a WHERE NOT EXISTS "
-        f"(SELECT 1 FROM source.{quote(source.name)} AS s WHERE {archive.back})"
-    )
-    listed = ", ".join(f"a.{quote(column)}" for column in archive.identity)
-    repeated = total - bench.value(
-        f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {archive.table} AS a)"
-    )
-    bench.judge(
-        "archive_lists",
-        source.name,
-        total,
-        [
-            *failures.items(),
-            ("rows of no source row", strangers),
-            ("repeated rows", repeated),
-        ],
-    )
-    _check_verbatim(bench, source, archive, kinds)
-
-
-def _check_verbatim(bench: Bench, source: Table, archive: Archive, kinds: Sequence[_Kind]) -> None:
-    """Every cell that a list names is the source's, verbatim, and no other cell is there."""
-    lists = {kind.n: kind.names or frozenset() for kind in kinds if kind.n is not None}
-    held = [c for c in source.column_names if c not in archive.key]
-    columns = [c for c in held if c in archive.stored]
-    rows = 0
-    failures = [
-        (column, sum(kind.rows for kind in kinds if column in (kind.names or ())))
-        for column in held
-        if column not in archive.stored
-    ]
-    for start in range(0, len(columns), _COLUMNS_PER_QUERY):
-        group = columns[start : start + _COLUMNS_PER_QUERY]
-        listed = ", ".join(
-            f"count(CASE WHEN {_as_listed(archive, c, lists)} THEN NULL ELSE 1 END)" for c in group
-        )
-        row = bench.rows(
-            f"SELECT count(*), {listed} FROM {archive.table} AS a "
-            f"LEFT JOIN temp.verify_numbers AS n ON n.list = a.{quote(archive.archived)} "
-            f"JOIN source.{quote(source.name)} AS s ON {archive.back}"
-        )[0]
-        rows = int(row[0])
-        failures += [(column, int(n)) for column, n in zip(group, row[1:], strict=True)]
-    bench.judge("archive_verbatim", source.name, rows * len(columns), failures)
-
-
-def _as_listed(archive: Archive, column: str, lists: Mapping[int, frozenset[str]]) -> str:
-    """Whether archive row ``a`` holds the cell of ``s`` where its list (``n``) names the column."""
-    naming = [str(number) for number, names in lists.items() if column in names]
-    empty = f"a.{quote(column)} IS NULL" if column in archive.stored else "1"
-    if not naming:
-        return empty
-    if len(naming) == len(lists):
-        return archive.holds(column)
-    named = archive.names(column) if len(naming) > _FEW else f"n.n IN ({', '.join(naming)})"
-    return f"CASE WHEN {named} THEN {archive.holds(column)} ELSE {empty} END"
+def empty(cells: Cells, column: str) -> pl.Series:
+    """Whether the cells are NULL."""
+    return cells.is_null(column)

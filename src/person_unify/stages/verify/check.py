@@ -13,6 +13,7 @@ NAMES: dict[str, str] = {
     "integrity": "PRAGMA integrity_check of the target",
     "foreign_keys": "PRAGMA foreign_key_check of the target",
     "storage_classes": "every target cell has its column's storage class and range",
+    "source_indexes": "the source's indexes agree with its tables, row by row",
     "unfilled_tables": "tables that no source table fills are empty",
     "source_covered": "every table and column of the source is in the plan",
     # the ledger about itself

@@ -1,293 +1,233 @@
 """Decisions as the ledger records them: what they must have led to, and whether they held.
 
-Only decisions recorded as applied count.  What they ask for is put into TEMP tables that the other
-checks expect the target by; that they were made about this source is asked here.
+Only decisions recorded as applied count.  Everything else expects the target by them; that they
+were made about this source, and about what is logged, is asked here, decision by decision.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from person_unify.stages.verify import cells
-from person_unify.stages.verify.bench import Bench
+import polars as pl
 
-KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
+from person_unify.stages.verify.context import Context
+from person_unify.stages.verify.people import KNOWN_BY
+from person_unify.stages.verify.records import known_columns
+
+if TYPE_CHECKING:
+    from person_unify.stages.verify.families import Families
+
 KEY = ("kind", "source_table", "source_id", "related_id", "field")
+_MOVES = ("unlink", "link", "merge")
 
 
-def prepare_decided(bench: Bench) -> None:
-    """``verify_decided``: the applied decisions; ``verify_moves``: who is whom by them."""
-    listed = f"{', '.join(KEY)}, decision, link_to, evidence"
-    bench.temp(
-        "verify_decided",
-        f"CREATE TEMP TABLE verify_decided ({listed})",
-        "CREATE INDEX temp.verify_decided_by_row ON verify_decided (kind, source_id, related_id)",
-    )
-    # The ledger of an earlier release has no such table.
-    if "decisions" in bench.ledger:
-        bench.database.execute(
-            f"INSERT INTO temp.verify_decided SELECT {', '.join(KEY[:-1])}, {bench.field}, "
-            "decision, link_to, evidence FROM ledger.decisions WHERE outcome = 'applied'"
+@dataclass(frozen=True)
+class Decisions:
+    """The applied decisions, one row each."""
+
+    frame: pl.DataFrame
+
+    @property
+    def moves(self) -> pl.DataFrame:
+        """Per child, what was decided about its link: ``old``, ``decision``, whom it leads to."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self._of(*_MOVES):
+            child, patient = row["source_id"], row["link_to"]
+            if row["kind"] == "suspected_duplicate":
+                of_child = row["usual"] == "children"
+                child, patient = (row["source_id"], row["related_id"])[:: 1 if of_child else -1]
+            known = {
+                "old": child,
+                "decision": row["decision"],
+                "to_patient": None,
+                "to_child": None,
+            }
+            if row["decision"] == "link":
+                known["to_patient"] = patient
+            elif row["decision"] == "merge":
+                known["to_child"] = row["related_id"]
+            found.setdefault(child, known)
+        names = ("old", "decision", "to_patient", "to_child")
+        return pl.DataFrame(list(found.values()), schema=dict.fromkeys(names, pl.String))
+
+    @property
+    def taken(self) -> dict[str, dict[str, str]]:
+        """Field -> patient -> the child whose value its person takes."""
+        found: dict[str, dict[str, str]] = {}
+        for row in self._of("child"):
+            if row["kind"] == "demographic_mismatch":
+                found.setdefault(row["field"], {}).setdefault(row["related_id"], row["source_id"])
+        return found
+
+    @property
+    def modes(self) -> pl.DataFrame:
+        """What was decided about implied grants: ``child``, ``patient``, ``decided``."""
+        chosen = self.frame.filter(kind="implied_grant").unique(["source_id", "related_id"])
+        return chosen.select(child="source_id", patient="related_id", decided="decision")
+
+    def keepers(self, usual: str) -> pl.Series:
+        """Records of a table that were decided to keep a shared UDID."""
+        chosen = self.frame.filter(kind="duplicate_udid", decision="this", usual=usual)
+        return chosen["source_id"]
+
+    def caregivers(self, usual: str) -> pl.DataFrame:
+        """Primary caregivers that were named: ``old``, ``parent``."""
+        chosen = self.frame.filter(decision="primary", usual=usual)
+        return chosen.select(old="source_id", parent="related_id")
+
+    def _of(self, *words: str) -> Iterator[dict[str, Any]]:
+        yield from self.frame.filter(pl.col("decision").is_in(words)).iter_rows(named=True)
+
+
+def read_decisions(context: Context) -> Decisions:
+    """The applied decisions of the ledger; that of an earlier release has none."""
+    columns = (*KEY, "decision", "link_to", "evidence")
+    if "decisions" not in context.ledger.tables:
+        empty = dict.fromkeys((*columns, "usual"), pl.String)
+        return Decisions(pl.DataFrame(schema=empty))
+    frame = context.ledger_frame("decisions", (*columns, "outcome"))
+    frame = known_columns(context, frame, "field")
+    usual = {context.file_name(name): name for name in ("patients", "children")}
+    return Decisions(
+        frame.filter(outcome="applied").with_columns(
+            usual=pl.col("source_table").replace_strict(usual, default=None)
         )
-    of_child = f"d.source_table = {cells.literal(_file(bench, 'children'))}"
-    suspected = "d.kind = 'suspected_duplicate'"
-    child = f"CASE WHEN {suspected} AND NOT {of_child} THEN d.related_id ELSE d.source_id END"
-    patient = (
-        f"CASE WHEN NOT {suspected} THEN d.link_to WHEN {of_child} THEN d.related_id "
-        "ELSE d.source_id END"
-    )
-    bench.temp(
-        "verify_moves",
-        "CREATE TEMP TABLE verify_moves (child_id TEXT PRIMARY KEY, decision TEXT, "
-        "patient_id TEXT, head TEXT) WITHOUT ROWID",
-        f"INSERT OR IGNORE INTO temp.verify_moves SELECT {child}, d.decision, "
-        f"CASE d.decision WHEN 'link' THEN {patient} END, "
-        "CASE d.decision WHEN 'merge' THEN d.related_id END FROM temp.verify_decided AS d "
-        "WHERE d.decision IN ('unlink', 'link', 'merge')",
     )
 
 
-def prepare_taken(bench: Bench) -> None:
-    """``verify_taken``: values of children that decisions put into their patients' persons.
+@dataclass
+class _Facts:
+    """What decisions are compared with, by id."""
 
-    ``verify_chosen``: the primary caregivers that decisions name.
-    """
-    bench.temp(
-        "verify_taken",
-        "CREATE TEMP TABLE verify_taken (patient_id TEXT, field TEXT, value, "
-        "PRIMARY KEY (patient_id, field)) WITHOUT ROWID",
-    )
-    children = bench.source("children")
-    for field in KNOWN_BY if children is not None else ():
-        cell = bench.column("children", field)
-        value = cells.instant(cell) if field == "date_of_birth" else cells.text(cell)
-        bench.database.execute(
-            f"INSERT OR IGNORE INTO temp.verify_taken SELECT d.related_id, d.field, {value} "
-            f"FROM temp.verify_decided AS d JOIN {children} AS s ON s.id = d.source_id "
-            "WHERE d.kind = 'demographic_mismatch' AND d.decision = 'child' "
-            f"AND d.field = '{field}' ORDER BY d.related_id"
-        )
-    bench.temp(
-        "verify_chosen",
-        "CREATE TEMP TABLE verify_chosen (person_id TEXT PRIMARY KEY, parent_id TEXT) "
-        "WITHOUT ROWID",
-        *(
-            "INSERT OR IGNORE INTO temp.verify_chosen SELECT p.person_id, d.related_id "
-            f"FROM temp.verify_decided AS d JOIN temp.verify_{usual} AS p ON p.old_id = "
-            f"d.source_id WHERE d.source_table = {cells.literal(_file(bench, usual))} "
-            "AND d.decision = 'primary' AND p.person_id IS NOT NULL"
-            for usual in ("patients", "children")
-        ),
-    )
+    context: Context
+    families: Families
+    records: dict[str, dict[str, dict[str, str | None]]] = field(default_factory=dict)
 
+    def record(self, usual: str | None, old: str | None) -> dict[str, str | None] | None:
+        """Texts of a patient or child: names, date of birth, gender, UDID, and who it is."""
+        if usual not in self.records:
+            self.records[str(usual)] = self._records(str(usual))
+        return self.records[str(usual)].get(str(old))
 
-def taken(bench: Bench, field: str) -> tuple[str, str] | None:
-    """Whether the person of patient ``s`` takes a child's value, and that value; None if none."""
-    of_field = f"k.field = {cells.literal(field)}"
-    if not bench.value(f"SELECT count(*) FROM temp.verify_taken AS k WHERE {of_field}"):
-        return None
-    row = f"FROM temp.verify_taken AS k WHERE k.patient_id = +s.id AND {of_field}"
-    return f"EXISTS (SELECT 1 {row})", f"(SELECT k.value {row})"
+    def _records(self, usual: str) -> dict[str, dict[str, str | None]]:
+        people = self.context.people
+        if usual not in people.rows:
+            return {}
+        rows = people.rows[usual]
+        columns = {
+            name: rows.value(name, "DATETIME" if name == "date_of_birth" else "TEXT").cast(
+                pl.String
+            )
+            for name in (*KNOWN_BY, "udid_number")
+        }
+        side = people.patients if usual == "patients" else people.children
+        frame = pl.DataFrame(columns).hstack(side.select("old", pl.col("human").cast(pl.String)))
+        if usual == "children":
+            named = people.patients["old"].gather(side["named"]).rename("named")
+            linked = people.patients["old"].gather(side["patient"]).rename("patient")
+            frame = frame.hstack([named, linked])
+        wanted = self.asked
+        return {
+            r["old"]: r for r in frame.filter(pl.col("old").is_in(wanted)).iter_rows(named=True)
+        }
 
-
-_OF_ROW = "l.source_table = d.source_table AND l.source_id = d.source_id"
+    @property
+    def asked(self) -> list[str]:
+        """The ids that decisions name."""
+        frame = self.context.decisions.frame
+        return [i for c in ("source_id", "related_id", "link_to") for i in frame[c].to_list() if i]
 
 
-@dataclass(frozen=True, slots=True)
-class _Proof:
-    """Where the evidence of some kinds of decisions ``d`` comes from.
-
-    pieces: what was compared; a piece of several cells is one text of its own.  logged: the
-    discrepancy ``l`` that was answered.
-    """
-
-    kinds: tuple[str, ...]
-    joins: str
-    pieces: Sequence[Sequence[str]]
-    logged: str = f"{_OF_ROW} AND l.related_id IS d.related_id AND l.field IS d.field"
+_Pieces = Sequence[str | None]
 
 
-def check_decisions(bench: Bench) -> None:
+def check_decisions(context: Context, families: Families, implied: pl.DataFrame) -> None:
     """Every applied decision was made about what the source holds, and about what is logged."""
-    bench.progress("decisions")
-    with bench.guarded("decisions"):
-        total = bench.value("SELECT count(*) FROM temp.verify_decided")
-        proven: set[int] = set()
-        unlogged: set[int] = set()
-        for proof in _proofs(bench):
-            for row, key, evidence, logged, pieces in _asked(bench, proof):
-                if hashlib.sha256(_spelled([*key, *pieces])).hexdigest() == evidence:
-                    proven.add(row)
-                if not logged:
-                    unlogged.add(row)
-        torn = bench.value(
-            "SELECT count(*) FROM temp.verify_decided AS d WHERE d.decision IN ('unlink', 'link', "
-            "'merge') AND NOT EXISTS (SELECT 1 FROM temp.verify_moves AS m WHERE m.decision = "
-            "d.decision AND (m.child_id = d.source_id OR m.child_id = d.related_id))"
-        )
-        failures = [
-            ("made about other values", total - len(proven)),
-            ("answer nothing that is logged", len(unlogged)),
-            ("contradict another", torn),
-        ]
-        bench.judge("decisions", None, total, failures)
-
-
-_Row = tuple[int, list[bytes | None], str, bool, list[bytes | None]]
-
-
-def _asked(bench: Bench, proof: _Proof) -> list[_Row]:
-    """Per decision of these kinds: its rowid, key, evidence, whether logged, and the pieces."""
-    flat = [cell for piece in proof.pieces for cell in piece]
-    columns = [*(f"d.{name}" for name in KEY), *flat]
-    shown = ", ".join(f"CASE WHEN ({c}) IS NULL THEN NULL ELSE hex({c}) END" for c in columns)
-    kinds = ", ".join(map(cells.literal, proof.kinds))
-    rows = bench.rows(
-        "SELECT d.rowid, d.evidence, EXISTS (SELECT 1 FROM temp.verify_log AS l WHERE l.kind = "
-        f"d.kind AND {proof.logged}), {shown} "
-        f"FROM temp.verify_decided AS d {proof.joins} WHERE d.kind IN ({kinds})"
+    frame = context.decisions.frame
+    facts = _Facts(context, families)
+    log = context.log.select(KEY).unique()
+    logged = {tuple(row) for row in log.iter_rows()}
+    by_row = {(k, t, s, r) for k, t, s, r, _ in logged}
+    wrong = unlogged = 0
+    owed = {(r["child_old"], r["patient_old"]): r for r in implied.iter_rows(named=True)}
+    for row in frame.iter_rows(named=True):
+        key = [row[name] for name in KEY]
+        ways = [spelled([*key, *pieces]) for pieces in _pieces(facts, row, owed)]
+        wrong += row["evidence"] not in {hashlib.sha256(way.encode()).hexdigest() for way in ways}
+        kind, table, source, related, _ = key
+        if kind == "duplicate_udid":
+            said = any(k == kind and source in (s, r) for k, _, s, r in by_row)
+        elif kind in ("multiple_primary_caregivers", "no_primary_caregiver"):
+            said = (kind, table, source, related) in by_row
+        else:
+            said = tuple(key) in logged
+        unlogged += not said
+    moved = context.decisions.moves
+    torn = sum(
+        not moved.filter(
+            (pl.col("decision") == r["decision"])
+            & pl.col("old").is_in([i for i in (r["source_id"], r["related_id"]) if i])
+        ).height
+        for r in frame.filter(pl.col("decision").is_in(_MOVES)).iter_rows(named=True)
     )
-    found: list[_Row] = []
-    for rowid, evidence, logged, *hexes in rows:
-        values = [_readable(text) for text in hexes]
-        key, rest = values[: len(KEY)], values[len(KEY) :]
-        pieces: list[bytes | None] = []
-        for piece in proof.pieces:
-            part, rest = rest[: len(piece)], rest[len(piece) :]
-            pieces.append(part[0] if len(piece) == 1 else _spelled(part))
-        found.append((int(rowid), key, str(evidence), bool(logged), pieces))
-    return found
-
-
-def _readable(shown: str | None) -> bytes | None:
-    """The bytes of a text; None where they are none of UTF-8."""
-    if shown is None:
-        return None
-    raw = bytes.fromhex(shown)
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return raw
-
-
-def _spelled(parts: Sequence[bytes | None]) -> bytes:
-    """One text that tells the parts apart: length and bytes of each, a dash for NULL."""
-    return b",".join(b"-" if p is None else b"%d:%s" % (len(p), p) for p in parts)
-
-
-def _file(bench: Bench, usual: str) -> str:
-    return bench.plan.source_names.get(usual, usual)
-
-
-def _known_by(bench: Bench, usual: str, alias: str) -> list[str]:
-    return [_text(bench, usual, field, alias) for field in KNOWN_BY]
-
-
-def _text(bench: Bench, usual: str, field: str, alias: str) -> str:
-    cell = bench.column(usual, field, alias)
-    if field == "date_of_birth":
-        return f"CAST({cells.instant(cell)} AS TEXT)"
-    return cells.printed(cell)
-
-
-def _proofs(bench: Bench) -> list[_Proof]:
-    children, patients = bench.source("children"), bench.source("patients")
-    found = []
-    if children is not None:
-        strays = _Proof(
-            ("missing_linked_patient",),
-            f"JOIN {children} AS c ON c.id = d.source_id",
-            [_known_by(bench, "children", "c")],
-        )
-        found.append(strays)
-    if children is not None and patients is not None:
-        found += _of_pairs(bench, children, patients)
-    tables = [usual for usual in ("patients", "children") if bench.source(usual) is not None]
-    for usual in tables:
-        found += [_of_records(bench, usual, other) for other in tables]
-        found += _of_udids(bench, usual, tables)
-        found.append(_of_families(bench, usual))
-    return found
-
-
-def _of_pairs(bench: Bench, children: str, patients: str) -> list[_Proof]:
-    pair = (
-        f"JOIN {children} AS c ON c.id = d.source_id JOIN {patients} AS p ON p.id = d.related_id "
-        "JOIN temp.verify_children AS v ON v.old_id = d.source_id AND d.related_id IN "
-        "(v.named, v.patient_id)"
-    )
-    sides = []
-    for usual, alias in (("children", "c"), ("patients", "p")):
-        fields = " ".join(
-            f"WHEN '{field}' THEN {_text(bench, usual, field, alias)}" for field in KNOWN_BY
-        )
-        sides.append([f"CASE d.field {fields} END"])
-    whole = [_known_by(bench, "children", "c"), _known_by(bench, "patients", "p")]
-    implied = (
-        "JOIN temp.verify_implied AS i ON i.child_id = d.source_id AND i.patient_id = d.related_id"
-    )
-    return [
-        _Proof(("demographic_mismatch",), pair, sides),
-        _Proof(("shared_linked_patient",), pair, whole),
-        _Proof(("implied_grant",), implied, [["i.parent_id"], ["i.clinician_id"]]),
+    failures = [
+        ("made about other values", wrong),
+        ("answer nothing that is logged", unlogged),
+        ("contradict another", torn),
     ]
+    context.answers.judge("decisions", None, frame.height, failures)
 
 
-def _joined(bench: Bench, usual: str, other: str) -> str:
-    """A decision's own record ``a`` and the one it names, ``b``."""
-    return (
-        f"JOIN {bench.source(usual)} AS a ON a.id = d.source_id "
-        f"AND d.source_table = {cells.literal(_file(bench, usual))} "
-        f"JOIN {bench.source(other)} AS b ON b.id = d.related_id"
-    )
+def spelled(parts: _Pieces) -> str:
+    """A text that tells its parts apart: bytes and text of each, a dash for none."""
+    return ",".join("-" if p is None else f"{len(p.encode())}:{p}" for p in parts)
 
 
-def _of_records(bench: Bench, usual: str, other: str) -> _Proof:
-    pieces = [
-        [cells.literal(_file(bench, other))],
-        _known_by(bench, usual, "a"),
-        _known_by(bench, other, "b"),
-    ]
-    return _Proof(("suspected_duplicate",), _joined(bench, usual, other), pieces)
+def _known_by(record: dict[str, str | None]) -> str:
+    return spelled([record[name] for name in KNOWN_BY])
 
 
-def _of_udids(bench: Bench, usual: str, tables: list[str]) -> list[_Proof]:
-    """Whoever keeps a number, one of the two is logged as having lost it."""
-    found = []
-    for other in tables:
-        mine, theirs = (
-            bench.column(u, "udid_number", alias) for u, alias in ((usual, "a"), (other, "b"))
-        )
-        if "NULL" in (mine, theirs):
-            continue
-        joins = (
-            f"{_joined(bench, usual, other)} AND {cells.printed(mine)} = {cells.printed(theirs)}"
-        )
-        pieces = [
-            [cells.printed(mine)],
-            _known_by(bench, usual, "a"),
-            _known_by(bench, other, "b"),
-        ]
-        logged = "(l.source_id = d.source_id OR l.related_id = d.source_id)"
-        found.append(_Proof(("duplicate_udid",), joins, pieces, logged))
-    return found
-
-
-def _of_families(bench: Bench, usual: str) -> _Proof:
-    """The parents of a person in order, and who of them is flagged."""
-    family = (
-        "(SELECT group_concat(length(CAST(f.parent_id AS BLOB)) || ':' || f.parent_id || ',1:' || "
-        "f.flagged, ',' ORDER BY f.parent_id) FROM temp.verify_pairs AS f "
-        "WHERE f.person_id = o.person_id)"
-    )
-    joins = (
-        f"JOIN temp.verify_{usual} AS o ON o.old_id = d.source_id "
-        f"AND d.source_table = {cells.literal(_file(bench, usual))} "
-        "JOIN temp.verify_pairs AS g ON g.person_id = o.person_id AND g.parent_id = d.related_id"
-    )
-    logged = f"{_OF_ROW} AND l.related_id = d.related_id"
-    kinds = ("multiple_primary_caregivers", "no_primary_caregiver")
-    return _Proof(kinds, joins, [[family]], logged)
+def _pieces(
+    facts: _Facts, row: dict[str, Any], owed: dict[tuple[str, str], dict[str, Any]]
+) -> Iterator[_Pieces]:
+    """What may have been compared when the decision was made; empty where nothing fits."""
+    kind, context = row["kind"], facts.context
+    own = facts.record(row["usual"], row["source_id"])
+    if own is None:
+        return
+    if kind == "missing_linked_patient":
+        yield [_known_by(own)]
+    elif kind in ("demographic_mismatch", "shared_linked_patient", "contradicting_link"):
+        patient = facts.record("patients", row["related_id"])
+        if patient is not None and row["related_id"] in (own["named"], own["patient"]):
+            field_ = row["field"] if kind == "demographic_mismatch" else None
+            yield (
+                [own.get(field_), patient.get(field_)]
+                if field_
+                else [_known_by(own), _known_by(patient)]
+            )
+    elif kind == "implied_grant":
+        due = owed.get((row["source_id"], row["related_id"]))
+        if due is not None:
+            yield [due["parent"], due["clinician"]]
+    elif kind in ("suspected_duplicate", "duplicate_udid"):
+        for usual in ("patients", "children"):
+            other = facts.record(usual, row["related_id"])
+            if other is None:
+                continue
+            if kind == "suspected_duplicate":
+                yield [context.file_name(usual), _known_by(own), _known_by(other)]
+            elif own["udid_number"] == other["udid_number"]:
+                yield [own["udid_number"], _known_by(own), _known_by(other)]
+    else:
+        family = facts.families.pairs.filter(pl.col("human") == int(str(own["human"])))
+        if row["related_id"] in family["parent"]:
+            listed = [
+                part
+                for parent, flagged in family.select("parent", "flagged").sort("parent").iter_rows()
+                for part in (parent, "1" if flagged else "0")
+            ]
+            yield [spelled(listed)]

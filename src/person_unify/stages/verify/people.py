@@ -1,200 +1,294 @@
-"""Persons: how many, who is who, and what is known of each (contract section 3)."""
+"""Who is who: a plain second reading of patients, children and links (contract section 3).
+
+Humans are numbered: patients by their position, then children that stand alone by theirs.  So who
+belongs together never depends on the ledger's maps, which are judged by it.
+"""
 
 from __future__ import annotations
 
-from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.schema import quote
-from person_unify.spec import Decided
-from person_unify.stages.verify import cells
-from person_unify.stages.verify.bench import Bench
-from person_unify.stages.verify.words import Filling, Words
+from dataclasses import dataclass
+from functools import cached_property
 
-FRESH = (
-    ("persons", "main.persons"),
-    ("parent_child_views", "main.parent_child_views"),
-    ("clinician_patient_views", "main.clinician_patient_views"),
-    ("access_grants", "main.access_grants"),
-    ("tags", "main.tags"),
-)
+import polars as pl
+
+from person_unify.schema import Column, Table
+from person_unify.stages.verify.context import Context, Rows, gathered
+from person_unify.stages.verify.findings import Found, Kind
+from person_unify.stages.verify.reader import Cells, alike
+
+KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
+_NARROW = {
+    "patients": (*("id", "clinician_id", "created_at", "deleted_at", "udid_number", *KNOWN_BY),),
+    "children": (
+        *("id", "linked_patient_id", "parent_id", "created_at", "updated_at", "udid_number"),
+        *KNOWN_BY,
+    ),
+    "parent_children": (
+        "id",
+        "patient_id",
+        "parent_id",
+        "is_primary",
+        "added_at",
+        "relationship_type",
+    ),
+}
+_ABSENT = Table("", (Column("id", "TEXT"),))
 
 
-def check_people(bench: Bench) -> None:
-    """Counts, maps, and ids of persons."""
-    bench.progress("persons")
-    with bench.guarded("persons_count"):
-        patients = bench.value("SELECT count(*) FROM temp.verify_patients")
-        children = bench.value("SELECT count(*) FROM temp.verify_children")
-        linked = bench.value("SELECT count(patient_id) FROM temp.verify_children")
-        merged = bench.value(
-            "SELECT count(*) FROM temp.verify_children WHERE NOT alone AND patient_id IS NULL"
+@dataclass
+class People:
+    """patients, children: one row each in source order.
+
+    patients: ``old``, ``human``, ``clinician``, ``created``, ``deleted``, ``person`` (by the map).
+    children: ``old``, ``human``, ``named`` (position of the patient that the source links it to),
+    ``patient`` (position after decisions), ``head`` (position of the child it is one with),
+    ``alone``, ``parent``, ``created``, ``person`` (by the map).  rows: the narrow rows.
+    """
+
+    rows: dict[str, Rows]
+    patients: pl.DataFrame
+    children: pl.DataFrame
+
+    @cached_property
+    def person(self) -> pl.Series:
+        """Per human, the person's id by the map of its origin; null for children with another's."""
+        own = pl.select(pl.when(self.children["alone"]).then(self.children["person"])).to_series()
+        return pl.concat([self.patients["person"], own.rename("person")])
+
+    @cached_property
+    def clinician(self) -> pl.Series:
+        """Per human, the clinician that its patient names."""
+        none = alike(None, self.children.height, pl.String())
+        return pl.concat([self.patients["clinician"], none.rename("clinician")])
+
+    @cached_property
+    def lookups(self) -> dict[str, pl.DataFrame]:
+        """``old``, ``human``, ``own`` over both kinds of people, the first kind winning."""
+        sides = {
+            "patients": self.patients.select("old", "human"),
+            "children": self.children.select("old", "human"),
+        }
+        found = {}
+        for first, second in (("patients", "children"), ("children", "patients")):
+            both = [
+                sides[first].with_columns(own=pl.lit(True)),
+                sides[second].with_columns(own=False),
+            ]
+            found[first] = pl.concat(both).unique("old", keep="first", maintain_order=True)
+        return found
+
+    def of(self, ids: pl.Series, first: str) -> pl.DataFrame:
+        """``human`` and ``own`` of ids, null where an id names nobody."""
+        return gathered(self.lookups[first], ids, "old")
+
+    @cached_property
+    def only_children(self) -> pl.Series:
+        """Ids of children that are the only one of their human."""
+        alone = self.children.filter(pl.len().over("human") == 1)
+        return alone["old"]
+
+    @property
+    def origins(self) -> pl.DataFrame:
+        """Every human's ``human``, ``person``, ``usual`` table and ``old`` id."""
+        patients = self.patients.select("human", "person", "old", usual=pl.lit("patients"))
+        alone = self.children.filter("alone")
+        return pl.concat(
+            [patients, alone.select("human", "person", "old", usual=pl.lit("children"))]
         )
-        persons = bench.value("SELECT count(*) FROM main.persons")
-        detail = f"patients {patients} + children {children} - linked {linked}"
-        if merged:
-            detail += f" - merged {merged}"
-        expected = patients + children - linked - merged
-        bench.compare("persons_count", "persons", expected, persons, detail)
-    with bench.guarded("children_equation"):
-        with_patient = bench.value(
-            "SELECT count(*) FROM temp.verify_child_to_person AS m WHERE EXISTS "
-            "(SELECT 1 FROM temp.verify_people AS p WHERE p.person_id = m.new_id "
-            "AND p.patient_id IS NOT NULL)"
-        )
-        alone = bench.value(
-            "SELECT count(DISTINCT m.new_id) FROM temp.verify_child_to_person AS m WHERE NOT "
-            "EXISTS "
-            "(SELECT 1 FROM temp.verify_people AS p WHERE p.person_id = m.new_id "
-            "AND p.patient_id IS NOT NULL)"
-        )
-        detail = f"linked {with_patient} + standalone {alone}"
-        if merged:
-            detail += f" + merged {merged}"
-        found = with_patient + alone + merged
-        bench.compare("children_equation", "children", children, found, detail)
-        if with_patient != linked:
-            bench.compare("children_equation", "children", linked, with_patient, "linked children")
-    _check_map(bench, "patient_map", "patient_to_person", "verify_patients")
-    _check_map(bench, "child_map", "child_to_person", "verify_children")
-    for table, name in FRESH:
-        with bench.guarded("new_ids", table):
-            _check_ids(bench, table, name)
 
 
-def prepare_people(bench: Bench) -> None:
-    """``verify_people``: every person with its origin, by the maps."""
-    bench.temp(
-        "verify_people",
-        "CREATE TEMP TABLE verify_people (person_id TEXT PRIMARY KEY, patient_id TEXT, "
-        "child_id TEXT) WITHOUT ROWID",
-        "INSERT OR IGNORE INTO temp.verify_people SELECT person_id, old_id, NULL "
-        "FROM temp.verify_patients WHERE person_id IS NOT NULL",
-        "INSERT OR IGNORE INTO temp.verify_people SELECT person_id, NULL, old_id "
-        "FROM temp.verify_children WHERE person_id IS NOT NULL AND alone",
+def narrow(context: Context, usual: str) -> Rows:
+    """The columns of a core table that decide who is who; no rows where the file lacks it."""
+    name = context.plan.source_names.get(usual)
+    if name is None or name not in context.source.tables:
+        empty = {c: pl.Series(c, [], dtype=pl.String) for c in _NARROW[usual][:1]}
+        return Rows(_ABSENT, Cells(pl.Series("row", [], dtype=pl.Int64), empty))
+    table = context.source.tables[name]
+    columns = [c for c in _NARROW[usual] if table.column(c) is not None]
+    return Rows(table, context.source.read(table, columns))
+
+
+def read_people(context: Context, moves: pl.DataFrame) -> People:
+    """Read and number everybody; ``moves`` are decisions on links (child, decision, whom)."""
+    rows = {usual: narrow(context, usual) for usual in _NARROW}
+    patients = _patients(context, rows["patients"])
+    children = _children(context, rows["children"], patients, moves)
+    return People(rows, patients, children)
+
+
+def _patients(context: Context, rows: Rows) -> pl.DataFrame:
+    deleted = ~rows.cells.is_null("deleted_at") if "deleted_at" in rows.cells.columns else None
+    old = rows.value("id", "TEXT")
+    person = gathered(context.maps["patient_to_person"], old, "old_id")["new_id"]
+    return (
+        pl.DataFrame(
+            {
+                "old": old,
+                "clinician": rows.value("clinician_id", "TEXT"),
+                "created": rows.value("created_at", "DATETIME"),
+                "deleted": alike(False, rows.height) if deleted is None else deleted,
+                "person": person,
+            }
+        )
+        .with_row_index("human")
+        .with_columns(pl.col("human").cast(pl.Int64))
     )
 
 
-def _check_map(bench: Bench, name: str, table: str, people: str) -> None:
-    with bench.guarded(name):
-        rows = bench.value(f"SELECT count(*) FROM ledger.{table}")
-        expected = bench.value(f"SELECT count(*) FROM temp.{people}")
-        absent = bench.value(f"SELECT count(*) FROM temp.{people} WHERE person_id IS NULL")
-        strange = bench.value(
-            f"SELECT count(*) FROM ledger.{table} AS m WHERE NOT EXISTS "
-            f"(SELECT 1 FROM temp.{people} AS p WHERE p.old_id = m.old_id)"
+def _children(
+    context: Context, rows: Rows, patients: pl.DataFrame, moves: pl.DataFrame
+) -> pl.DataFrame:
+    link = rows.value("linked_patient_id", "TEXT")
+    old = rows.value("id", "TEXT")
+    frame = (
+        pl.DataFrame(
+            {
+                "old": old,
+                "link": link,
+                "parent": rows.value("parent_id", "TEXT"),
+                "created": rows.value("created_at", "DATETIME"),
+                "person": gathered(context.maps["child_to_person"], old, "old_id")["new_id"],
+            }
         )
-        no_person = bench.value(
-            f"SELECT count(*) FROM temp.{people} AS p WHERE p.person_id IS NOT NULL AND NOT EXISTS "
-            "(SELECT 1 FROM main.persons AS t WHERE t.id = p.person_id)"
+        .with_row_index("at")
+        .with_columns(pl.col("at").cast(pl.Int64))
+    )
+    places = patients.select(link="old", named="human").filter(pl.col("link") != "")
+    whom = patients.select(to_patient="old", decided="human")
+    heads = frame.select(to_child="old", head="at")
+    frame = (
+        frame.join(places, on="link", how="left", maintain_order="left")
+        .join(moves, on="old", how="left", maintain_order="left")
+        .join(whom, on="to_patient", how="left", maintain_order="left")
+        .join(heads, on="to_child", how="left", maintain_order="left")
+        .with_columns(
+            patient=pl.when(pl.col("decision") == "unlink")
+            .then(None)
+            .when(pl.col("decision") == "link")
+            .then("decided")
+            .otherwise("named")
         )
-        wrong = [
-            ("without a person", absent),
-            ("unknown old ids", strange),
-            ("persons that do not exist", no_person),
-            ("repeated old ids", max(0, rows - expected - strange + absent)),
-        ]
-        if people == "verify_children":
-            wrong.append(("not the linked patient's person", bench.value(_OF_ANOTHER)))
-            wrong.append(("persons of several humans", bench.value(_SHARED)))
-            wrong.append(("not the merged child's person", bench.value(_APART)))
+    )
+    of_head = frame.select(head="at", head_patient="patient")
+    frame = frame.join(of_head, on="head", how="left", maintain_order="left").with_columns(
+        patient=pl.coalesce("patient", "head_patient")
+    )
+    own = pl.coalesce("head", "at") + patients.height
+    return frame.with_columns(
+        human=pl.coalesce("patient", own),
+        alone=pl.col("patient").is_null() & pl.col("head").is_null(),
+    ).select(
+        "at",
+        "old",
+        "human",
+        "named",
+        "patient",
+        "head",
+        "alone",
+        "parent",
+        "created",
+        "person",
+        "link",
+    )
+
+
+FRESH = {
+    "persons": ("patients", "children"),
+    "parent_child_views": ("patients", "children", "parent_children"),
+    "clinician_patient_views": ("patients", "children"),
+    "access_grants": ("patients", "children", "consent_grants"),
+    "tags": ("patients", "children"),
+}
+"""Target tables of fresh ids, and the old tables none of whose ids may be one of them."""
+
+_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+
+def check_people(context: Context, persons: pl.Series) -> None:
+    """Counts and maps of persons; ``persons`` are the ids in the target."""
+    answers, people = context.answers, context.people
+    patients, children = people.patients, people.children
+    linked = children["patient"].count()
+    merged = int((~children["alone"] & children["patient"].is_null()).sum())
+    detail = f"patients {patients.height} + children {children.height} - linked {linked}"
+    detail += f" - merged {merged}" if merged else ""
+    expected = patients.height + children.height - linked - merged
+    answers.compare("persons_count", "persons", expected, persons.len(), detail)
+    with_patient = (
+        context.maps["child_to_person"]
+        .select(pl.col("new_id").is_in(patients["person"].drop_nulls().implode()))
+        .to_series()
+    )
+    told = int(with_patient.sum())
+    alone = context.maps["child_to_person"].filter(~with_patient)["new_id"].n_unique()
+    detail = f"linked {told} + standalone {alone}" + (f" + merged {merged}" if merged else "")
+    answers.compare("children_equation", "children", children.height, told + alone + merged, detail)
+    if told != linked:
+        answers.compare("children_equation", "children", linked, told, "linked children")
+    _check_map(context, "patient_map", "patients", persons)
+    _check_map(context, "child_map", "children", persons)
+
+
+def _check_map(context: Context, name: str, usual: str, persons: pl.Series) -> None:
+    people = context.people
+    frame = people.patients if usual == "patients" else people.children
+    table = "patient_to_person" if usual == "patients" else "child_to_person"
+    told = context.ledger_frame(table, ("old_id", "new_id"))
+    strange = int((~told["old_id"].is_in(frame["old"].implode())).sum())
+    absent = frame["person"].is_null()
+    lost = ~absent & ~frame["person"].is_in(persons.implode())
+    origins = people.origins.filter(pl.col("person").is_not_null())
+    shared = origins.filter(pl.len().over("person") > 1)
+    shared = shared.filter(pl.col("usual") == usual)
+    wrong = [
+        ("without a person", int(absent.sum())),
+        ("unknown old ids", strange),
+        ("persons that do not exist", int(lost.sum())),
+        (
+            "repeated old ids",
+            told.height
+            - strange
+            - told.filter(pl.col("old_id").is_in(frame["old"].implode()))["old_id"].n_unique(),
+        ),
+        ("persons of several humans", shared.height),
+    ]
+    answers = context.answers
+    _tell(context, "minus", usual, "without a person", frame.filter(absent | lost))
+    if usual == "children":
+        due = people.person.gather(frame["human"])
+        other = ~frame["alone"] & frame["person"].ne_missing(due)
+        wrong.append(("not the person of its patient or its other record", int(other.sum())))
+        _tell(
+            context,
+            "changed",
+            usual,
+            "mapped to another person than its patient",
+            frame.filter(other),
+        )
+    answers.judge(name, usual, frame.height, wrong)
+
+
+def _tell(context: Context, kind: Kind, usual: str, detail: str, rows: pl.DataFrame) -> None:
+    like = Found(kind, context.file_name(usual), "persons", None, detail, 0, ())
+    context.answers.tell(
+        like,
+        rows.height,
+        lambda limit: [
+            ((row["old"],), (row["person"],) if kind == "changed" else None)
+            for row in rows.head(limit).iter_rows(named=True)
+        ],
+    )
+
+
+def check_fresh_ids(context: Context, table: str, ids: pl.Series) -> None:
+    """Fresh ids are canonical UUIDs, and none is an old id."""
+    odd = int((~ids.str.contains(_UUID)).fill_null(value=True).sum())
+    context.answers.judge("new_ids", table, ids.len(), [("no canonical UUID", odd)])
+    left = 0
+    for usual in FRESH[table]:
+        if usual in context.people.rows:
+            olds = context.people.rows[usual].value("id", "TEXT")
         else:
-            wrong.append(
-                (
-                    "persons of several humans",
-                    bench.value(
-                        "SELECT count(person_id) - count(DISTINCT person_id) "
-                        "FROM temp.verify_patients"
-                    ),
-                )
-            )
-        bench.judge(name, people.removeprefix("verify_"), expected, wrong)
-
-
-_OF_ANOTHER = (
-    "SELECT count(*) FROM temp.verify_children AS c JOIN temp.verify_patients AS p "
-    "ON p.old_id = c.patient_id WHERE c.person_id IS NOT p.person_id"
-)
-_SHARED = (
-    "SELECT count(*) FROM temp.verify_children AS c WHERE c.alone "
-    "AND c.person_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM temp.verify_people AS p "
-    "WHERE p.person_id = c.person_id AND p.child_id = c.old_id)"
-)
-_APART = (
-    "SELECT count(*) FROM temp.verify_children AS c JOIN temp.verify_children AS h "
-    "ON h.old_id = c.head WHERE c.person_id IS NOT h.person_id"
-)
-
-
-def _check_ids(bench: Bench, table: str, name: str) -> None:
-    if table not in bench.target:
-        return
-    total = bench.value(f"SELECT count(*) FROM {name}")
-    malformed = bench.value(f"SELECT count(*) FROM {name} AS t WHERE NOT {is_uuid('t.id')}")
-    bench.judge("new_ids", table, total, [("no canonical UUID", malformed)])
-    sources = {
-        "access_grants": ("consent_grants",),
-        "parent_child_views": ("children", "parent_children"),
-        "tags": (),
-    }.get(table, ())
-    olds = ["temp.verify_patients AS o WHERE o.old_id = t.id"]
-    olds.append("temp.verify_children AS o WHERE o.old_id = t.id")
-    for usual in sources:
-        bound = next(iter(bench.plan.of(usual)), None)
-        if bound is not None and usual != "children" and bound.source.primary_key == ("id",):
-            olds.append(f"source.{quote(bound.name)} AS o WHERE o.id = t.id")
-    condition = " OR ".join(f"EXISTS (SELECT 1 FROM {old})" for old in olds)
-    left = bench.value(f"SELECT count(*) FROM {name} AS t WHERE {condition}")
-    bench.judge("old_ids_gone", table, total, [("old ids", left)])
-
-
-def is_uuid(cell: str) -> str:
-    """Whether a cell is a canonical lower-case UUID of version 4 or 7."""
-    h = "[0-9a-f]"
-    shape = f"{h * 8}-{h * 4}-[47]{h * 3}-[89ab]{h * 3}-{h * 12}"
-    return f"({cell} GLOB '{shape}' AND octet_length({cell}) = 36)"
-
-
-def person_filling(words: Words, bound: BoundMapping, binding: Binding) -> Filling | None:
-    """How the decided columns of a person follow from its origin ``s`` and linked children."""
-    assert isinstance(binding.word, Decided)
-    rule, column, here = binding.word.rule, binding.word.column, words.here(binding)
-    if rule == "person":
-        return Filling("1", "id", "1", sure=True)
-    if rule == "migration_note":
-        return Filling(
-            cells.same(
-                here,
-                "(SELECT n.note FROM temp.verify_notes AS n WHERE n.person_id = t.id)",
-            )
-        )
-    assert column is not None
-    cell = words.cell(column)
-    if rule == "gender":
-        return _gender(words, bound, here, cell)
-    kept = f"nullif({cells.text(cell)}, '')"
-    if cell == "NULL":
-        return Filling(f"{here} IS NULL")
-    lost = (
-        "EXISTS (SELECT 1 FROM temp.verify_udid AS u WHERE u.source_table = "
-        f"{cells.literal(bound.mapping.source)} AND u.old_id = +s.id)"
-    )
-    ok = f"CASE WHEN {lost} THEN {here} IS NULL ELSE {cells.same(here, f'({kept})')} END"
-    return Filling(ok, column, cells.same(here, cell))
-
-
-def _gender(words: Words, bound: BoundMapping, here: str, cell: str) -> Filling:
-    own = f"nullif({cells.text(cell)}, '')"
-    links = [own]
-    if bound.mapping.source == "patients":
-        links.append(
-            "(SELECT g.gender FROM temp.verify_linked AS g WHERE g.patient_id = +s.id "
-            "AND g.gender <> '' ORDER BY g.unknown, g.created, g.child_id LIMIT 1)"
-        )
-    else:
-        links.append(
-            "(SELECT g.gender FROM temp.verify_joined AS g WHERE g.head = +s.id "
-            "AND g.gender <> '' ORDER BY g.unknown, g.created, g.child_id LIMIT 1)"
-        )
-    ok = cells.same(here, f"(coalesce({', '.join(links)}, 'unknown'))")
-    if cell == "NULL":
-        return Filling(ok)
-    return Filling(ok, "gender", f"({cells.same(here, cell)} AND {cell} <> '')", sure=True)
+            olds = context.maps["consent_to_grant"]["old_id"]
+        left += int(ids.is_in(olds.implode()).sum())
+    context.answers.judge("old_ids_gone", table, ids.len(), [("old ids", left)])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.schema import quote
 from person_unify.spec import Computed, Copy, Decided, Person
-from person_unify.stages.verify.bench import MAPS, Bench, in_list
-from person_unify.stages.verify.cells import literal
-from person_unify.stages.verify.check import Check
+from person_unify.stages.verify.context import LOG, MAPS, Context, Rows
+from person_unify.stages.verify.reader import Lane, alike
 
 _OWN = {
     "run": {"id", "tool_version", "started", "finished", "source", "target", "source_sha256"},
@@ -51,108 +54,118 @@ _SOURCES = {
 _ONE_TO_ONE = ("patient_to_person", "patient_to_view", "consent_to_grant", "collision_to_id")
 
 
-def check_records(bench: Bench) -> None:
-    """The ledger as a file, and what it says of columns, ids and the run."""
-    bench.progress("ledger")
-    with bench.guarded("ledger_integrity"):
-        answers = bench.rows("PRAGMA ledger.integrity_check(100)")
-        sound = answers == [("ok",)]
-        said = "ok" if sound else f"{len(answers)} problems"
-        bench.checks.append(
-            Check("ledger_integrity", None, "ok", said, "passed" if sound else "failed")
-        )
-    with bench.guarded("source_covered"):
-        _check_covered(bench)
-    with bench.guarded("lineage"):
-        _check_lineage(bench)
+def check_records(context: Context) -> None:
+    """What the ledger says of columns, ids and the run."""
+    context.progress("ledger")
+    answers = context.answers
+    with answers.guarded("source_covered"):
+        _check_covered(context)
+    with answers.guarded("lineage"):
+        _check_lineage(context)
     for name in (*_SOURCES, "collision_to_id"):
-        with bench.guarded("id_maps", name):
-            _check_map(bench, name)
-    with bench.guarded("run_recorded"):
-        _check_run(bench)
+        with answers.guarded("id_maps", name):
+            _check_map(context, name)
+    with answers.guarded("run_recorded"):
+        _check_run(context)
 
 
-def ledger_is_whole(bench: Bench) -> bool:
-    """Whether the ledger has the tables that the other checks look into; says so in any case.
+def read_books(context: Context) -> bool:
+    """Read the ledger's maps and log, if it has the tables that all checks look into.
 
     Archives may only be of tables that the source has.
     """
-    missing = [(f"{name} is missing", int(name not in bench.ledger)) for name in _OWN]
+    tables = context.ledger.tables
+    missing = [(f"{name} is missing", int(name not in tables)) for name in _OWN]
     missing += [
-        (f"{name} lacks columns", len(wanted - set(bench.ledger[name])))
+        (f"{name} lacks columns", len(wanted - set(tables[name].column_names)))
         for name, wanted in _OWN.items()
-        if name in bench.ledger
+        if name in tables
     ]
-    sources = {f"archive_{table}" for table in _tables_of(bench)}
+    sources = {f"archive_{table}" for table in _tables_of(context)}
     strange = [
         (f"{name} is of no source table", 1)
-        for name in bench.ledger
+        for name in tables
         if name.startswith("archive_") and name not in sources
     ]
-    bench.judge("ledger_tables", None, len(bench.ledger), [*missing, *strange])
-    return not any(count for _, count in missing)
-
-
-def _tables_of(bench: Bench) -> dict[str, tuple[str, ...]]:
-    """Every table of the file with its columns, as the plan has them."""
-    found = {bound.name: bound.source.column_names for bound in bench.plan.bound}
-    return found | {table.name: table.column_names for table in bench.plan.unmapped}
-
-
-def _check_covered(bench: Bench) -> None:
-    """Nothing of the file escaped the plan: every table is in it, with every column."""
-    planned = _tables_of(bench)
-    present: dict[str, set[str]] = {}
-    for table, column in bench.rows(
-        "SELECT m.name, c.name FROM source.sqlite_master AS m, "
-        "pragma_table_xinfo(m.name, 'source') AS c WHERE m.type = 'table' "
-        "AND substr(m.name, 1, 7) <> 'sqlite_' AND upper(substr(m.sql, 1, 14)) <> 'CREATE VIRTUAL' "
-        "AND c.hidden <> 1"
+    context.answers.judge("ledger_tables", None, len(tables), [*missing, *strange])
+    if any(count for _, count in missing):
+        return False
+    for name in MAPS:
+        found = context.ledger_frame(name, ("old_id", "new_id")).drop_nulls("old_id")
+        context.maps[name] = found.sort("old_id").unique("old_id", keep="first")
+    for name, keys in (
+        ("tag_to_tag", ["patient_id", "tag"]),
+        ("collision_to_id", ["source_table", "old_id"]),
     ):
-        present.setdefault(table, set()).add(bench.known(table, column))
+        found = context.ledger_frame(name, (*keys, "new_id")).drop_nulls(keys)
+        context.maps[name] = found.unique(keys, keep="first", maintain_order=True)
+    context.log = known_columns(context, context.ledger_frame("discrepancies", LOG), "field")
+    return True
+
+
+def known_columns(context: Context, frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Names of the source's columns as mappings know them, where the file writes another case."""
+    for table, names in context.plan.respelt.items():
+        spelt = {written: name for name, written in names.items()}
+        own = pl.col("source_table") == table
+        frame = frame.with_columns(
+            pl.when(own).then(pl.col(column).replace(spelt)).otherwise(column).alias(column)
+        )
+    return frame
+
+
+def _tables_of(context: Context) -> dict[str, tuple[str, ...]]:
+    """Every table of the file with its columns, as the plan has them."""
+    found = {bound.name: bound.source.column_names for bound in context.plan.bound}
+    return found | {table.name: table.column_names for table in context.plan.unmapped}
+
+
+def _check_covered(context: Context) -> None:
+    """Nothing of the file escaped the plan: every table is in it, with every column."""
+    planned = _tables_of(context)
+    present = {name: set(table.column_names) for name, table in context.source.tables.items()}
     failures = [
         (f"{table} is not in the plan" if table not in planned else f"{table} lacks columns", 1)
         for table, columns in present.items()
         if columns != set(planned.get(table, ()))
     ]
     total = sum(map(len, present.values()))
-    bench.judge("source_covered", None, total, failures)
+    context.answers.judge("source_covered", None, total, failures)
 
 
-def _check_lineage(bench: Bench) -> None:
+def _check_lineage(context: Context) -> None:
     """Every column of the source, with the target columns that the mapping gives it, or none."""
     expected: set[tuple[str | None, ...]] = {
         (bound.name, *place)
-        for bound in bench.plan.bound
+        for bound in context.plan.bound
         for binding in bound.columns
         if (place := _place(bound, binding)) is not None
     }
     placed = {(table, column) for table, column, *_ in expected}
     expected |= {
         (table, column, "archived", None, None)
-        for table, columns in _tables_of(bench).items()
+        for table, columns in _tables_of(context).items()
         for column in columns
         if (table, column) not in placed
     }
-    expected |= set(_fresh_ids(bench))
-    rows = bench.rows(
-        "SELECT source_table, source_column, disposition, target_table, target_column, "
-        "typeof(rule) = 'text' AND rule <> '' FROM ledger.lineage"
-    )
-    told = [(table, bench.known(table, column), *rest[:3]) for table, column, *rest in rows]
+    expected |= set(_fresh_ids(context))
+    names = ("source_table", "source_column", "disposition", "target_table", "target_column")
+    frame = context.ledger_frame("lineage", (*names, "rule"))
+    frame = known_columns(context, frame, "source_column")
+    told: list[tuple[str | None, ...]] = frame.select(names).rows()
     failures = [
         ("missing or different", len(expected - set(told))),
         ("not so", len(set(told) - expected)),
         ("repeated", len(told) - len(set(told))),
-        ("without a rule", sum(not row[5] for row in rows)),
+        ("without a rule", int((frame["rule"].fill_null("") == "").sum())),
     ]
-    bench.judge("lineage", None, len(expected), failures)
+    context.answers.judge("lineage", None, len(expected), failures)
 
 
-def _fresh_ids(bench: Bench) -> Iterator[tuple[str | None, ...]]:
+def _fresh_ids(context: Context) -> Iterator[tuple[str | None, ...]]:
     """Ids of rows that get a fresh one: mapped, and archived as the name of their row."""
     fresh = {(_SOURCES[name], _TARGETS[name]) for name in MAPS}
-    for bound in bench.plan.bound:
+    for bound in context.plan.bound:
         if bound.target is None or bound.source.column("id") is None:
             continue
         if (bound.mapping.source, bound.target.name) in fresh:
@@ -173,97 +186,174 @@ def _place(bound: BoundMapping, binding: Binding) -> tuple[str, str, str, str] |
     return column, "mapped_id" if mapped else "carried", bound.target.name, binding.target.name
 
 
-def _check_map(bench: Bench, name: str) -> None:
+def _check_map(context: Context, name: str) -> None:
     """A map has one row per old record, of records that exist on both sides."""
-    columns = bench.ledger[name]
-    keys = " || char(0) || ".join(column for column in columns if column != "new_id")
-    texts = " AND ".join(f"typeof(m.{column}) = 'text'" for column in columns)
-    new, old = _homes(bench, name), _origins(bench, name)
-    rows, olds, news, odd, unknown_new, unknown_old = map(
-        int,
-        bench.rows(
-            f"SELECT count(*), count(DISTINCT {keys}), count(DISTINCT new_id), "
-            f"count(CASE WHEN {texts} THEN NULL ELSE 1 END), "
-            f"count(CASE WHEN {new} THEN NULL ELSE 1 END), "
-            f"count(CASE WHEN {old} THEN NULL ELSE 1 END) FROM ledger.{name} AS m"
-        )[0],
+    table = context.ledger.tables[name]
+    cells = context.ledger.read(
+        table, table.column_names, lanes=dict.fromkeys(table.column_names, "text")
     )
+    frame = pl.DataFrame({c: cells.columns[c] for c in table.column_names})
+    keys = [c for c in table.column_names if c != "new_id"]
+    odd = frame.filter(pl.any_horizontal(pl.all().is_null()))
+    news = frame["new_id"]
     failures = [
-        ("repeated old ids", rows - olds),
-        ("repeated new ids", rows - news if name in _ONE_TO_ONE else 0),
-        ("no texts", odd),
-        ("new ids of no row", unknown_new),
-        ("old ids of no row", unknown_old),
+        ("repeated old ids", frame.height - frame.select(keys).n_unique()),
+        ("repeated new ids", frame.height - news.n_unique() if name in _ONE_TO_ONE else 0),
+        ("no texts", odd.height),
+        ("new ids of no row", int((~_at_home(context, name, news)).sum())),
+        ("old ids of no row", int((~_of_source(context, name, frame)).sum())),
     ]
-    bench.judge("id_maps", name, rows, failures)
+    context.answers.judge("id_maps", name, frame.height, failures)
 
 
-def _homes(bench: Bench, name: str) -> str:
-    """Whether the new id of row ``m`` is that of a target row."""
-    twins = {b.target.name for b in bench.plan.bound if b.mapping.shares_ids_with and b.target}
+def _at_home(context: Context, name: str, ids: pl.Series) -> pl.Series:
+    """Whether new ids are those of target rows."""
+    twins = {b.target.name for b in context.plan.bound if b.mapping.shares_ids_with and b.target}
     homes = [_TARGETS[name]] if name in _TARGETS else sorted(twins)
-    found = (
-        f"EXISTS (SELECT 1 FROM main.{quote(home)} AS t WHERE t.id = m.new_id)" for home in homes
-    )
-    return " OR ".join(found) or "0"
+    found = alike(False, ids.len())
+    for home in homes:
+        found |= ids.is_in(context.homes[home].ids.implode()).fill_null(value=False)
+    return found
 
 
-def _origins(bench: Bench, name: str) -> str:
-    """Whether the old id of row ``m`` is that of a source row."""
+def _of_source(context: Context, name: str, frame: pl.DataFrame) -> pl.Series:
+    """Whether old ids are those of source rows."""
+    found = alike(False, frame.height)
     if name == "collision_to_id":
-        found = (
-            f"(m.source_table = {literal(b.name)} AND EXISTS (SELECT 1 FROM "
-            f"source.{quote(b.name)} AS s WHERE s.id = m.old_id))"
-            for b in bench.plan.bound
-            if b.mapping.shares_ids_with
-        )
-        return " OR ".join(found) or "0"
-    source = bench.source(_SOURCES[name])
-    same = "s.id = m.old_id"
+        for bound in context.plan.bound:
+            if bound.mapping.shares_ids_with:
+                ids = _column(context, bound.mapping.source, "id")
+                own = (frame["source_table"] == bound.name).fill_null(value=False)
+                found |= own & frame["old_id"].is_in(ids.implode()).fill_null(value=False)
+        return found
+    usual = _SOURCES[name]
     if name == "tag_to_tag":
-        # A tag is mapped as the text that was read, which need not be the cell.
-        same = "s.patient_id = m.patient_id AND CAST(s.tag AS TEXT) = m.tag"
-    return "0" if source is None else f"EXISTS (SELECT 1 FROM {source} AS s WHERE {same})"
+        pairs = pl.DataFrame({c: _column(context, usual, c) for c in ("patient_id", "tag")})
+        known = frame.join(
+            pairs.unique().with_columns(there=True),
+            on=["patient_id", "tag"],
+            how="left",
+            maintain_order="left",
+        )
+        return known["there"].fill_null(value=False)
+    return frame["old_id"].is_in(_column(context, usual, "id").implode()).fill_null(value=False)
 
 
-def _check_run(bench: Bench) -> None:
-    """Once the run is recorded: it ended well, and so did each of its phases and checks."""
-    runs = bench.value("SELECT count(*) FROM ledger.run")
-    if not runs:
-        bench.skip("run_recorded", None, "the run is recorded once its checks have passed")
-        return
-    phases = bench.value(
-        f"SELECT count(DISTINCT phase) FROM ledger.checkpoints WHERE phase IN {in_list(_PHASES)} "
-        "AND source_table IS NULL"
-    )
-    checks = bench.value("SELECT count(*) FROM ledger.verification")
+def _column(context: Context, usual: str, column: str) -> pl.Series:
+    """The texts of a column of an old table; none where the file lacks the table."""
+    people = context.people.rows.get(usual)
+    if people is not None and column in people.cells.columns:
+        return people.value(column, "TEXT")
+    name = context.plan.source_names.get(usual)
+    table = None if name is None else context.source.tables.get(name)
+    if table is None or table.column(column) is None:
+        return pl.Series(column, [], dtype=pl.String)
+    return Rows(table, context.source.read(table, [column])).value(column, "TEXT")
+
+
+def check_counts(context: Context) -> None:
+    """The counts of normalised cells are those that the source calls for (section 1)."""
+    table = context.ledger.tables["normalisations"]
+    cells = context.ledger.read(table, table.column_names, lanes=_COUNTS)
+    frame = pl.DataFrame({name: cells.columns[name] for name in _COUNTS})
+    frame = known_columns(context, frame, "source_column")
+    told: dict[tuple[str, str, str], int] = {}
+    for source, column, rule, number in frame.iter_rows():
+        place = (str(source), str(column), str(rule))
+        told[place] = told.get(place, 0) + (number or 0)
+    known = {
+        (bound.name, column)
+        for bound in context.plan.bound
+        for column in (
+            *bound.source.column_names,
+            *(str(getattr(binding.word, "column", "")) for binding in bound.columns),
+            *(str(getattr(binding.word, "carries", "")) for binding in bound.columns),
+        )
+    }
     failures = [
-        ("run", bench.value(f"SELECT count(*) FROM ledger.run WHERE ({_RUN}) IS NOT TRUE")),
-        ("phases missing", len(_PHASES) - phases),
-        (
-            "phases",
-            bench.value(f"SELECT count(*) FROM ledger.checkpoints WHERE ({_PHASE}) IS NOT TRUE"),
-        ),
-        (
-            "checks",
-            bench.value(f"SELECT count(*) FROM ledger.verification WHERE ({_PASSED}) IS NOT TRUE"),
-        ),
-        ("no checks", int(not checks)),
+        ("unknown columns", sum((source, column) not in known for source, column, _ in told)),
+        ("unknown rules", sum(rule not in _RULES for _, _, rule in told)),
+        ("no cells", sum(number <= 0 for number in told.values())),
     ]
-    bench.judge("run_recorded", None, runs + len(_PHASES) + checks, failures)
+    context.answers.judge("normalisations", None, len(told), failures)
+    names = dict.fromkeys(b.name for b in context.plan.bound if b.target is not None)
+    for name in names:
+        if context.answers.findings is not None and not context.answers.wants(name):
+            continue
+        due = {p[1:]: n for p, n in context.normalised.items() if p[0] == name}
+        said = {p[1:]: n for p, n in told.items() if p[0] == name and p[2] in _RULES}
+        wrong = [
+            (f"{column} {rule}", abs(due.get((column, rule), 0) - said.get((column, rule), 0)))
+            for column, rule in sorted({*due, *said})
+        ]
+        number = max(sum(due.values()), sum(said.values()))
+        context.answers.judge("normalisations", name, number, wrong)
 
 
-_RUN = (
-    "typeof(started) = 'integer' AND typeof(finished) = 'integer' AND started <= finished "
-    "AND length(source_sha256) = 64 AND json_valid(options) AND id <> '' AND tool_version <> '' "
-    "AND source <> '' AND target <> '' AND outcome <> ''"
+_COUNTS: dict[str, Lane] = {
+    "source_table": "text",
+    "source_column": "text",
+    "rule": "text",
+    "cells": "integer",
+}
+_RULES = (
+    *("blob_to_text", "integer_to_text", "real_to_text", "text_to_integer", "real_to_integer"),
+    *("text_to_real", "integer_to_real", "required_default"),
 )
-_PHASE = (
-    # A table lists its discrepancies by kind; a phase that ended in an error ends no run.
-    "started <= finished AND rows >= 0 "
-    "AND (errors IS NULL OR source_table IS NOT NULL AND json_valid(errors))"
-)
-_PASSED = (
-    "CASE outcome WHEN 'passed' THEN passed = 1 AND typeof(expected) <> 'null' "
-    "WHEN 'not_applicable' THEN passed IS NULL AND detail <> '' END"
-)
+
+
+def _check_run(context: Context) -> None:
+    """Once the run is recorded: it ended well, and so did each of its phases and checks."""
+    rows = {name: _rows(context, name) for name in ("run", "checkpoints", "verification")}
+    if not rows["run"]:
+        why = "the run is recorded once its checks have passed"
+        context.answers.skip("run_recorded", None, why)
+        return
+    phases = {r["phase"] for r in rows["checkpoints"] if r.get("source_table") is None}
+    failures = [
+        ("run", sum(not _run_ended(row) for row in rows["run"])),
+        ("phases missing", len(set(_PHASES) - phases)),
+        ("phases", sum(not _phase_ended(row) for row in rows["checkpoints"])),
+        ("checks", sum(not _passed(row) for row in rows["verification"])),
+        ("no checks", int(not rows["verification"])),
+    ]
+    total = len(rows["run"]) + len(_PHASES) + len(rows["verification"])
+    context.answers.judge("run_recorded", None, total, failures)
+
+
+def _rows(context: Context, table: str) -> list[dict[str, Any]]:
+    """The rows of one of the ledger's small tables, as plain values."""
+    names = context.ledger.tables[table].column_names
+    listed = ", ".join(map(quote, names))
+    found = context.ledger.database.rows(f"SELECT {listed} FROM {quote(table)}")
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _run_ended(row: dict[str, Any]) -> bool:
+    started, finished = row["started"], row["finished"]
+    if not isinstance(started, int) or not isinstance(finished, int) or started > finished:
+        return False
+    texts = all(row[name] for name in ("id", "tool_version", "source", "target", "outcome"))
+    return texts and len(str(row["source_sha256"])) == 64 and _is_json(row["options"])
+
+
+def _phase_ended(row: dict[str, Any]) -> bool:
+    """A table lists its discrepancies by kind; a phase that ended in an error ends no run."""
+    errors = row["errors"]
+    if errors is not None and (row["source_table"] is None or not _is_json(errors)):
+        return False
+    return bool(row["started"] <= row["finished"] and row["rows"] >= 0)
+
+
+def _passed(row: dict[str, Any]) -> bool:
+    if row["outcome"] == "passed":
+        return row["passed"] == 1 and row["expected"] is not None
+    return row["outcome"] == "not_applicable" and row["passed"] is None and bool(row["detail"])
+
+
+def _is_json(text: object) -> bool:
+    try:
+        json.loads(str(text))
+    except ValueError:
+        return False
+    return True

@@ -1,131 +1,179 @@
-"""The target as a file: constraints, storage classes, tables that must be empty."""
+"""Target and ledger as files: soundness, references, forms of cells, tables that stay empty."""
 
 from __future__ import annotations
 
-from person_unify.mappings.bind import type_of
-from person_unify.schema import Column, Table, quote
-from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import archive_of, check_lists
-from person_unify.stages.verify.bench import Bench
-from person_unify.stages.verify.cells import literal
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from person_unify.damage import is_damaged
+from person_unify.errors import DatabaseError
+from person_unify.schema import ForeignKey, Table, quote
 from person_unify.stages.verify.check import Check
-from person_unify.stages.verify.kept_out import check_whole
+from person_unify.stages.verify.context import Context
+from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.people import FRESH, check_fresh_ids
+from person_unify.stages.verify.reader import File
 
-_COLUMNS_PER_QUERY = 150
+CORE = ("persons", "parent_child_views", "clinician_patient_views", "access_grants")
 
 
-def check_structure(bench: Bench) -> None:
-    """Everything that can be seen without the source."""
-    bench.progress("integrity")
-    with bench.guarded("integrity"):
-        answers = bench.rows("PRAGMA main.integrity_check(100)")
-        sound = answers == [("ok",)]
-        count = 0 if sound else len(answers)
-        outcome = "passed" if sound else "failed"
-        detail = "" if sound else f"{count} problems"
-        actual = "ok" if sound else f"{count} problems"
-        bench.checks.append(
-            Check(
-                "integrity",
-                None,
-                "ok",
-                actual,
-                "passed" if outcome == "passed" else "failed",
-                detail,
+def check_files(context: Context) -> None:
+    """Pages and indexes of target and ledger are sound, and the source's indexes."""
+    for name, file, look in (
+        ("integrity", context.target, unsound),
+        ("ledger_integrity", context.ledger, unsound),
+        ("source_indexes", context.source, disagreeing_indexes),
+    ):
+        context.progress("integrity")
+        with context.answers.guarded(name):
+            problems = list(look(file))
+            said = "ok" if not problems else f"{len(problems)} problems"
+            outcome = "passed" if not problems else "failed"
+            detail = "; ".join(problems[:5])
+            context.answers.checks.append(
+                Check(name, None, "ok", said, "passed" if outcome == "passed" else "failed", detail)
             )
-        )
-    with bench.guarded("foreign_keys"):
-        keyed = [table for table in bench.target.values() if table.foreign_keys]
-        # Named table by table: as a WHERE, the pragma's schema column matches nothing.
-        broken = [
-            (
-                table.name,
-                bench.value(
-                    f"SELECT count(*) FROM pragma_foreign_key_check({literal(table.name)}, 'main')"
-                ),
-            )
-            for table in keyed
-        ]
-        bench.judge("foreign_keys", None, sum(len(t.foreign_keys) for t in keyed), broken)
-    for table in bench.target.values():
-        if not table.name.startswith("_prisma"):
-            with bench.guarded("storage_classes", table.name):
-                _check_classes(bench, table)
-    _check_unfilled(bench)
 
 
-def _check_classes(bench: Bench, table: Table) -> None:
-    rows, failures = 0, []
-    for start in range(0, len(table.columns), _COLUMNS_PER_QUERY):
-        group = table.columns[start : start + _COLUMNS_PER_QUERY]
-        listed = ", ".join(f"count(CASE WHEN {_fits(c)} THEN NULL ELSE 1 END)" for c in group)
-        found = bench.rows(f"SELECT count(*), {listed} FROM main.{quote(table.name)} AS t")[0]
-        rows = int(found[0])
-        failures += [(c.name, int(n)) for c, n in zip(group, found[1:], strict=True)]
-    bench.judge("storage_classes", table.name, rows * len(table.columns), failures)
+def unsound(file: File) -> Iterator[str]:
+    """What is wrong with a file's pages and indexes."""
+    if is_damaged(file.database, "quick_check"):
+        yield "its pages are not what SQLite's file format says"
+    yield from disagreeing_indexes(file)
 
 
-def _fits(column: Column) -> str:
-    """Whether a target cell is in the canonical form of its column (contract section 1)."""
-    cell, type_ = f"t.{quote(column.name)}", type_of(column)
-    fits = f"typeof({cell}) = {literal(cells.CLASSES[type_])}"
-    if type_ == "BOOLEAN":
-        fits += f" AND {cell} IN (0, 1)"
-    elif type_ == "DATETIME":
-        fits += f" AND {cell} BETWEEN {cells.FIRST_INSTANT} AND {cells.LAST_INSTANT}"
-    return fits if column.not_null else f"({cell} IS NULL OR ({fits}))"
+def disagreeing_indexes(file: File) -> Iterator[str]:
+    """Indexes that do not hold what their tables hold.
+
+    Each is read once in its own order and held against its table by hashes: SQLite's
+    ``integrity_check`` looks every entry up by itself, which takes longer than everything else.
+    """
+    indexes: dict[str, dict[str, list[str | None]]] = {}
+    for table, index, column in file.database.rows(
+        "SELECT m.name, i.name, x.name FROM sqlite_master AS m, pragma_index_list(m.name) AS i, "
+        "pragma_index_info(i.name) AS x WHERE m.type = 'table' ORDER BY m.name, i.seq, x.seqno"
+    ):
+        indexes.setdefault(table, {}).setdefault(index, []).append(column)
+    for name, found in indexes.items():
+        table_ = file.tables.get(name)
+        if table_ is not None:
+            yield from _disagreeing(file, table_, found)
 
 
-def _check_unfilled(bench: Bench) -> None:
-    filled = {bound.target.name for bound in bench.plan.bound if bound.target is not None}
-    filled |= {"persons", "parent_child_views", "clinician_patient_views", "access_grants"}
-    others = [
-        name for name in bench.target if name not in filled and not name.startswith("_prisma")
-    ]
-    with bench.guarded("unfilled_tables"):
-        rows = [(n, bench.value(f"SELECT count(*) FROM main.{quote(n)}")) for n in others]
-        bench.judge("unfilled_tables", None, len(others), rows)
+def _disagreeing(file: File, table: Table, indexes: dict[str, list[str | None]]) -> Iterator[str]:
+    rowid = file.rowid(table)
+    plain = {i: [c for c in listed if c is not None] for i, listed in indexes.items()}
+    try:
+        if rowid is None or any(None in listed for listed in indexes.values()):
+            raise DatabaseError("an index over expressions, or a table that is an index itself")
+        for index, listed in plain.items():
+            held = _contents(file, table, rowid, listed, "NOT INDEXED")
+            found = _contents(file, table, rowid, listed, f"INDEXED BY {quote(index)}")
+            if not (found == held if isinstance(found, list) else found.equals(held)):  # type: ignore[arg-type]
+                yield f"index {index} does not agree with table {table.name}"
+    except DatabaseError:
+        yield from _remarked(file, table)
 
 
-def check_archived_whole(bench: Bench) -> None:
-    """Tables without a counterpart: every row is in the archive, verbatim (contract section 9)."""
-    tables = [b.source for b in bench.plan.bound if b.target is None]
-    for table in [*tables, *bench.plan.unmapped]:
-        bench.progress(table.name)
-        with bench.guarded("archived_rows", table.name):
-            rows = bench.count(table)
-            archive = archive_of(bench, table)
-            if archive is None:
-                bench.compare("rows_accounted", table.name, rows, 0)
-                continue
-            kept = bench.value(
-                f"SELECT count(*) FROM source.{quote(table.name)} AS s WHERE EXISTS "
-                f"(SELECT 1 FROM {archive.table} AS a WHERE {archive.join})"
-            )
-            bench.compare("rows_accounted", table.name, rows, kept)
-            always = frozenset(table.column_names) - set(archive.key)
-            check_lists(bench, table, archive, always, ("unmapped_table",))
-            check_whole(bench, table, archive, "")
+def _remarked(file: File, table: Table) -> Iterator[str]:
+    """What SQLite itself says of a table's indexes, where it can read them at all."""
+    try:
+        answers = file.database.rows(f"PRAGMA integrity_check({quote(table.name)})")
+    except DatabaseError:  # a collation or a function that this SQLite lacks
+        return
+    # It remarks on content too, such as a NULL where none is allowed: that is no damage.
+    if any(re.search("missing from index|entries in index", str(said)) for (said,) in answers):
+        yield f"an index does not agree with table {table.name}"
 
 
-def check_person_references(bench: Bench) -> None:
+def _contents(
+    file: File, table: Table, rowid: str, columns: list[str], how: str
+) -> pl.DataFrame | list[tuple[object, ...]]:
+    """Rowids and cells (as hashes in a large table), in the order of the rowids."""
+    listed = ", ".join(f"CAST({quote(c)} AS TEXT)" for c in columns)
+    query = f"SELECT {rowid}, {listed} FROM {quote(table.name)} {how}"
+    if file.small(table):
+        return sorted(file.database.rows(query), key=lambda row: int(row[0]))
+    literals = ", ".join("''" for _ in columns)
+    frame = file.database.frame(f"SELECT 0, {literals} UNION ALL {query}")[1:]
+    return frame.with_columns(pl.col(c).hash() for c in frame.columns[1:]).sort("c0")
+
+
+def check_structure(context: Context) -> None:
+    """What the cells of the target hold by themselves: forms, references, fresh ids."""
+    answers, homes = context.answers, context.homes
+    for name, home in homes.items():
+        with answers.guarded("storage_classes", name):
+            home.finish()
+            number = home.cells.height * len(home.table.columns)
+            answers.judge("storage_classes", name, number, list(home.flaws.items()))
+    _check_references(context)
+    _check_persons(context)
+    for table in FRESH:
+        if table in homes:
+            check_fresh_ids(context, table, homes[table].ids)
+    _check_unfilled(context)
+
+
+def _check_references(context: Context) -> None:
+    """Every reference with a foreign key names a row."""
+    broken: list[tuple[str, int]] = []
+    keys = 0
+    for name, home in context.homes.items():
+        for key in home.table.foreign_keys:
+            keys += 1
+            lost = home.references(key.column)
+            if lost.len():
+                ids = _referenced(context, key).hash().implode()
+                broken.append((f"{name}.{key.column}", int((~lost.is_in(ids)).sum())))
+    context.answers.judge("foreign_keys", None, keys, broken)
+
+
+def _referenced(context: Context, key: ForeignKey) -> pl.Series:
+    """The values that a foreign key may have."""
+    home = context.homes.get(key.table)
+    if home is None:
+        table = context.target.tables.get(key.table)
+        if table is None:
+            return pl.Series([], dtype=pl.String)
+        home = Home.of(context.target, table)
+    column = home.column(key.referenced).name
+    if column == home.table.primary_key[0]:
+        return home.ids
+    every = pl.arange(0, home.cells.height, eager=True, dtype=pl.UInt32)
+    return home.read([column], every).columns[column]
+
+
+def _check_persons(context: Context) -> None:
     """Person references of every target table name persons, and none is an old id."""
-    for table in bench.target.values():
-        if table.name == "persons" or table.column("person_id") is None:
+    persons = context.homes["persons"].ids.hash().implode()
+    olds = pl.concat([f["old"] for f in context.people.lookups.values()]).hash().implode()
+    for name, home in context.homes.items():
+        if name == "persons" or home.table.column("person_id") is None:
             continue
-        with bench.guarded("person_references", table.name):
-            held = (
-                f"SELECT DISTINCT person_id FROM main.{quote(table.name)} "
-                "WHERE person_id IS NOT NULL"
-            )
-            row = bench.rows(
-                "SELECT count(*), coalesce(sum(NOT EXISTS (SELECT 1 FROM main.persons AS p "
-                "WHERE p.id = d.person_id)), 0), coalesce(sum("
-                "EXISTS (SELECT 1 FROM temp.verify_patients AS o WHERE o.old_id = d.person_id) "
-                "OR EXISTS (SELECT 1 FROM temp.verify_children AS o WHERE o.old_id = d.person_id)"
-                f"), 0) FROM ({held}) AS d"
-            )[0]
-            total, missing, old = map(int, row)
-            bench.judge(
-                "person_references", table.name, total, [("no person", missing), ("old id", old)]
-            )
+        held = home.references("person_id")
+        failures = [
+            ("no person", int((~held.is_in(persons)).sum())),
+            ("old id", int(held.is_in(olds).sum())),
+        ]
+        context.answers.judge("person_references", name, held.len(), failures)
+
+
+def filled_tables(context: Context) -> set[str]:
+    """The target tables that some source table, or the program itself, may fill."""
+    from person_unify.mappings import MAPPINGS
+
+    known = {bound.target.name for bound in context.plan.bound if bound.target is not None}
+    return known | {m.target for m in MAPPINGS if m.target is not None} | set(CORE)
+
+
+def _check_unfilled(context: Context) -> None:
+    """Tables of the unified schema that no source table fills are empty; others' are left alone."""
+    from person_unify.schema import UNIFIED
+
+    filled = {b.target.name for b in context.plan.bound if b.target is not None} | set(CORE)
+    others = [name for name in context.target.tables if name in UNIFIED and name not in filled]
+    rows = [(name, context.target.counts[name]) for name in others]
+    context.answers.judge("unfilled_tables", None, len(others), rows)

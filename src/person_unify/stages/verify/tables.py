@@ -1,145 +1,261 @@
-"""Tables that are migrated row by row (contract sections 6 and 7): one sweep each."""
+"""Tables that are migrated row by row (contract sections 6 and 7), and those archived whole."""
 
 from __future__ import annotations
 
-from person_unify.mappings import CORE_TABLES
+from collections.abc import Iterator
+
+import polars as pl
+
 from person_unify.mappings.bind import BoundMapping
-from person_unify.schema import UNIFIED, quote
-from person_unify.spec import ClinicianOf, Copy, Via
-from person_unify.stages.verify import cells
-from person_unify.stages.verify.archive import NOT_CARRIED, check_lists
-from person_unify.stages.verify.bench import Bench
-from person_unify.stages.verify.kept_out import MERGED, check_kept_out
-from person_unify.stages.verify.passes import Sweep, Verdict, column_verdicts, target_key
-from person_unify.stages.verify.words import Words
+from person_unify.schema import Table
+from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of
+from person_unify.stages.verify.compare import Arm, Side, compare
+from person_unify.stages.verify.context import Context, Rows, key_of
+from person_unify.stages.verify.fates import MERGED, Fates, deciding_columns, settle, source_ids
+from person_unify.stages.verify.findings import Found, texts
+from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.logs import check_ids, owed_of_row
+from person_unify.stages.verify.reader import Range, alike
 
 
-def check_tables(bench: Bench) -> None:
-    """Every table with a home in the target that is not settled person by person."""
-    matched: dict[str, int] = {}
-    for bound in bench.plan.bound:
-        if bound.target is None or bound.mapping.source in CORE_TABLES:
-            continue
-        bench.progress(bound.name)
-        with bench.guarded("cells_match", bound.name):
-            count = check_table(bench, bound)
-            matched[bound.target.name] = matched.get(bound.target.name, 0) + count
-    for table, count in matched.items():
-        if table != "access_grants":
-            with bench.guarded("target_rows", table):
-                actual = bench.value(f"SELECT count(*) FROM main.{quote(table)}")
-                bench.compare("target_rows", table, count, actual)
+def read_rows(context: Context, bound: BoundMapping) -> tuple[Rows, list[Range] | None]:
+    """All rows of a table: whole, or the columns that decide, with the parts for the others."""
+    source = bound.source
+    ranges = context.source.ranges(source, source.column_names, context.size)
+    columns = source.column_names if ranges is None else deciding_columns(context, bound)
+    return Rows(source, context.source.read(source, columns)), ranges
 
 
-def check_table(bench: Bench, bound: BoundMapping) -> int:
-    """Sweep over one source table; returns the number of its rows that the target holds."""
+def check_table(context: Context, bound: BoundMapping) -> None:
+    """One source table with a home in the target."""
     assert bound.target is not None
-    sweep = Sweep.over(bench, bound.source)
-    key = target_key(bound, bench)
-    if key is None:
-        bench.skip("cells_match", bound.name, "the source has no column for the target's key")
-        return 0
-    sweep.joins.append(f"LEFT JOIN main.{quote(bound.target.name)} AS t ON {key}")
-    there = f"t.{quote(bound.target.primary_key[0])} IS NOT NULL"
-    out = sweep.kept_out
-    present = f"({there} AND NOT {out})"
-    sweep.counts = {
-        "rows": "count(*)",
-        "loaded": cells.how_many(present),
-        "kept out": cells.how_many(out),
-        "revived": cells.how_many(f"{out} AND {there} AND {_may_not_be_there(sweep, bound)}"),
-    }
-    soft = _soft(bench, bound)
-    sweep.counts |= {
-        f"soft {column}": cells.how_many(f"({hit}) AND {present}") for column, hit in soft.items()
-    }
-    verdicts, never = column_verdicts(sweep, [(Words(bench, bound), present)], present)
-    if sweep.archive is not None:
-        reasons = (NOT_CARRIED, bound.mapping.orphan_kind, "duplicate_key", MERGED)
-        always = never - set(sweep.archive.key)
-        check_lists(bench, bound.source, sweep.archive, always, reasons)
-    if never - set(bound.source.primary_key):
-        reason = "0" if sweep.archive is None else f"a.{quote(sweep.archive.reason)} IS NOT NULL"
-        verdicts.append(Verdict("< archive row", present, None, reason))
-    sweep.verdicts = verdicts
-    counts, found = sweep.run()
-    source_rows = bench.count(bound.source)
-    loaded, kept_out = counts["loaded"], counts["kept out"]
-    bench.compare("rows_accounted", bound.name, source_rows, loaded + kept_out)
-    if kept_out:
-        revived = counts["revived"]
-        bench.judge("rows_not_revived", bound.name, kept_out, [("in the target", revived)])
-    report_cells(bench, bound.name, loaded, verdicts, found)
-    _check_soft(bench, bound, {column: counts[f"soft {column}"] for column in soft}, loaded)
-    if kept_out and sweep.archive is not None:
-        with bench.guarded("rows_justified", bound.name):
-            check_kept_out(bench, bound, sweep.archive)
-    return loaded
+    context.progress(bound.name)
+    rows, ranges = read_rows(context, bound)
+    fates = settle(context, bound, rows)
+    archive = archive_of(context, bound.source, rows.cells)
+    home = context.homes[bound.target.name]
+    nothing = alike(None, rows.height, pl.String())
+    kept = nothing if archive is None else archive.kept_out
+    live = fates.loaded & kept.is_null()
+    places = home.places(fates.keys)
+    at = places.zip_with(live, pl.Series([None], dtype=places.dtype))
+    home.claim(at.drop_nulls())
+    arm = Arm(bound, home, live, at, checks=CHECKS.get(bound.mapping.source, {}))
+    key = key_columns(rows, bound.mapping.source)
+    side = Side(context, bound.mapping.source, rows, archive, [arm], at.is_not_null(), key=key)
+    arm.log = lambda words, there: owed_of_row(words, fates.person, there, side.note)
+    ids = source_ids(bound, rows)
+    check_ids(context, bound.name, ids)
+    _check_fates(side, home, fates, (kept, live, places))
+    if context.answers.findings is None or context.answers.wants(bound.name):
+        compare(side, ranges)
+        side.owe_cells(ids, fates.person)
+        report(side, (NOT_CARRIED, bound.mapping.orphan_kind, "duplicate_key", MERGED))
 
 
-def _soft(bench: Bench, bound: BoundMapping) -> dict[str, str]:
-    """Source column -> whether it left an old patient or child id where nobody declared one."""
-    assert bound.target is not None
-    found: dict[str, list[str]] = {}
-    for binding in bound.columns:
-        name, word = binding.target.name, binding.word
-        declared = UNIFIED.get(bound.target.name, bound.target).foreign_key(name) is not None
-        if name == "person_id" or declared or not name.endswith(("_id", "_by")):
+CHECKS = {
+    "consent_grants": dict.fromkeys(
+        ("status", "person_id", "grantor_id", "grantor_type"), "grants_not_wider"
+    )
+}
+"""Columns whose cells belong to a check of their own."""
+
+
+def key_columns(rows: Rows, usual: str) -> list[pl.Series]:
+    """What names the rows of a table for people: the cells of its key, or its rowids."""
+    names = key_of(rows.table, usual)
+    shown = [rows.value(name, "TEXT") for name in names if name in rows.cells.columns]
+    return shown or [rows.cells.row.cast(pl.String)]
+
+
+_Places = tuple[pl.Series, pl.Series, pl.Series]
+
+
+def _check_fates(side: Side, home: Home, fates: Fates, found: _Places) -> None:
+    """Every row is in the target, or kept out for a reason that the source bears out."""
+    kept, live, places = found
+    out = kept.is_not_null()
+    target = home.table.name
+    free = ~home.claimed
+    there = free.gather(places).fill_null(value=False)
+    missing = (live & places.is_null()) | (~fates.loaded & ~out & ~there)
+    uncaused = out & (kept != fates.kind)
+    stray = ~fates.loaded & ~out & there
+    home.claim(places.filter(stray))
+    revived = out & there
+    answers, name = side.context.answers, side.name
+    answers.compare("rows_accounted", name, out.len(), out.len() - int(missing.sum()))
+    total = int(out.sum())
+    if total:
+        answers.judge("rows_not_revived", name, total, [("in the target", int(revived.sum()))])
+    if total or stray.any():
+        wrong = [("without cause", int(uncaused.sum())), ("loaded without cause", int(stray.sum()))]
+        answers.judge("rows_justified", name, max(total, int(stray.sum())), wrong)
+    side.tell(
+        "minus", (target, None, "neither in the target nor archived whole"), missing.arg_true()
+    )
+    side.tell("minus", (target, None, "kept out without cause"), uncaused.arg_true())
+    _merged_apart(side, home, fates)
+
+
+def _merged_apart(side: Side, home: Home, fates: Fates) -> None:
+    """Rows that became one must lead to one row of the target."""
+    merged = fates.kind == MERGED
+    if not merged.any():
+        return
+    rows = side.rows
+    frame = pl.DataFrame(
+        {
+            "human": side.context.people.of(rows.value("patient_id", "TEXT"), "patients")["human"],
+            "tag": rows.value("tag", "TEXT"),
+            "key": fates.keys["k0"],
+            "kind": fates.kind,
+        }
+    )
+    first = frame.filter(pl.col("kind") == "loaded").select("human", "tag", due="key")
+    found = frame.join(first, on=["human", "tag"], how="left", maintain_order="left")
+    apart = merged & found["key"].ne_missing(found["due"])
+    wrong = [("mapped to another row than the one they became", int(apart.sum()))]
+    side.context.answers.judge("rows_justified", side.name, int(merged.sum()), wrong)
+    side.tell("minus", (home.table.name, None, "mapped to another row"), apart.arg_true())
+
+
+def report(side: Side, reasons: tuple[str, ...]) -> None:
+    """The checks that a comparison adds up to."""
+    answers, name = side.context.answers, side.name
+    compared(side)
+    for check in dict.fromkeys(("cells_match", *(check for check, _ in side.wrong))):
+        wrong = [(label, n) for (c, label), n in side.wrong.items() if c == check]
+        if check == "cells_match" or wrong:
+            table = name if check == "cells_match" else side.arms[-1].home.table.name
+            answers.judge(check, table, side.compared.get(check, 0), wrong)
+    lost = list(side.lost.items())
+    answers.judge("archived_cells", name, side.compared.get("archived_cells", 0), lost)
+    if side.archive is not None:
+        check_lists(side, side.archive, reasons)
+
+
+def compared(side: Side) -> None:
+    """Say for ``diff`` how much was compared, and how rows are named."""
+    findings, rows = side.context.answers.findings, side.rows
+    if findings is None:
+        return
+    findings.keys[side.name] = key_of(rows.table, side.usual) or ("_rowid",)
+    findings.count("source rows", rows.height)
+    for name in dict.fromkeys(arm.home.table.name for arm in side.arms):
+        findings.rows.setdefault(name, side.context.homes[name].cells.height)
+    if side.archive is not None:
+        findings.count("archive rows", side.archive.cells.height)
+    cells = sum(n for check, n in side.compared.items() if not check.startswith("archive"))
+    findings.count("target cells", cells)
+    findings.count("source cells", side.compared.get("archived_cells", 0))
+
+
+def check_lists(side: Side, archive: Archive, reasons: tuple[str, ...]) -> None:
+    """Archive rows name existing columns, all that are never carried, all of a whole row."""
+    source, answers = side.rows.table, side.context.answers
+    every = frozenset(source.column_names) - set(archive.key)
+    always = every - side.carriers if side.arms else every
+    listed = archive.cells.columns[archive.listed]
+    failures = dict.fromkeys(
+        ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
+    )
+    for where, said, detail in _kinds(archive, listed, source, (reasons, always, every)):
+        failures[said] += int(where.sum())
+        if said != "unknown reasons":
+            _tell_archive(side, archive, detail, where)
+    strangers = archive.at.is_null()
+    own = archive_keys(archive)
+    repeated = _again(own)
+    _tell_archive(side, archive, "an archive row of no source row", strangers)
+    _tell_archive(side, archive, "a repeated archive row", repeated)
+    failures |= {
+        "rows of no source row": int(strangers.sum()),
+        "repeated rows": int(repeated.sum()),
+    }
+    answers.judge("archive_lists", side.name, archive.cells.height, list(failures.items()))
+    compared = side.compared.get("archive_verbatim", 0)
+    answers.judge("archive_verbatim", side.name, compared, list(side.verbatim.items()))
+    whole = side.compared.get("archived_rows", 0)
+    if whole or side.unkept:
+        answers.judge("archived_rows", side.name, whole, list(side.unkept.items()))
+
+
+_Asked = tuple[tuple[str, ...], frozenset[str], frozenset[str]]
+
+
+def _kinds(
+    archive: Archive, listed: pl.Series, source: Table, asked: _Asked
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """What is wrong with lists and reasons, and in which archive rows."""
+    reasons, always, every = asked
+    reason = archive.reasons
+    yield ~reason.is_in(list(reasons)).fill_null(value=False), "unknown reasons", ""
+    columns = set(source.column_names)
+    for text, names in archive.lists.items():
+        has = listed.eq_missing(pl.Series([text], dtype=pl.String))
+        if names is None:
+            yield has, "no JSON list", "its list of columns cannot be read"
             continue
-        if not isinstance(word, Copy | Via | ClinicianOf) or not bound.source.column(word.column):
-            continue
-        here = f"t.{quote(name)}"
-        found.setdefault(word.column, []).append(
-            f"({here} <> '' AND EXISTS (SELECT 1 FROM temp.verify_by_patient AS q "
-            f"WHERE q.old_id = {here}))"
-        )
-    return {column: " OR ".join(hits) for column, hits in found.items()}
+        for whole, needed in ((False, always), (True, every)):
+            missing = sorted(needed - names)
+            if missing:
+                of_kind = (reason.fill_null("") == NOT_CARRIED) ^ whole
+                yield (
+                    has & of_kind,
+                    "missing columns",
+                    f"its list does not name {', '.join(missing)}",
+                )
+        if names - columns:
+            detail = f"its list names {len(names - columns)} columns that do not exist"
+            yield has, "unknown columns", detail
 
 
-def _check_soft(bench: Bench, bound: BoundMapping, hits: dict[str, int], rows: int) -> None:
-    """One ``soft_reference`` per source column that has any; words in URLs are not searched."""
-    logged = {
-        str(field)
-        for (field,) in bench.rows(
-            "SELECT DISTINCT coalesce(field, '') FROM temp.verify_log WHERE kind = "
-            "'soft_reference' "
-            f"AND source_table = {cells.literal(bound.name)}"
-        )
-    }
-    wrong = [(column, 1) for column, n in hits.items() if (n > 0) is not (column in logged)]
-    wrong += [(column, 1) for column in sorted(logged - set(hits) - {"action_url", "action_data"})]
-    bench.judge("soft_references", bound.name, len(hits) * rows, wrong)
+def archive_keys(archive: Archive) -> pl.DataFrame:
+    """The keys of all archive rows, as texts."""
+    from person_unify.stages.verify.archive import keys
+
+    return keys(archive.cells, list(archive.key))
 
 
-def _may_not_be_there(sweep: Sweep, bound: BoundMapping) -> str:
-    """Whether the key of a kept-out row must be absent: a merged or repeated one is not."""
-    assert sweep.archive is not None or sweep.kept_out == "0"
-    if sweep.archive is None:
-        return "0"
-    reason = f"a.{quote(sweep.archive.reason)}"
-    kept = [cells.literal(MERGED)]
-    if not bound.source.primary_key:
-        kept.append("'duplicate_key'")
-    return f"{reason} NOT IN ({', '.join(kept)})"
+def _again(keys: pl.DataFrame) -> pl.Series:
+    return keys.is_duplicated() & ~keys.select(pl.struct(pl.all()).is_first_distinct()).to_series()
 
 
-def report_cells(
-    bench: Bench,
-    source: str,
-    rows: int,
-    verdicts: list[Verdict],
-    found: dict[str, tuple[int, int]],
-) -> None:
-    """The two checks that a sweep's verdicts add up to."""
-    wrong = [(_target_label(v.label), found[v.label][0]) for v in verdicts if v.ok is not None]
-    lost = [(_source_label(v.label), found[v.label][1]) for v in verdicts if v.kept is not None]
-    bench.judge("cells_match", source, rows * len(wrong), wrong)
-    bench.judge("archived_cells", source, rows * len(lost), lost)
+def _tell_archive(side: Side, archive: Archive, detail: str, rows: pl.Series) -> None:
+    if not rows.any():
+        return
+    like = Found("archive", side.name, None, None, detail, 0, ())
+    shown = [archive.cells.columns[c].cast(pl.String) for c in archive.key]
+    at = rows.arg_true()
+    side.context.answers.tell(
+        like, at.len(), lambda limit: [(key, None) for key in texts(shown, at, limit)]
+    )
 
 
-def _target_label(label: str) -> str:
-    return label.partition(" < ")[0]
+def check_archived_whole(context: Context, source: Table, usual: str) -> None:
+    """A table without a counterpart: every row is in the archive, verbatim (section 9)."""
+    context.progress(source.name)
+    answers = context.answers
+    rows_, ranges = _whole_rows(context, source, usual)
+    archive = archive_of(context, source, rows_.cells)
+    if archive is None:
+        answers.compare("rows_accounted", source.name, rows_.height, 0)
+        lost = alike(True, rows_.height)
+        side = Side(context, usual, rows_, None, (), lost, key=key_columns(rows_, usual))
+        side.tell("minus", (None, None, "not in the archive"), lost.arg_true())
+        return
+    due = archive.of.is_not_null()
+    side = Side(context, usual, rows_, archive, (), due, key=key_columns(rows_, usual))
+    answers.compare("rows_accounted", source.name, rows_.height, int(due.sum()))
+    side.tell("minus", (None, None, "not in the archive"), (~due).arg_true())
+    if answers.findings is None or answers.wants(source.name):
+        compare(side, ranges)
+        check_lists(side, archive, ("unmapped_table",))
+        compared(side)
 
 
-def _source_label(label: str) -> str:
-    return label.rpartition("< ")[2]
+def _whole_rows(context: Context, source: Table, usual: str) -> tuple[Rows, list[Range] | None]:
+    ranges = context.source.ranges(source, source.column_names, context.size)
+    columns = key_of(source, usual) if ranges is not None else source.column_names
+    return Rows(source, context.source.read(source, columns)), ranges

@@ -1,14 +1,18 @@
-"""What each word of a mapping must have made of a source row, as SQL over row ``s`` (section 6)."""
+"""What each word of a mapping must have made of source rows (contract sections 1, 6 and 7)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.schema import Column, quote
+import polars as pl
+
+from person_unify.mappings.bind import Binding, BoundMapping, type_of
+from person_unify.schema import Column
 from person_unify.spec import (
     ClinicianOf,
     Computed,
+    Constant,
     Copy,
     Fixed,
     Fold,
@@ -16,223 +20,289 @@ from person_unify.spec import (
     Person,
     Type,
     Via,
+    Word,
 )
-from person_unify.stages.verify import cells, relations
-from person_unify.stages.verify.bench import Bench, UnknownRuleError
+from person_unify.stages.verify.context import Context, Rows, gathered
+from person_unify.stages.verify.findings import UnknownRuleError
+from person_unify.stages.verify.reader import alike, present
+from person_unify.stages.verify.reading import CLASSES, VALUES, day
 from person_unify.stages.verify.rules import RULES
 
+PEOPLE = ("patients", "children")
+
 
 @dataclass(frozen=True, slots=True)
-class Filling:
-    """One target cell and the source cell that it holds, if it holds one.
+class Expected:
+    """What the cells of a target column must be.
 
-    ok: whether the target cell is right.  exact: whether it is the source cell, unaltered.
-    sure: ``exact`` implies ``ok``, which spares the longer comparison.
+    carries: the source column whose cells they are, where ``exact`` says so.  printed: rows whose
+    text is a number that SQLite printed, whose last digits depend on its release.  anything: every
+    value but NULL is right.  mapped: the cells are ids of other rows, which stand for the source's
+    whichever they are.  truth: what the source itself says, where ``value`` is the ledger's.
     """
 
-    ok: str
-    column: str | None = None
-    exact: str | None = None
-    sure: bool = False
+    value: pl.Series
+    carries: str | None = None
+    exact: pl.Series | None = None
+    printed: pl.Series | None = None
+    anything: bool = False
+    mapped: bool = False
+    truth: pl.Series | None = None
+
+    def only(self, rows: pl.Series | None) -> Expected:
+        """What is expected of some of the rows."""
+        if rows is None:
+            return self
+        exact, printed, truth = (
+            m if m is None else m.filter(rows) for m in (self.exact, self.printed, self.truth)
+        )
+        value = self.value.filter(rows)
+        return replace(self, value=value, exact=exact, printed=printed, truth=truth)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class Counts:
+    """Per source column and rule, the rows whose cell counts as normalised."""
+
+    found: dict[tuple[str, str], pl.Series] = field(default_factory=dict)
+
+    def add(self, column: str, rule: str, rows: pl.Series) -> None:
+        """Count rows, each once however many target cells the source cell feeds."""
+        known = self.found.get((column, rule))
+        self.found[column, rule] = rows if known is None else known | rows
+
+
+@dataclass(frozen=True)
 class Words:
-    """Compiles the words of one mapping; the target row is called ``target`` in the query."""
+    """Compiles the words of one mapping over rows of its source table."""
 
-    bench: Bench
+    context: Context
     bound: BoundMapping
-    target: str = "t"
+    rows: Rows
+    counts: Counts = field(default_factory=Counts)
 
-    def cell(self, column: str) -> str:
-        """A cell of the source row, ``NULL`` where the file has no such column."""
-        return "NULL" if self.bound.source.column(column) is None else f"s.{quote(column)}"
-
-    def here(self, binding: Binding) -> str:
-        """The target cell."""
-        return f"{self.target}.{quote(binding.target.name)}"
-
-    def filling(self, binding: Binding) -> Filling | None:
-        """How a target cell follows from the source; None for fresh ids and decided values."""
-        word = binding.word
+    def expected(self, binding: Binding) -> Expected | None:
+        """What a target column must hold; None for fresh ids and what is settled elsewhere."""
+        word, type_ = binding.word, binding.type
+        if isinstance(word, Copy) and binding.names is not None:
+            return self._reference(binding, word, binding.names)
         if isinstance(word, Copy):
             return self._copy(binding, word)
         if isinstance(word, Person):
-            return self.person(binding, word)
-        expected = self.expected(binding)
-        if expected is None:
-            return None
-        ok = cells.same(self.here(binding), f"({expected})")
-        if isinstance(word, Computed) and word.rule == "as_text":
-            ok = self._or_printed(ok, binding, self.cell(word.reads[0].column))
-        carries = word.carries if isinstance(word, Computed) else None
-        if carries is None or self.bound.source.column(carries) is None:
-            return Filling(ok)
-        return Filling(ok, carries, self.exact(binding, carries))
-
-    def person(self, binding: Binding, word: Person) -> Filling:
-        """A person reference; the cell is carried where it names the kind of id it promises."""
-        here, cell = self.here(binding), self.cell(word.column)
-        ok = cells.same(here, f"({relations.person_of(cell, word.first)})")
-        if cell == "NULL":
-            return Filling(ok)
-        key = relations.key_text(cell)
-        if word.first == "patients":
-            # A child's id in a patient column cannot be told from the person, so it is archived.
-            named = f"EXISTS (SELECT 1 FROM temp.verify_patients AS q WHERE q.old_id = {key})"
-        else:
-            # Nor can a patient's in a child column, or one of several children's.
-            named = (
-                f"EXISTS (SELECT 1 FROM temp.verify_children AS q WHERE q.old_id = {key} "
-                "AND NOT EXISTS (SELECT 1 FROM temp.verify_children AS o "
-                "WHERE o.person_id = q.person_id AND o.old_id <> q.old_id))"
-            )
-        exact = (
-            f"(({cell} IS NULL AND {here} IS NULL) OR (typeof({cell}) = 'text' "
-            f"AND {here} IS NOT NULL AND {named}))"
-        )
-        return Filling(ok, word.column, exact)
-
-    def unfilled(self, column: Column) -> Filling:
-        """A target column that nothing fills has its default."""
-        here, declared = f"{self.target}.{quote(column.name)}", column.default
-        if declared is None:
-            return Filling(f"{here} IS NULL")
-        if declared.upper() == "CURRENT_TIMESTAMP":
-            return Filling(f"{here} IS NOT NULL")
-        return Filling(cells.same(here, f"({declared})"))
-
-    def expected(self, binding: Binding) -> str | None:
-        """The canonical value that the target cell must have."""
-        word = binding.word
+            return self._person(word)
+        if isinstance(word, Computed):
+            return self._computed(binding, word)
         if isinstance(word, Fixed):
-            value = cells.literal(word.value)
-        elif isinstance(word, Copy) and binding.names is None:
-            value = self.chain(binding, cells.read(self.cell(word.column), binding.type))
-        elif isinstance(word, Copy):
-            value = self._reference(binding, word)
-        elif isinstance(word, Person):
-            value = relations.person_of(self.cell(word.column), word.first)
-        elif isinstance(word, Owner):
-            value = self._owner(word)
-        elif isinstance(word, ClinicianOf):
-            clinician = relations.person_of(self.cell(word.column), "patients", "clinician_id")
-            value = f"coalesce({clinician}, '')"
-        elif isinstance(word, Via):
-            found = relations.attribute_of(self.bench, word, self.cell(word.column))
-            value = self.chain(binding, found)
-        elif isinstance(word, Fold):
-            value = self._fold(word)
-        elif isinstance(word, Computed):
-            if word.rule not in RULES:
-                raise UnknownRuleError(f"the verifier does not know the rule {word.rule}")
-            value = RULES[word.rule](self.cell)
-        else:
-            return None
-        return value
+            return Expected(self._constant(word.value, type_))
+        if isinstance(word, Owner):
+            return Expected(self._owner(word))
+        if isinstance(word, ClinicianOf):
+            human = self.human(word.column, "patients")["human"]
+            return Expected(self.context.people.clinician.gather(human).fill_null(""))
+        if isinstance(word, Via):
+            return Expected(self._chain(binding, word, self.attribute(word)))
+        if isinstance(word, Fold):
+            return Expected(self._fold(word))
+        return None
 
-    def chain(self, binding: Binding, value: str) -> str:
+    def unfilled(self, column: Column) -> Expected:
+        """A target column that nothing fills has its default."""
+        type_ = type_of(column)
+        if column.default is not None and column.default.upper() == "CURRENT_TIMESTAMP":
+            return Expected(self._constant(None, type_), anything=True)
+        return Expected(self._constant(declared_default(column), type_))
+
+    def human(self, column: str, first: str) -> pl.DataFrame:
+        """``human`` and ``own`` of whom a column names."""
+        return self.context.people.of(self.rows.value(column, "TEXT"), first)
+
+    def attribute(self, word: Via) -> pl.Series:
+        """The attribute of the loaded rows that a column names."""
+        known = self.context.known.get(word.table)
+        named = self.rows.value(word.column, "TEXT")
+        if known is None or word.attribute not in known.columns:
+            return alike(None, named.len(), pl.String())
+        return gathered(known.select("old", word.attribute), named, "old")[word.attribute]
+
+    def named(self, column: str, usual: str) -> pl.Series:
+        """The target ids of the loaded rows of an old table that a column names."""
+        return self._of(self.rows.value(column, "TEXT"), usual)
+
+    def exposed(self, word: Word) -> pl.Series:
+        """A value that other tables look up although the target has no such column."""
+        if isinstance(word, Copy):
+            return self.rows.value(word.column, "TEXT")
+        assert isinstance(word, Via)
+        return self.attribute(word)
+
+    def _of(self, ids: pl.Series, usual: str) -> pl.Series:
+        if usual in PEOPLE:
+            human = self.context.people.of(ids, usual)
+            person = self.context.people.person.gather(human["human"])
+            return person.zip_with(human["own"].fill_null(value=False), _nothing(pl.String()))
+        known = self.context.known.get(usual)
+        if known is None:
+            return alike(None, ids.len(), pl.String())
+        return gathered(known.select("old", "new"), ids, "old")["new"]
+
+    def _copy(self, binding: Binding, word: Copy) -> Expected:
+        reading = self.rows.read(word.column, binding.type)
+        value = self._chain(binding, word, reading.value)
+        self._count(binding, word.column, reading.value, value)
+        printed = reading.recast.get("real_to_text")
+        return self.carried(word.column, binding.type, value, printed=printed)
+
+    def carried(
+        self,
+        column: str,
+        type_: Type,
+        value: pl.Series,
+        also: pl.Series | None = None,
+        printed: pl.Series | None = None,
+    ) -> Expected:
+        """An expected value that is the cell where it was read unaltered, or NULL as well."""
+        if column not in self.rows.cells.columns:
+            return Expected(value)
+        reading = self.rows.read(column, type_)
+        exact = present(reading.value) & present(value)
+        if reading.altered is not None:
+            exact &= ~reading.altered
+        if also is not None:
+            exact &= also
+        if not exact.all():
+            exact |= self.rows.cells.is_null(column) & value.is_null()
+        return Expected(value, column, exact, printed)
+
+    def _chain(self, binding: Binding, word: Copy | Via, value: pl.Series) -> pl.Series:
         """A value or what stands in for it (contract section 1)."""
-        links = [value]
-        otherwise = getattr(binding.word, "otherwise", None)
+        if not value.null_count():
+            return value
+        dtype = VALUES[CLASSES[binding.type]]
+        otherwise: Constant | Copy = word.otherwise
         while isinstance(otherwise, Copy):
-            links.append(cells.read(self.cell(otherwise.column), binding.type))
+            value = value.zip_with(
+                value.is_not_null(), self.rows.value(otherwise.column, binding.type)
+            )
             otherwise = otherwise.otherwise
         if otherwise is not None:
-            links.append(cells.literal(otherwise))
-        if binding.target.not_null:
-            links.append(default(self.bench, self.bound, binding))
-        return links[0] if len(links) == 1 else f"coalesce({', '.join(links)})"
-
-    def exact(self, binding: Binding, column: str) -> str:
-        """Whether the target cell is the source cell; instants count by their value."""
-        cell, here = self.cell(column), self.here(binding)
-        if binding.type == "TEXT":
-            return cells.same(here, cell)
+            value = value.fill_null(pl.lit(otherwise).cast(dtype))
+        if not binding.target.not_null or not value.null_count():
+            return value
         if binding.type == "DATETIME":
-            spelled = (
-                f"(typeof({cell}) = 'text' AND {cells.same(here, cells.instant(cell))} "
-                f"AND {here} IS NOT NULL AND NOT {cells.finer(cell)})"
-            )
-            return f"({cells.same(here, cell)} OR {spelled})"
-        return cells.identical(here, cell)
+            created = self.rows.value(self.bound.mapping.created, "DATETIME")
+            value = value.zip_with(value.is_not_null(), created)
+            return value.fill_null(self.context.options.run_time_ms)
+        return value.fill_null(pl.lit(required_default(binding.target, binding.type)).cast(dtype))
 
-    def _copy(self, binding: Binding, word: Copy) -> Filling:
-        here, cell = self.here(binding), self.cell(word.column)
-        expected = self.expected(binding)
-        ok = cells.same(here, f"({expected})")
-        if binding.type == "TEXT":
-            ok = self._or_printed(ok, binding, cell)
-        elif binding.type == "REAL":
-            ok = f"({ok} OR (typeof({cell}) = 'text' AND {cells.nearly(here, f'({expected})')}))"
-        if cell == "NULL":
-            return Filling(ok)
-        exact = self.exact(binding, word.column)
-        if binding.names is None:
-            return Filling(ok, word.column, exact, sure=True)
-        if self._renumbered(binding):
-            mapped = f"({exact} OR (typeof({cell}) = 'text' AND {here} IS NOT NULL AND {ok}))"
-            return Filling(ok, word.column, mapped)
-        return Filling(ok, word.column, exact, sure=self._keyed(binding))
-
-    def _renumbered(self, binding: Binding) -> bool:
-        """Whether ids of the referenced table may differ between source and target."""
-        named = None if binding.names is None else self.bench.mapping(binding.names)
-        return named is not None and (
-            named.mapping.shares_ids_with is not None or named.mapping.source in relations.PEOPLE
-        )
-
-    def _or_printed(self, ok: str, binding: Binding, cell: str) -> str:
-        """A REAL as text may differ in its last digits, by the SQLite that printed it."""
-        return f"({ok} OR (typeof({cell}) = 'real' AND {cells.nearly(self.here(binding), cell)}))"
-
-    def _keyed(self, binding: Binding) -> bool:
-        """Whether equality is enough, because a foreign key of the target or nothing is to hold."""
+    def _reference(self, binding: Binding, word: Copy, names: str) -> Expected:
+        said = self.rows.value(word.column, "TEXT")
+        found = self._of(said, names)
         if binding.strength == "loose":
-            return True
-        assert binding.names is not None
-        named, target = self.bench.mapping(binding.names), self.bound.target
-        if named is None or target is None or relations.has_twin(self.bench, named):
-            return False
-        return target.foreign_key(binding.target.name) is not None
-
-    def _reference(self, binding: Binding, word: Copy) -> str:
-        assert binding.names is not None
-        found = relations.referenced(self.bench, binding.names, self.cell(word.column))
-        if binding.strength != "loose":
-            return found
-        carried = self.chain(binding, cells.text(self.cell(word.column)))
-        return f"coalesce({found}, {carried})" if self._renumbered(binding) else carried
-
-    def _owner(self, word: Owner) -> str:
-        key = relations.key_text(self.cell(word.column))
-        return (
-            f"CASE WHEN EXISTS (SELECT 1 FROM temp.verify_owners AS q WHERE q.id = {key}) "
-            "THEN 'parent' ELSE 'clinician' END"
+            carried = self._chain(binding, word, said)
+            value = found.zip_with(found.is_not_null(), carried)
+        else:
+            value = found
+        held = value if binding.strength == "optional" else said
+        self._count(
+            binding, word.column, said.zip_with(held.is_not_null(), _nothing(said.dtype)), value
         )
+        return replace(self.carried(word.column, "TEXT", value), mapped=True)
 
-    def _fold(self, word: Fold) -> str:
-        lines = []
+    def _person(self, word: Person) -> Expected:
+        people = self.context.people
+        said = self.rows.value(word.column, "TEXT")
+        human = people.of(said, word.first)
+        person = people.person.gather(human["human"])
+        # Another kind's id cannot be told from the person, nor one of several children's.
+        own = human["own"].fill_null(value=False)
+        if word.first == "children":
+            own &= said.is_in(people.only_children.implode()).fill_null(value=False)
+        there = said.zip_with(human["human"].is_not_null(), _nothing(said.dtype))
+        self._recast(word.column, "TEXT", there.is_not_null())
+        return replace(self.carried(word.column, "TEXT", person, also=own), mapped=True)
+
+    def _computed(self, binding: Binding, word: Computed) -> Expected:
+        if word.rule not in RULES:
+            raise UnknownRuleError(f"the verifier does not know the rule {word.rule}")
+        value = RULES[word.rule](self.rows, self.context.options)
+        printed = None
+        if word.rule == "as_text":
+            printed = self.rows.read(word.reads[0].column, "TEXT").recast.get("real_to_text")
+        if word.carries is None:
+            return Expected(value, printed=printed)
+        said = self.rows.value(word.carries, binding.type)
+        same = said.eq_missing(value)
+        self._recast(word.carries, binding.type, said.is_not_null() & same)
+        if binding.target.not_null:
+            self.counts.add(word.carries, "required_default", said.is_null())
+        return self.carried(word.carries, binding.type, value, also=same)
+
+    def _count(self, binding: Binding, column: str, held: pl.Series, value: pl.Series) -> None:
+        """Conversions of cells that are held, and defaults where a value is required."""
+        word = binding.word
+        assert isinstance(word, Copy)
+        type_: Type = "TEXT" if binding.names is not None else binding.type
+        self._recast(column, type_, present(held))
+        counts = binding.target.not_null
+        if binding.strength is not None:
+            counts = counts and binding.strength == "loose" and not word.may_be_absent
+        if counts:
+            said = self.rows.value(column, type_)
+            if said.null_count():
+                self.counts.add(column, "required_default", said.is_null())
+
+    def _recast(self, column: str, type_: Type, held: pl.Series) -> None:
+        if column in self.rows.cells.columns:
+            for rule, rows in self.rows.read(column, type_).recast.items():
+                self.counts.add(column, rule, rows & held)
+
+    def _owner(self, word: Owner) -> pl.Series:
+        said = self.rows.value(word.column, "TEXT")
+        parents = self.context.known.get("parents")
+        if parents is None:
+            return self._constant("clinician", "TEXT")
+        owners = pl.concat([parents["old"], parents["user_id"].rename("old")]).drop_nulls().unique()
+        owns = said.is_in(owners.implode()).fill_null(value=False)
+        return pl.select(
+            pl.when(owns).then(pl.lit("parent")).otherwise(pl.lit("clinician"))
+        ).to_series()
+
+    def _fold(self, word: Fold) -> pl.Series:
+        lines: list[pl.Series] = []
         for part in word.parts:
-            value = cells.read(self.cell(part.column), part.type)
+            value = self.rows.value(part.column, part.type)
             if part.type == "DATETIME":
-                value = cells.day(value)
-            label = "" if part.label is None else f"{part.label}: "
-            lines.append(f"coalesce(char(10) || {cells.literal(label)} || nullif({value}, ''), '')")
-        # substr of a text would stop at an embedded NUL; of bytes it does not.
-        joined = f"CAST({' || '.join(lines)} AS BLOB)"
-        return f"nullif(CAST(substr({joined}, 2) AS TEXT), '')"
+                value = day(value)
+            value = value.zip_with(value != "", _nothing(value.dtype))
+            lines.append(value if part.label is None else f"{part.label}: " + value)
+        frame = pl.DataFrame([line.rename(str(n)) for n, line in enumerate(lines)])
+        joined = pl.concat_str(pl.all(), separator="\n", ignore_nulls=True)
+        empty = pl.all_horizontal(pl.all().is_null())
+        return frame.select(pl.when(~empty).then(joined)).to_series()
+
+    def _constant(self, value: Constant | float, type_: Type) -> pl.Series:
+        dtype = VALUES[CLASSES[type_]]
+        return alike(value, self.rows.height, dtype)
 
 
-def default(bench: Bench, bound: BoundMapping, binding: Binding) -> str:
-    """What a required column takes when nothing speaks for it (contract section 1)."""
-    if binding.type == "DATETIME":
-        created = bound.mapping.created
-        if bound.source.column(created) is None:
-            return str(bench.options.run_time_ms)
-        return f"{cells.instant(f's.{quote(created)}')}, {bench.options.run_time_ms}"
-    declared = binding.target.default
-    if declared is not None and declared.upper() != "CURRENT_TIMESTAMP":
-        return f"({declared})"
-    empty: dict[Type, str] = {"TEXT": "''", "REAL": "0.0"}
-    return empty.get(binding.type, "0")
+def _nothing(dtype: pl.DataType) -> pl.Series:
+    return pl.Series([None], dtype=dtype)
+
+
+def declared_default(column: Column) -> Constant | float:
+    """A column's DEFAULT as a value; None for none, and for an instant that SQLite would take."""
+    text = column.default
+    if text is None or text.upper() in ("CURRENT_TIMESTAMP", "NULL"):
+        return None
+    if text.startswith("'"):
+        return text[1:-1].replace("''", "'")
+    if text.lower() in ("true", "false"):
+        return int(text.lower() == "true")
+    return float(text) if type_of(column) == "REAL" else int(text)
+
+
+def required_default(column: Column, type_: Type) -> Constant | float:
+    """What a required column but an instant takes when nothing speaks for it."""
+    declared = declared_default(column)
+    empty: Mapping[Type, Constant | float] = {"TEXT": "", "REAL": 0.0}
+    return declared if declared is not None else empty.get(type_, 0)

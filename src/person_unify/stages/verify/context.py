@@ -1,0 +1,165 @@
+"""What the checks share: the three files, the plan, the ledger's maps and log, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.schema import OLD, Table
+from person_unify.spec import Type
+from person_unify.stages.verify.check import VerifyOptions
+from person_unify.stages.verify.findings import Answers
+from person_unify.stages.verify.reader import Cells, File, Range, alike
+from person_unify.stages.verify.reading import Reading, read
+
+if TYPE_CHECKING:
+    from person_unify.stages.verify.decided import Decisions
+    from person_unify.stages.verify.homes import Home
+    from person_unify.stages.verify.people import People
+
+MAPS = (
+    "patient_to_person",
+    "child_to_person",
+    "child_to_view",
+    "patient_to_view",
+    "consent_to_grant",
+    "parent_link_to_view",
+)
+"""The ledger's maps of the form (old_id, new_id)."""
+
+LOG = (
+    *("kind", "severity", "source_table", "source_id", "related_id", "person_id", "field"),
+    *("child_value", "patient_value", "chosen_value"),
+)
+
+
+@dataclass
+class Context:
+    """source, target, ledger: the files.  size: bytes that the cells of one part may take.
+
+    maps: the ledger's id maps, each old id once.  known: of tables that others look up, the loaded
+    rows (``old``, ``new`` and attributes).  owed: what the log must hold, as frames of
+    :data:`ENTRY`.  normalised: (table, column, rule) -> cells.
+    """
+
+    source: File
+    target: File
+    ledger: File
+    plan: Plan
+    options: VerifyOptions
+    size: int
+    progress: Callable[[str], None]
+    answers: Answers
+    maps: dict[str, pl.DataFrame] = field(default_factory=dict)
+    log: pl.DataFrame = field(default_factory=pl.DataFrame)
+    known: dict[str, pl.DataFrame] = field(default_factory=dict)
+    owed: list[pl.DataFrame] = field(default_factory=list)
+    normalised: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    homes: dict[str, Home] = field(default_factory=dict)
+    soft: set[tuple[str, str]] = field(default_factory=set)
+    collations: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
+
+    people: People = field(init=False)
+    decisions: Decisions = field(init=False)
+    implied: pl.DataFrame = field(init=False)
+
+    def mapping(self, usual: str) -> BoundMapping | None:
+        """The first mapping of an old table that fills a target table."""
+        return next((b for b in self.plan.of(usual) if b.target is not None), None)
+
+    def file_name(self, usual: str) -> str:
+        """An old table's name in the file."""
+        return self.plan.source_names.get(usual, usual)
+
+    def ledger_frame(self, table: str, columns: Sequence[str]) -> pl.DataFrame:
+        """Columns of one of the ledger's tables as texts, cells of other classes null."""
+        found = self.ledger.tables[table]
+        cells = self.ledger.read(found, [c for c in columns if found.column(c) is not None])
+        missing = alike(None, cells.height, pl.String())
+        return pl.DataFrame({name: cells.columns.get(name, missing) for name in columns})
+
+
+ENTRY = {
+    "kind": pl.String,
+    "source_table": pl.String,
+    "source_id": pl.String,
+    "related_id": pl.String,
+    "person_id": pl.String,
+    "field": pl.String,
+    "child_value": pl.String,
+    "patient_value": pl.String,
+    "chosen_value": pl.String,
+}
+"""What of a discrepancy can be told from the source."""
+
+
+def entries(frame: pl.DataFrame, kind: str, table: str, **columns: pl.Expr | None) -> pl.DataFrame:
+    """One expected discrepancy per row of a frame; columns that are not given are NULL."""
+    if not frame.height:
+        return pl.DataFrame(schema=ENTRY)
+    given: dict[str, pl.Expr | None] = {
+        "kind": pl.lit(kind),
+        "source_table": pl.lit(table),
+        **columns,
+    }
+
+    def column(name: str) -> pl.Expr:
+        expression = given.get(name)
+        return pl.lit(None, pl.String) if expression is None else expression.cast(pl.String)
+
+    return frame.select(column(name).alias(name) for name in ENTRY)
+
+
+@dataclass
+class Rows:
+    """Rows of a source table in hand, with their readings; each reading is made once."""
+
+    table: Table
+    cells: Cells
+    readings: dict[tuple[str, Type], Reading] = field(default_factory=dict)
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.cells.height
+
+    def read(self, column: str, type_: Type) -> Reading:
+        """A column as a type."""
+        found = self.readings.get((column, type_))
+        if found is None:
+            found = self.readings[column, type_] = read(self.cells, column, type_)
+        return found
+
+    def value(self, column: str, type_: Type) -> pl.Series:
+        """The readable values of a column."""
+        return self.read(column, type_).value
+
+    def take(self, at: pl.Series) -> Rows:
+        """The rows at some positions."""
+        return self if at.len() == self.height else Rows(self.table, self.cells.take(at))
+
+
+def key_of(table: Table, usual: str) -> tuple[str, ...]:
+    """The columns by which discrepancies and people name a table's rows; () if there are none."""
+    known = OLD[usual].primary_key if usual in OLD else ()
+    there = all(table.column(column) is not None for column in known)
+    return table.primary_key or (known if there else ())
+
+
+def gathered(frame: pl.DataFrame, on: pl.Series, key: str) -> pl.DataFrame:
+    """The rows of a frame whose ``key`` (each once) equals each value, null where none does."""
+    return (
+        on.rename("@on")
+        .to_frame()
+        .join(frame, left_on="@on", right_on=key, how="left", maintain_order="left")
+    )
+
+
+def within(ranges: Sequence[Range], row: pl.Series) -> list[pl.Series]:
+    """Per range, the positions of the ascending rowids that lie in it."""
+    bounds = [(row.search_sorted(a, "left"), row.search_sorted(b, "right")) for a, b in ranges]
+    return [pl.arange(start, stop, eager=True) for start, stop in bounds]

@@ -1,0 +1,475 @@
+"""What is settled for a human as a whole, and what the log owes it (contract sections 3 and 8)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from person_unify.stages.verify.context import Context, entries, gathered
+from person_unify.stages.verify.families import Families
+from person_unify.stages.verify.people import KNOWN_BY
+from person_unify.stages.verify.reader import alike
+from person_unify.stages.verify.reading import DAY_MS, iso
+
+_SPACES = re.compile(
+    "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"  # White_Space
+)
+PEOPLE = ("patients", "children")
+
+
+@dataclass(frozen=True)
+class Humans:
+    """Per row of ``patients`` and ``children``: the settled gender and UDID of whom it begins.
+
+    notes: what the mismatches say; told: the note in the ledger.  taken: field -> ``human``,
+    ``value``, ``takes``, where a decision chose a child's value.  seen: patients whose clinician
+    is loaded.
+    """
+
+    gender: dict[str, pl.Series]
+    udid: dict[str, pl.Series]
+    notes: dict[str, pl.Series]
+    told: dict[str, pl.Series]
+    taken: dict[str, pl.DataFrame]
+    seen: pl.Series
+
+
+def settle_humans(context: Context, families: Families) -> Humans:
+    """Settle genders, UDIDs and notes, and owe the log what section 3 asks for."""
+    traits = {usual: _traits(context, usual) for usual in PEOPLE}
+    users = context.known.get("users")
+    clinician = context.people.patients["clinician"]
+    seen = alike(False, clinician.len())
+    if users is not None:
+        seen = clinician.is_in(users["old"].implode()).fill_null(value=False)
+    taken = _taken(context)
+    mismatches = _mismatches(context, traits, taken)
+    notes = _notes(context, mismatches)
+    _owe_links(context)
+    _owe_contradictions(context, mismatches)
+    _owe_births(context, traits)
+    _owe_duplicates(context, traits)
+    _owe_families(context, families, seen)
+    told = context.ledger_frame("person_notes", ("person_id", "note")).unique(
+        "person_id", keep="first", maintain_order=True
+    )
+    sides = {"patients": context.people.patients, "children": context.people.children}
+    expected = {
+        usual: gathered(notes, frame["human"], "human")["note"].zip_with(
+            alike(usual == "patients", frame.height),
+            pl.Series([None], dtype=pl.String),
+        )
+        for usual, frame in sides.items()
+    }
+    return Humans(
+        _genders(context),
+        _udids(context),
+        expected,
+        {usual: gathered(told, f["person"], "person_id")["note"] for usual, f in sides.items()},
+        taken,
+        seen,
+    )
+
+
+def fold(text: str) -> str:
+    r"""A name stripped, its white space collapsed, casefolded.
+
+    >>> fold(" STRASSE  3 ") == fold("Straße\u00a03")
+    True
+    """
+    return _SPACES.sub(" ", text).strip(" ").casefold()
+
+
+def _folded(texts: pl.Series) -> pl.Series:
+    plain = texts.unique().drop_nulls()
+    words = pl.DataFrame(
+        {"text": plain, "folded": [fold(t) for t in plain]},
+        schema={"text": pl.String, "folded": pl.String},
+    )
+    return gathered(words, texts, "text")["folded"]
+
+
+def _traits(context: Context, usual: str) -> pl.DataFrame:
+    """Names as people compare them, day of birth, gender, and the cells as reviewers see them."""
+    rows = context.people.rows[usual]
+    side = context.people.patients if usual == "patients" else context.people.children
+    said = {name: rows.value(name, "TEXT") for name in ("first_name", "last_name", "gender")}
+    born = rows.value("date_of_birth", "DATETIME")
+    folded = {f"{name}:folded": _folded(text) for name, text in said.items()}
+    gender = folded["gender:folded"].zip_with(
+        said["gender"] != "", pl.Series([None], dtype=pl.String)
+    )
+    return pl.DataFrame(
+        {
+            "old": side["old"],
+            "human": side["human"],
+            "created": side["created"],
+            **said,
+            "date_of_birth": iso(born),
+            **folded,
+            "gender:folded": gender,
+            "date_of_birth:folded": (born // DAY_MS).cast(pl.String),
+        }
+    )
+
+
+def _taken(context: Context) -> dict[str, pl.DataFrame]:
+    """The values of children that decisions put into their patients' persons."""
+    people, found = context.people, {}
+    for name, chosen in context.decisions.taken.items():
+        rows = people.rows["children"]
+        value = rows.value(name, "DATETIME" if name == "date_of_birth" else "TEXT")
+        frame = pl.DataFrame({"patient": list(chosen), "child": list(chosen.values())})
+        values = pl.DataFrame({"child": people.children["old"], "value": value})
+        places = people.patients.select("human", patient="old")
+        found[name] = (
+            frame.join(values, on="child")
+            .join(places, on="patient")
+            .select("human", "value", takes=pl.lit(value=True))
+        )
+    return found
+
+
+def _mismatches(
+    context: Context, traits: dict[str, pl.DataFrame], taken: dict[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Fields in which a child differs from the patient beside it; owes the log each one.
+
+    Columns ``old``, ``patient_old``, ``human``, ``together``, ``created``, ``rank``, ``field``.
+    """
+    people = context.people
+    beside = people.children.with_columns(beside=pl.coalesce("named", "patient")).filter(
+        pl.col("beside").is_not_null()
+    )
+    at = beside["at"]
+    ours, theirs = traits["children"][at], traits["patients"][beside["beside"]]
+    person = people.person.gather(beside["human"])
+    together = beside["patient"].is_not_null()
+    found = []
+    for rank, name in enumerate(KNOWN_BY):
+        differ = (ours[f"{name}:folded"] != theirs[f"{name}:folded"]).fill_null(value=False)
+        chosen = theirs[name].zip_with(together, ours[name])
+        if name in taken:
+            values = taken[name]
+            shown = iso(values["value"]) if name == "date_of_birth" else values["value"]
+            taking = gathered(values.with_columns(shown=shown), beside["human"], "human")
+            takes = taking["takes"].fill_null(value=False) & together
+            chosen = taking["shown"].zip_with(takes, chosen)
+        found.append(
+            pl.DataFrame(
+                {
+                    "old": ours["old"],
+                    "patient_old": theirs["old"],
+                    "human": beside["human"],
+                    "person": person,
+                    "together": together,
+                    "created": beside["created"],
+                    "child_value": ours[name],
+                    "patient_value": theirs[name],
+                    "chosen_value": chosen,
+                }
+            )
+            .with_columns(rank=pl.lit(rank), field=pl.lit(name))
+            .filter(differ)
+        )
+    frame = pl.concat(found)
+    context.owed.append(
+        entries(
+            frame,
+            "demographic_mismatch",
+            context.file_name("children"),
+            source_id=pl.col("old"),
+            related_id=pl.col("patient_old"),
+            person_id=pl.col("person"),
+            **{c: pl.col(c) for c in ("field", "child_value", "patient_value", "chosen_value")},
+        )
+    )
+    return frame
+
+
+def _notes(context: Context, mismatches: pl.DataFrame) -> pl.DataFrame:
+    """``human``, ``note``: one line per differing child that is one with its patient."""
+    del context
+    lines = (
+        mismatches.filter("together")
+        .sort("human", "created", "old", "rank", nulls_last=True)
+        .group_by("human", "old", "patient_old", maintain_order=True)
+        .agg(pl.col("field").str.join(", "))
+    )
+    line = pl.format("child {} differs from patient {}: {}", "old", "patient_old", "field")
+    return (
+        lines.select("human", note=line)
+        .group_by("human", maintain_order=True)
+        .agg(pl.col("note").str.join("\n"))
+    )
+
+
+def check_notes(context: Context, notes: pl.Series, persons: pl.Series) -> None:
+    """The ledger's notes are those that the mismatches call for."""
+    told = context.ledger_frame("person_notes", ("person_id", "note"))
+    due = pl.DataFrame({"person_id": persons, "note": notes}).filter(pl.col("note").is_not_null())
+    lost = due.join(told, on=["person_id", "note"], how="anti", nulls_equal=True)
+    failures = [
+        ("missing or different", lost.height),
+        ("too many or too few", abs(told.height - due.height)),
+    ]
+    context.answers.judge("person_notes", "persons", due.height, failures)
+
+
+def _genders(context: Context) -> dict[str, pl.Series]:
+    """The origin's own gender, else the first of those that are one with it, else ``unknown``."""
+    people = context.people
+    child = people.rows["children"].value("gender", "TEXT")
+    others = people.children.with_columns(gender=child).filter(
+        ~pl.col("alone") & (pl.col("gender") != "")
+    )
+    first = (
+        others.sort("human", "created", "old", nulls_last=True)
+        .group_by("human", maintain_order=True)
+        .agg(pl.col("gender").first())
+    )
+    found = {}
+    for usual, frame in (("patients", people.patients), ("children", people.children)):
+        own = people.rows[usual].value("gender", "TEXT")
+        own = own.zip_with(own != "", pl.Series([None], dtype=pl.String))
+        borrowed = gathered(first, frame["human"], "human")["gender"]
+        settled = own.zip_with(own.is_not_null(), borrowed)
+        origin = frame["alone"] if usual == "children" else alike(True, frame.height)
+        missing = frame.filter(settled.is_null() & origin)
+        context.owed.append(
+            entries(
+                missing,
+                "missing_gender",
+                context.file_name(usual),
+                source_id=pl.col("old"),
+                person_id=pl.col("person"),
+                field=pl.lit("gender"),
+            )
+        )
+        found[usual] = settled.fill_null("unknown")
+    return found
+
+
+def _udids(context: Context) -> dict[str, pl.Series]:
+    """Who keeps a UDID: the decided one, else patients before children, the earliest first."""
+    people = context.people
+    parts = []
+    for rank, (usual, frame) in enumerate(
+        (("patients", people.patients), ("children", people.children))
+    ):
+        rows = people.rows[usual]
+        alone = frame["alone"] if usual == "children" else alike(True, frame.height)
+        number = rows.value("udid_number", "TEXT").zip_with(
+            alone, pl.Series([None], dtype=pl.String)
+        )
+        chosen = frame["old"].is_in(context.decisions.keepers(usual).implode())
+        parts.append(
+            frame.select("old", "person", "created")
+            .with_columns(usual=pl.lit(usual), rank=pl.lit(rank), udid=number, other=~chosen)
+            .with_row_index("row")
+        )
+    ranked = (
+        pl.concat(parts)
+        .filter(pl.col("udid") != "")
+        .sort("udid", "other", "rank", "created", "old", nulls_last=True)
+        .with_columns(
+            keeper=pl.col("old").first().over("udid"), n=pl.int_range(pl.len()).over("udid")
+        )
+    )
+    found = {}
+    for usual, part in zip(PEOPLE, parts, strict=True):
+        lost = ranked.filter((pl.col("usual") == usual) & (pl.col("n") > 0))
+        context.owed.append(
+            entries(
+                lost,
+                "duplicate_udid",
+                context.file_name(usual),
+                source_id=pl.col("old"),
+                related_id=pl.col("keeper"),
+                person_id=pl.col("person"),
+                field=pl.lit("udid_number"),
+            )
+        )
+        own = part["udid"].zip_with(part["udid"] != "", pl.Series([None], dtype=pl.String))
+        found[usual] = own.scatter(lost["row"], None) if lost.height else own
+    return found
+
+
+def _owe_contradictions(context: Context, mismatches: pl.DataFrame) -> None:
+    """Links that nothing else bears out: both names and the day of birth differ."""
+    apart = (
+        mismatches.filter(pl.col("field") != "gender")
+        .group_by("old", "patient_old", "person", maintain_order=True)
+        .len()
+        .filter(pl.col("len") == 3)
+    )
+    context.owed.append(
+        entries(
+            apart,
+            "contradicting_link",
+            context.file_name("children"),
+            source_id=pl.col("old"),
+            related_id=pl.col("patient_old"),
+            person_id=pl.col("person"),
+            field=pl.lit("linked_patient_id"),
+        )
+    )
+
+
+def _owe_births(context: Context, traits: dict[str, pl.DataFrame]) -> None:
+    """Persons whose birth date is a default."""
+    people = context.people
+    for usual, frame in (("patients", people.patients), ("children", people.children)):
+        born = traits[usual]["date_of_birth"]
+        origin = frame["alone"] if usual == "children" else alike(True, frame.height)
+        context.owed.append(
+            entries(
+                frame.filter(born.is_null() & origin),
+                "missing_birth_date",
+                context.file_name(usual),
+                source_id=pl.col("old"),
+                person_id=pl.col("person"),
+                field=pl.lit("date_of_birth"),
+            )
+        )
+
+
+def _owe_links(context: Context) -> None:
+    """Links to nobody or to a deleted patient, and further children of one patient."""
+    people, name = context.people, context.file_name("children")
+    children = people.children
+    of_row = children.with_columns(by=people.person.gather(children["human"]))
+    strays = of_row.filter(pl.col("named").is_null() & (pl.col("link") != ""))
+    common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
+    field = pl.lit("linked_patient_id")
+    context.owed.append(
+        entries(
+            strays, "missing_linked_patient", name, related_id=pl.col("link"), field=field, **common
+        )
+    )
+    beside = (
+        of_row.with_columns(beside=pl.coalesce("named", "patient"))
+        .filter(pl.col("beside").is_not_null())
+        .sort("beside", "created", "old", nulls_last=True)
+        .filter(pl.int_range(pl.len()).over("beside") > 0)
+    )
+    beside = beside.with_columns(patient_old=people.patients["old"].gather(beside["beside"]))
+    context.owed.append(
+        entries(
+            beside,
+            "shared_linked_patient",
+            name,
+            related_id=pl.col("patient_old"),
+            field=field,
+            **common,
+        )
+    )
+
+    hidden = of_row.join(
+        people.patients.filter("deleted").select(patient="human", patient_old="old"), on="patient"
+    )
+    context.owed.append(
+        entries(
+            hidden,
+            "deleted_patient",
+            name,
+            related_id=pl.col("patient_old"),
+            field=pl.lit("deleted_at"),
+            **common,
+        )
+    )
+
+
+def _owe_duplicates(context: Context, traits: dict[str, pl.DataFrame]) -> None:
+    """Further persons of a group with the same names and day of birth name the group's first."""
+    people = context.people
+    parts = []
+    for usual, frame in (("patients", people.patients), ("children", people.children)):
+        unlinked = frame["named"].is_null() if usual == "children" else alike(True, frame.height)
+        person = people.person.gather(frame["human"])
+        parts.append(
+            traits[usual]
+            .select("old", "created", "^.*:folded$")
+            .with_columns(person=person, usual=pl.lit(usual))
+            .filter(unlinked)
+        )
+    names = ["first_name:folded", "last_name:folded", "date_of_birth:folded"]
+    groups = (
+        pl.concat(parts)
+        .filter(pl.all_horizontal(pl.col(n).is_not_null() & (pl.col(n) != "") for n in names))
+        .sort("created", "old", "usual", descending=[False, False, True], nulls_last=True)
+        .with_columns(first=pl.col("old").first().over(names), n=pl.int_range(pl.len()).over(names))
+        .filter(pl.col("n") > 0)
+    )
+    for usual in PEOPLE:
+        context.owed.append(
+            entries(
+                groups.filter(usual=usual),
+                "suspected_duplicate",
+                context.file_name(usual),
+                source_id=pl.col("old"),
+                related_id=pl.col("first"),
+                person_id=pl.col("person"),
+            )
+        )
+
+
+def _owe_families(context: Context, families: Families, seen: pl.Series) -> None:
+    """Views that are not made, children that share one, and who is the primary caregiver."""
+    people, name = context.people, context.file_name("children")
+    children = people.children.with_columns(by=people.person.gather(people.children["human"]))
+    members = families.members.filter(pl.col("link") == 0)
+    without = children.join(
+        members, left_on="at", right_on="row", how="anti", maintain_order="left"
+    )
+    common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
+    context.owed.append(
+        entries(
+            without,
+            "orphaned_record",
+            name,
+            related_id=pl.col("parent"),
+            field=pl.lit("parent_id"),
+            **common,
+        )
+    )
+    merged = members.join(
+        families.pairs.filter(pl.col("children") > 1).select(
+            "human", "parent", "child", "child_old"
+        ),
+        on=["human", "parent"],
+    ).filter(pl.col("row") != pl.col("child"))
+    merged = merged.with_columns(by=people.person.gather(merged["human"]))
+    context.owed.append(
+        entries(merged, "merged_child_rows", name, related_id=pl.col("child_old"), **common)
+    )
+    context.owed.append(
+        entries(
+            people.patients.filter(~seen),
+            "orphaned_record",
+            context.file_name("patients"),
+            source_id=pl.col("old"),
+            related_id=pl.col("clinician"),
+            person_id=pl.col("person"),
+            field=pl.lit("clinician_id"),
+        )
+    )
+    primary = families.pairs.filter("primary").join(people.origins, on="human")
+    for kind, which in (
+        ("multiple_primary_caregivers", pl.col("flags") > 1),
+        ("no_primary_caregiver", (pl.col("flags") == 0) & (pl.col("family") > 1)),
+    ):
+        for usual in PEOPLE:
+            context.owed.append(
+                entries(
+                    primary.filter(which & (pl.col("usual") == usual)),
+                    kind,
+                    context.file_name(usual),
+                    source_id=pl.col("old"),
+                    related_id=pl.col("parent"),
+                    person_id=pl.col("person"),
+                    field=pl.lit("is_primary"),
+                )
+            )

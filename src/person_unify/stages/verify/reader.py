@@ -1,0 +1,465 @@
+"""The verifier's own reader: tables of one file as typed columns, odd cells apart.
+
+A column is read in the *lane* that its affinity promises (text, integer or real).  Cells of another
+storage class, and text that is not UTF-8, come as rows of their own.  Every query begins with a row
+of literals, which pins the drivers' types, and a column of flags says whether any cell is odd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from person_unify.database import Database, inspect, read_frame
+from person_unify.errors import BatchTooLarge, DatabaseError
+from person_unify.schema import Table, quote
+
+Lane = Literal["text", "integer", "real"]
+Range: TypeAlias = tuple[int, int]
+"""The first and the last rowid of some rows."""
+
+DTYPES: dict[str, pl.DataType] = {
+    "text": pl.String(),
+    "integer": pl.Int64(),
+    "real": pl.Float64(),
+    "blob": pl.Binary(),
+}
+_LITERALS = {"text": "''", "integer": "0", "real": "0.0", "blob": "x''"}
+ODD = {
+    "at": pl.UInt32,
+    "class": pl.String,
+    "integer": pl.Int64,
+    "real": pl.Float64,
+    "bytes": pl.Binary,
+}
+"""Columns of odd cells: the row's position, the class as ``typeof`` names it, and the value."""
+
+_COLUMNS_PER_QUERY = 400
+SMALL = 2_000
+"""Rows up to which ADBC reads a table: opening connectorx takes as long as reading as many."""
+
+_SPLIT = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Rows of one table in source order: their rowids (or ranks), and columns by name.
+
+    columns: lane values, null where the cell is NULL or odd.  odd: frames of :data:`ODD`, only of
+    columns that have odd cells here.
+    """
+
+    row: pl.Series
+    columns: dict[str, pl.Series]
+    odd: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.row.len()
+
+    def take(self, at: pl.Series) -> Cells:
+        """The rows at some positions, each position once at most."""
+        columns = {name: column.gather(at) for name, column in self.columns.items()}
+        moved = pl.DataFrame({"at": at.cast(pl.UInt32), "to": pl.arange(0, at.len(), eager=True)})
+        odd = {}
+        for name, frame in self.odd.items():
+            found = frame.join(moved, on="at").sort("to")
+            if found.height:
+                odd[name] = found.with_columns(at=pl.col("to").cast(pl.UInt32)).select(*ODD)
+        return Cells(self.row.gather(at), columns, odd)
+
+    def beside(self, other: Cells) -> Cells:
+        """The same rows with the columns of another reading as well."""
+        return Cells(self.row, self.columns | other.columns, self.odd | other.odd)
+
+    def only(self, columns: Sequence[str]) -> Cells:
+        """The same rows with some of their columns."""
+        odd = {name: frame for name, frame in self.odd.items() if name in columns}
+        return Cells(self.row, {name: self.columns[name] for name in columns}, odd)
+
+    def is_null(self, column: str) -> pl.Series:
+        """Whether the cell is NULL."""
+        missing = ~present(self.columns[column])
+        odd = self.odd.get(column)
+        return missing if odd is None else missing & ~mark(odd["at"], self.height)
+
+
+def mark(at: pl.Series, height: int) -> pl.Series:
+    """True at some positions."""
+    marks = np.zeros(height, dtype=np.bool_)
+    marks[at.to_numpy()] = True
+    return pl.Series(marks)
+
+
+def alike(value: str | float | None, height: int, dtype: pl.DataType | None = None) -> pl.Series:
+    """The same value in every row."""
+    return pl.Series([value], dtype=dtype).new_from_index(0, height)
+
+
+def present(values: pl.Series) -> pl.Series:
+    """Where a column has a value; most columns have one everywhere, or nowhere."""
+    if values.null_count() in (0, values.len()):
+        return alike(values.null_count() == 0, values.len())
+    return values.is_not_null()
+
+
+def equal(one: pl.Series, other: pl.Series) -> pl.Series:
+    """Where two columns are equal; NULL equals NULL."""
+    if one.null_count() or other.null_count():
+        return one.eq_missing(other)
+    return one == other
+
+
+def lane_of(declared: str) -> Lane:
+    """The lane of a column by its declared type, as SQLite derives the affinity from it."""
+    declared = declared.upper()
+    if "INT" in declared:
+        return "integer"
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if any(word in declared for word in ("REAL", "FLOA", "DOUB", "NUM", "DEC")):
+        return "real"
+    return "integer" if any(word in declared for word in ("DATE", "TIME", "BOOL")) else "text"
+
+
+class File:
+    """One database file: its tables, and their cells."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        settled: bool,
+        fast: bool = False,
+        look: Callable[[Database], Mapping[str, Table]] = inspect,
+    ) -> None:
+        """Open the file and look at its tables (``look``).
+
+        settled: nobody can write it.  fast: large tables are read by connectorx, which a file must
+        be settled for.  Raises :class:`DatabaseError`.
+        """
+        self.path = path
+        self._fast = fast and settled
+        self.database = Database(path, read_only=True, settled=settled)
+        try:
+            if not settled:
+                self.database.execute("BEGIN")  # one state of the file, whoever writes it meanwhile
+            self.tables = look(self.database)
+            self._without_rowid = {
+                str(name)
+                for (name,) in self.database.rows(
+                    "SELECT name FROM pragma_table_list() WHERE schema = 'main' AND wr = 1"
+                )
+            }
+            self.counts = self._counts()
+        except BaseException:
+            self.close()
+            raise
+        self._troubled: set[str] = set()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        names = list(self.tables)
+        for start in range(0, len(names), 100):
+            listed = ", ".join(
+                f"(SELECT count(*) FROM {quote(name)})" for name in names[start : start + 100]
+            )
+            found = self.database.rows(f"SELECT {listed}")[0]
+            counts |= dict(zip(names[start : start + 100], map(int, found), strict=True))
+        return counts
+
+    def small(self, table: Table) -> bool:
+        """Whether a table is so small that reading a part of it gains nothing."""
+        return self.counts[table.name] <= SMALL
+
+    def rowid(self, table: Table) -> str | None:
+        """The name that reaches a table's rowid; None if it has none or columns hide it."""
+        if table.name in self._without_rowid:
+            return None
+        return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
+
+    def ranges(self, table: Table, columns: Sequence[str], size: int) -> list[Range] | None:
+        """Ranges of rowids whose rows take about ``size`` bytes each; None for all at once."""
+        rows, rowid = self.counts[table.name], self.rowid(table)
+        if rowid is None or rows <= SMALL or not columns:
+            return None
+        name = quote(table.name)
+        lengths = " + ".join(f"coalesce(octet_length({quote(c)}), 0)" for c in columns[:400])
+        sample = f"SELECT * FROM {name} ORDER BY {rowid} LIMIT 32"
+        later = f"SELECT * FROM {name} ORDER BY {rowid} DESC LIMIT 32"
+        text, first, last = self.database.rows(
+            f"SELECT (SELECT avg({lengths}) FROM (SELECT * FROM ({sample}) "
+            f"UNION ALL SELECT * FROM ({later}))), min({rowid}), max({rowid}) FROM {name}"
+        )[0]
+        step = max(SMALL, size // int(text + 24 * len(columns)))
+        if rows <= step:
+            return None
+        if last - first + 1 <= 4 * rows:
+            step = step * (last - first + 1) // rows
+            return [(s, min(s + step - 1, last)) for s in range(first, last + 1, step)]
+        starts = [
+            int(start)
+            for (start,) in self.database.rows(
+                f"SELECT r FROM (SELECT {rowid} AS r, row_number() OVER (ORDER BY {rowid}) AS n "
+                f"FROM {name}) WHERE n % {step} = 1 ORDER BY 1"
+            )
+        ]
+        ends = [*(start - 1 for start in starts[1:]), int(last)]
+        return list(zip(starts, ends, strict=True))
+
+    def read(
+        self,
+        table: Table,
+        columns: Iterable[str],
+        ranges: Sequence[Range] | None = None,
+        lanes: Mapping[str, Lane] | None = None,
+    ) -> Cells:
+        """Some columns of a table, of all its rows or of those in ranges of the rowid.
+
+        lanes: of columns that are to be read in another lane than their declared type's.
+        """
+        wanted = list(columns)
+        found: Cells | None = None
+        for start in range(0, max(1, len(wanted)), _COLUMNS_PER_QUERY):
+            group = wanted[start : start + _COLUMNS_PER_QUERY]
+            part = self._group(_Query(table, group, self._origin(table), lanes or {}), ranges)
+            found = part if found is None else found.beside(part)
+        assert found is not None
+        return found
+
+    def _group(self, query: _Query, ranges: Sequence[Range] | None) -> Cells:
+        """The columns as they are; where some cells are odd, without them, and those apart."""
+        frame = None
+        if query.table.name not in self._troubled:
+            try:
+                frame, odd = self._straight(query, ranges)
+            except BatchTooLarge:
+                raise
+            except DatabaseError:
+                self._troubled.add(query.table.name)
+            else:
+                if not odd:
+                    return query.cells(frame, {})
+        odd_cells = self._odd(query, ranges)
+        again = query if frame is None else query.only(list(odd_cells))
+        asked = [(query.row, "integer"), *again.guarded(list(odd_cells))]
+        clean = self._fetch(again, asked, ranges)
+        if frame is not None:
+            places = {
+                f"c{query.columns.index(c) + 1}": f"c{n}" for n, c in enumerate(again.columns, 1)
+            }
+            clean = frame.with_columns(clean.get_column(c).alias(p) for p, c in places.items())
+        return query.cells(clean, odd_cells)
+
+    def _origin(self, table: Table) -> tuple[str, str]:
+        """FROM, and the expression of the row's number."""
+        rowid = self.rowid(table)
+        if rowid is not None:
+            return quote(table.name), rowid
+        rank = "@rank"
+        while table.column(rank) is not None:
+            rank = f"@{rank}"
+        name = quote(rank)
+        order = ""
+        if table.name not in self._without_rowid:
+            listed = ", ".join(map(quote, table.primary_key or table.column_names))
+            order = f"ORDER BY {listed}"
+        return f"(SELECT row_number() OVER ({order}) AS {name}, * FROM {quote(table.name)})", name
+
+    def _straight(self, query: _Query, ranges: Sequence[Range] | None) -> tuple[pl.DataFrame, bool]:
+        """The columns as they are, and whether a cell is odd; connectorx refuses those itself."""
+        asked = [(query.row, "integer"), *query.plain()]
+        if self._by_connectorx(query):
+            return self._fetch(query, asked, ranges), False
+        frame = self._fetch(query, [*asked, (query.flag(), "integer")], ranges)
+        flag = frame.columns[-1]
+        return frame.drop(flag), bool(frame.get_column(flag).max())
+
+    def _odd(self, query: _Query, ranges: Sequence[Range] | None) -> dict[str, pl.DataFrame]:
+        """The odd cells of each column that has some, by the numbers of their rows."""
+        found: dict[str, pl.DataFrame] = {}
+        for start in range(0, len(query.columns), _COLUMNS_PER_QUERY // 4):
+            columns = query.columns[start : start + _COLUMNS_PER_QUERY // 4]
+            asked = [(query.row, "integer")]
+            for cell in map(quote, columns):
+                kind = f"typeof({cell})"
+                asked += [
+                    (kind, "text"),
+                    (f"CASE WHEN {kind} = 'integer' THEN {cell} END", "integer"),
+                    (f"CASE WHEN {kind} = 'real' THEN {cell} END", "real"),
+                    (f"CASE WHEN {kind} IN ('text', 'blob') THEN CAST({cell} AS BLOB) END", "blob"),
+                ]
+            condition = " OR ".join(map(query.is_odd, columns))
+            frame = self._run(asked, [f"{query.origin}{_where(query.row, ranges, condition)}"])
+            for number, column in enumerate(columns):
+                first = 1 + 4 * number
+                kinds = frame.to_series(first)
+                odd = (kinds != query.lane(column)) & (kinds != "null")
+                if odd.any():
+                    cells = [frame.to_series(n).filter(odd) for n in (0, *range(first, first + 4))]
+                    names = ("row", "class", "integer", "real", "bytes")
+                    found[column] = pl.DataFrame(dict(zip(names, cells, strict=True)))
+        return found
+
+    def _fetch(
+        self,
+        query: _Query,
+        asked: list[tuple[str, str]],
+        ranges: Sequence[Range] | None,
+    ) -> pl.DataFrame:
+        """One frame with columns c0, c1 …, by c0."""
+        sources = [f"{query.origin}{_where(query.row, [part])}" for part in _halves(ranges)]
+        frame = self._run(asked, sources or [query.origin], self._by_connectorx(query))
+        return frame if frame["c0"].is_sorted() else frame.sort("c0")
+
+    def _by_connectorx(self, query: _Query) -> bool:
+        return self._fast and self.counts[query.table.name] > SMALL
+
+    def _run(
+        self, asked: Sequence[tuple[str, str]], sources: Sequence[str], fast: bool = False
+    ) -> pl.DataFrame:
+        listed = ", ".join(expression for expression, _ in asked)
+        literals = ", ".join(f"{_LITERALS[type_]} AS c{n}" for n, (_, type_) in enumerate(asked))
+        names = [f"c{n}" for n in range(len(asked))]
+        queries = [f"SELECT {listed} FROM {source}" for source in sources]
+        if fast:
+            frame = read_frame(self.path, f"SELECT {literals} LIMIT 0", queries, names)
+        else:
+            frame = self.database.frame(" UNION ALL ".join([f"SELECT {literals}", *queries]))[1:]
+            frame.columns = names
+        if frame.dtypes != [DTYPES[type_] for _, type_ in asked]:
+            raise DatabaseError("a cell is of another class")
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """Expressions over some columns of a table."""
+
+    table: Table
+    columns: list[str]
+    place: tuple[str, str]
+    lanes: Mapping[str, Lane]
+
+    @property
+    def origin(self) -> str:
+        return self.place[0]
+
+    @property
+    def row(self) -> str:
+        return self.place[1]
+
+    def lane(self, column: str) -> Lane:
+        if column in self.lanes:
+            return self.lanes[column]
+        declared = self.table.column(column)
+        return "text" if declared is None else lane_of(declared.type)
+
+    def is_odd(self, column: str) -> str:
+        """Whether a cell has another class than its lane's; BLOBs sort behind every text."""
+        cell, lane = quote(column), self.lane(column)
+        declared = self.table.column(column)
+        type_ = "" if declared is None else declared.type.upper()
+        affine = any(word in type_ for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in type_
+        if lane == "text" and affine:
+            return f"{cell} >= x''"
+        return f"typeof({cell}) NOT IN ('{lane}', 'null')"
+
+    def only(self, columns: list[str]) -> _Query:
+        return replace(self, columns=columns)
+
+    def flag(self) -> str:
+        odd = " OR ".join(map(self.is_odd, self.columns))
+        return f"({odd}) IS TRUE" if odd else "0"
+
+    def plain(self) -> list[tuple[str, str]]:
+        return [(quote(column), self.lane(column)) for column in self.columns]
+
+    def guarded(self, flawed: Sequence[str]) -> list[tuple[str, str]]:
+        """Cells of their lane alone; texts as bytes, for not all of them may be UTF-8."""
+        asked = []
+        for column in self.columns:
+            cell, lane = quote(column), self.lane(column)
+            if column in flawed:
+                cell = f"CASE WHEN typeof({cell}) = '{lane}' THEN {cell} END"
+            asked.append((f"CAST({cell} AS BLOB)", "blob") if lane == "text" else (cell, lane))
+        return asked
+
+    def cells(self, frame: pl.DataFrame, odd: dict[str, pl.DataFrame]) -> Cells:
+        """The columns by their names, and odd cells by their positions."""
+        columns: dict[str, pl.Series] = {}
+        rows = frame.get_column("c0")
+        placed = {
+            name: cells.with_columns(at=rows.search_sorted(cells["row"]).cast(pl.UInt32))
+            .sort("at")
+            .select(*ODD)
+            for name, cells in odd.items()
+        }
+        for number, name in enumerate(self.columns, 1):
+            column = frame.get_column(f"c{number}")
+            if column.dtype == pl.Binary:
+                text = decoded(column)
+                if text.null_count() > column.null_count():
+                    broken = (text.is_null() & column.is_not_null()).arg_true().cast(pl.UInt32)
+                    invalid = _invalid(broken, column.gather(broken))
+                    known = placed.get(name)
+                    both = invalid if known is None else pl.concat([known, invalid])
+                    placed[name] = both.sort("at")
+                column = text
+            columns[name] = column
+        return Cells(rows, columns, placed)
+
+
+def _invalid(at: pl.Series, cells: pl.Series) -> pl.DataFrame:
+    """Texts that are not UTF-8, as odd cells."""
+    kinds = {"class": "text", "integer": None, "real": None}
+    frame = pl.DataFrame({"at": at, "bytes": cells})
+    return frame.with_columns(
+        pl.lit(value, ODD[name]).alias(name) for name, value in kinds.items()
+    ).select(*ODD)
+
+
+def decoded(cells: pl.Series) -> pl.Series:
+    r"""Bytes as text, null where they are not UTF-8.
+
+    >>> decoded(pl.Series([b"ok", b"\xff", None])).to_list()
+    ['ok', None, None]
+    """
+    try:
+        return cells.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        # Polars refuses a column for one bad cell: look for it in ever smaller parts.
+        if cells.len() == 1:
+            return pl.Series(cells.name, [None], dtype=pl.String)
+        step = (cells.len() + 15) // 16
+        parts = [decoded(cells[n : n + step]) for n in range(0, cells.len(), step)]
+        return pl.concat(parts)
+
+
+def _where(row: str, ranges: Sequence[Range] | None, condition: str | None = None) -> str:
+    parts = [] if condition is None else [f"({condition})"]
+    if ranges is not None:
+        listed = " OR ".join(f"{row} BETWEEN {first} AND {last}" for first, last in ranges)
+        parts.append(f"({listed or '0'})")
+    return f" WHERE {' AND '.join(parts)}" if parts else ""
+
+
+def _halves(ranges: Sequence[Range] | None) -> Iterator[Range]:
+    """Ranges that two connections can share."""
+    for first, last in ranges or ():
+        if last - first < _SPLIT or len(ranges or ()) > 1:
+            yield first, last
+        else:
+            middle = (first + last) // 2
+            yield first, middle
+            yield middle + 1, last
