@@ -12,8 +12,9 @@ from openpyxl.utils import get_column_letter
 from tests.strategies.handmade import write
 
 from person_unify.errors import TargetError, UsageError
+from person_unify.linkage import find_suspects, read_people
 from person_unify.pipeline import MigrateOptions, migrate
-from person_unify.review import export_review
+from person_unify.review import export_review, import_review
 from person_unify.review.sheets import COVER, DECISION, KEY, NOTE
 from person_unify.review.workbook import HEAD
 
@@ -55,6 +56,26 @@ def test_no_cell_is_a_formula(ledger: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "review.xlsx") as parts:
         pages = [parts.read(n) for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
     assert not any(b"<f>" in page for page in pages[1:])
+
+
+def test_suspects_have_a_sheet_on_which_nothing_is_decided(ledger: Path, tmp_path: Path) -> None:
+    pairs = find_suspects(read_people(ledger.with_name("new.db")), 0.0).pairs
+    export_review(ledger, tmp_path / "review.xlsx", pairs)
+    export_review(ledger, tmp_path / "plain.xlsx")
+    page = openpyxl.load_workbook(tmp_path / "review.xlsx")["Alike"]
+
+    headings, *rows = (
+        [str(cell.value) for cell in row] for row in page.iter_rows(min_row=HEAD + 1)
+    )
+
+    assert DECISION not in headings
+    assert {"Record: name", "Other: born", "Why"} <= set(headings)
+    names = [(row[2].lower(), row[3]) == (row[5].lower(), row[6]) for row in rows]
+    assert rows
+    assert not any(names), "equal ones are asked about on a sheet of their own"
+    assert import_review(tmp_path / "review.xlsx") == import_review(tmp_path / "plain.xlsx")
+    with pytest.raises(UsageError, match="sheet of a workbook"):
+        export_review(ledger, tmp_path / "review.csv", pairs)
 
 
 def test_the_cover_counts_what_is_answered(ledger: Path, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from person_unify.errors import UsageError
 from person_unify.files import create_private
 from person_unify.finished import finished_run, recorded_run_of
 from person_unify.review.csvfile import questions_as_csv
 from person_unify.review.facts import Books
-from person_unify.review.sheets import sheets
+from person_unify.review.sheets import alike, sheets
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +23,32 @@ class Exported:
     questions: dict[str, int]
 
 
-def export_review(ledger: Path, path: Path) -> Exported:
+def export_review(ledger: Path, path: Path, suspects: pl.DataFrame | None = None) -> Exported:
     """Write the questions of a finished run to ``path``, ``.xlsx`` or ``.csv``, for its owner only.
 
     The target must stand beside the ledger.  Answers that the run applied are filled in already.
-    The file holds names and birth dates.  Raises :class:`UsageError` for another suffix or where
-    the path is taken, :class:`TargetError` for a foreign ledger.
+    ``suspects``: pairs of the target's persons (``linkage.PAIRS``), for a sheet of their own on
+    which nothing is decided.  The file holds names and birth dates.  Raises :class:`UsageError` for
+    another suffix or where the path is taken, :class:`TargetError` for a foreign ledger.
     """
     suffix = path.suffix.lower()
     if suffix not in (".xlsx", ".csv"):
         raise UsageError(f"{path}: give a name that ends in .xlsx or .csv")
+    if suffix == ".csv" and suspects is not None:
+        raise UsageError(f"{path}: suspects are a sheet of a workbook; give a name ending in .xlsx")
     if path.exists():
         raise UsageError(f"{path} exists already: it may hold answers, name a file that does not")
     target = ledger.with_name(recorded_run_of(ledger).target)
     with finished_run(target, ledger) as database:
-        found = sheets(Books(database, ledger))
+        books = Books(database, ledger)
+        found = sheets(books)
+        pairs = None if suspects is None else alike(books, suspects)
     if suffix == ".csv":
         content = questions_as_csv(found)
     else:
         # Loading the writer takes as long as everything else here.
         from person_unify.review.workbook import as_workbook
 
-        content = as_workbook(found)
+        content = as_workbook(found, pairs)
     create_private(path, content)
     return Exported(path, {sheet.kind: sheet.rows.height for sheet in found})

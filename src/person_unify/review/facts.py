@@ -112,6 +112,17 @@ class Books:
             f"WHERE m.old_id IN ({_NAMED})",
         )
 
+    def people(self, ids: pl.Series) -> pl.DataFrame:
+        """``id``, ``name``, ``date_of_birth``, ``gender`` of these persons of the target."""
+        listed = ", ".join("'" + str(id_).replace("'", "''") + "'" for id_ in ids)
+        columns = {
+            "id": "t.id",
+            "name": "trim(coalesce(t.first_name, '') || ' ' || coalesce(t.last_name, ''))",
+            "date_of_birth": day("t.date_of_birth"),
+            "gender": "t.gender",
+        }
+        return self.frame(columns, f"FROM main.persons AS t WHERE t.id IN ({listed})")
+
     def families(self) -> pl.DataFrame:
         """Of each person that is asked about, its parents.
 

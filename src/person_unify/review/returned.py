@@ -19,7 +19,7 @@ from person_unify.errors import DecisionsRefused
 from person_unify.escaping.tables import from_csv
 from person_unify.files import NotRead, read_bounded
 from person_unify.review import csvfile
-from person_unify.review.sheets import COVER, HEADINGS, KEY, OPEN, YOUR_NAME
+from person_unify.review.sheets import ALIKE, COVER, HEADINGS, KEY, OPEN, YOUR_NAME
 from person_unify.review.xlsx import MOST_CELLS, Page, Unreadable, letters, read_xlsx
 
 _SEARCHED = 50
@@ -70,7 +70,7 @@ def _of_workbook(path: Path, pages: list[Page]) -> Returned:
         elif page.title == COVER or _names_of(page):
             ours += 1
             _take_name(found, page)
-        elif page.rows:
+        elif page.rows and page.title != ALIKE:
             found.problems.append(
                 f"sheet number {number}: has no column {KEY!r}, so it is not of the export; give "
                 "its headings back, or remove the sheet"

@@ -46,6 +46,20 @@ class Column:
         return self.title.endswith(": id")
 
 
+ALIKE = "Alike"
+"""The sheet of what the search for suspects found: to be looked at, not to be decided."""
+SUSPECTS = (
+    Column("Score", "score", 8),
+    Column("Why", "reasons", 40),
+    Column("Record: name", "a:name", 22, "b:name"),
+    Column("Record: born", "a:date_of_birth", 13, "b:date_of_birth"),
+    Column("Record: gender", "a:gender", 9, "b:gender"),
+    Column("Other: name", "b:name", 22, "a:name"),
+    Column("Other: born", "b:date_of_birth", 13, "a:date_of_birth"),
+    Column("Other: gender", "b:gender", 9, "a:gender"),
+    Column("Record: id", "a:id", 38),
+    Column("Other: id", "b:id", 38),
+)
 SEE_ALSO = Column("See also", "see", 24)
 """Where else a row's child is asked about."""
 
@@ -161,6 +175,25 @@ def sheets(books: Books) -> list[Sheet]:
         _sheet(kind, rows, others)
         for (kind, rows), others in zip(found, _elsewhere(found), strict=True)
     ]
+
+
+def alike(books: Books, pairs: pl.DataFrame) -> pl.DataFrame:
+    """What :data:`SUSPECTS` shows of ``score``, ``reasons``, ``left_id``, ``right_id``.
+
+    Persons of one name and day of birth are left out: they have a sheet where they are decided.
+    """
+    people = books.people(pl.concat([pairs["left_id"], pairs["right_id"]]).unique())
+    rows = pairs.with_columns(pl.format("{}", pl.col("score").round(3)).alias("score"))
+    for side, id_ in (("a", "left_id"), ("b", "right_id")):
+        known = people.rename(lambda name, side=side: f"{side}:{name}")  # type: ignore[misc]
+        rows = rows.join(known, left_on=id_, right_on=f"{side}:id", how="left").with_columns(
+            pl.col(id_).alias(f"{side}:id")
+        )
+    same = [
+        pl.col(f"a:{c}").str.to_lowercase().eq_missing(pl.col(f"b:{c}").str.to_lowercase())
+        for c in ("name", "date_of_birth")
+    ]
+    return seen(rows.filter(~pl.all_horizontal(same)).select(c.name for c in SUSPECTS))
 
 
 def _sheet(kind: str, rows: pl.DataFrame, others: list[str | None]) -> Sheet:

@@ -20,6 +20,7 @@ from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from person_unify.findings import DECISIONS
 from person_unify.review.sheets import (
+    ALIKE,
     COVER,
     DECISION,
     KEY,
@@ -27,6 +28,7 @@ from person_unify.review.sheets import (
     NOTE,
     NUMBER,
     REVIEWER,
+    SUSPECTS,
     YOUR_NAME,
     Column,
     Sheet,
@@ -117,14 +119,16 @@ class _Styles:
         )
 
 
-def as_workbook(sheets: Sequence[Sheet]) -> bytes:
-    """The file's bytes."""
+def as_workbook(sheets: Sequence[Sheet], suspects: pl.DataFrame | None = None) -> bytes:
+    """The file's bytes; ``suspects`` has the columns of :data:`SUSPECTS`."""
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(buffer, _OPTIONS)
     styles = _Styles.of(book)
     _cover(book.add_worksheet(COVER), styles, sheets)
     for sheet in sheets:
         _questions(book.add_worksheet(sheet.title), styles, sheet)
+    if suspects is not None:
+        _suspects(book.add_worksheet(ALIKE), styles, suspects)
     book.close()
     return buffer.getvalue()
 
@@ -169,6 +173,27 @@ def _cover(page: Worksheet, styles: _Styles, sheets: Sequence[Sheet]) -> None:
     page.set_landscape()
     page.fit_to_pages(1, 0)
     page.protect("", _ALLOWED)
+
+
+def _suspects(page: Worksheet, styles: _Styles, pairs: pl.DataFrame) -> None:
+    """Pairs that are alike but not the same: they are looked up and merged in the platform."""
+    asks = (
+        "These records are alike and may be one human, the likeliest first. Nothing is decided "
+        "here: correct the old database and migrate again, or merge them in the platform."
+    )
+    page.write_string(0, 0, ALIKE, styles.title)
+    page.merge_range(1, 0, 1, 7, asks, styles.lead)
+    page.set_row(1, 32)
+    for position, column in enumerate(SUSPECTS):
+        _column(page, styles.head, position, column.title, column.width)
+    for place, row in enumerate(pairs.iter_rows(named=True), start=HEAD + 1):
+        for position, column in enumerate(SUSPECTS):
+            differs = column.differs is not None and row[column.name] != row[column.differs]
+            style = styles.quiet if column.quiet else styles.evidence
+            text = row[column.name] or ""
+            page.write_string(place, position, text, styles.differing if differs else style)
+    page.set_paper(9)
+    _arrange(page, pairs.height, len(SUSPECTS), len(SUSPECTS) - 2)
 
 
 def _questions(page: Worksheet, styles: _Styles, sheet: Sheet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from person_unify.cli.ending import EXIT_CODES, honest_exit
 from person_unify.cli.help import Command
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
+
+if TYPE_CHECKING:
+    import polars as pl
 
 review = typer.Typer(
     name="review",
@@ -29,12 +32,16 @@ def export(
         Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
     ],
     file: Annotated[Path, file_argument("FILE", "A new .xlsx or .csv file.", new=True)],
+    suspects: Annotated[
+        bool,
+        typer.Option("--suspects", help="Add a sheet of records that are alike but not the same."),
+    ] = False,
 ) -> None:
     """Write the questions of a finished migration for the people who can judge."""
     with honest_exit():
         from person_unify.review import export_review
 
-        written = export_review(ledger, file)
+        written = export_review(ledger, file, _suspects(ledger) if suspects else None)
         total = sum(written.questions.values())
         write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
         width = max(map(len, written.questions), default=0)
@@ -45,6 +52,15 @@ def export(
             "encrypted",
             sys.stdout,
         )
+
+
+def _suspects(ledger: Path) -> pl.DataFrame:
+    """Pairs of the new database's persons that may be one human, the likeliest 1,000."""
+    from person_unify.finished import recorded_run_of
+    from person_unify.linkage import find_suspects, read_people
+
+    target = ledger.with_name(recorded_run_of(ledger).target)
+    return find_suspects(read_people(target)).pairs.head(1000)
 
 
 @review.command("import", cls=Command, epilog=EXIT_CODES)
