@@ -16,9 +16,9 @@ from tests.migration.support import SMALL, migrated, old_database
 
 from person_unify.acceptance import require_sound
 from person_unify.damage import has_unreadable_pages
-from person_unify.database import Database
 from person_unify.errors import SourceError, VerificationFailed
-from person_unify.pipeline import verify
+from person_unify.options import MigrateOptions
+from person_unify.pipeline import migrate, verify
 from person_unify.report import CheckResult
 from person_unify.stages.extract import Extractor
 
@@ -131,11 +131,9 @@ def test_a_table_that_cannot_be_read_without_it_is_named_with_the_way_out(tmp_pa
 @pytest.mark.parametrize("statements", [VIOLATED["CHECK"], LACKING["function of a CHECK"]])
 def test_a_failed_check_is_named_for_what_it_is(statements: str, tmp_path: Path) -> None:
     """Remarks on content of the source do not explain a failed check of the result."""
-    done = migrated(tmp_path, SMALL)
-    source = extend(tmp_path / "other.db", statements)
+    source = extend(old_database(tmp_path / "old.db", SMALL), statements)
+    report = migrate(MigrateOptions(source, tmp_path / "new.db"))
     failed = CheckResult("persons", None, 1, 2, "failed", "")
-    with Database(done.target, read_only=True) as database:
-        database.attach(source, "source", settled=True)
 
-        with pytest.raises(VerificationFailed, match=r"1 of \d+ checks failed, .*: persons"):
-            require_sound(replace(done.report, verification=(failed,)), database)
+    with pytest.raises(VerificationFailed, match=r"1 of \d+ checks failed, .*: persons"):
+        require_sound(replace(report, verification=(*report.verification, failed)))

@@ -16,7 +16,7 @@ from tests.reference import values as reference
 
 from person_unify.conversions import minute_of_day
 from person_unify.errors import UsageError
-from person_unify.stages.verify.prepare import offsets as verified_offsets
+from person_unify.stages.verify.rules import offsets as verified_offsets
 from person_unify.timezones import names, zone
 
 INSTANTS = st.one_of(
@@ -37,10 +37,9 @@ def test_minute_of_the_day_in_any_zone_and_year(name: str, moments: list[int]) -
 
 @given(st.sampled_from(sorted(names())), INSTANTS)
 def test_verifier_finds_the_same_offset_by_itself(name: str, moment: int) -> None:
-    day = (moment - reference.FIRST_MS) // reference.DAY_MS
-    found = [seconds for start, seconds in verified_offsets(name, [day]) if start <= moment]
+    (found,) = verified_offsets(pl.Series([moment], dtype=pl.Int64), name)
 
-    assert (moment // 1000 + found[-1]) % 86_400 // 60 == reference.minute_of_day(moment, name)
+    assert (moment + found) // 60_000 % 1440 == reference.minute_of_day(moment, name)
 
 
 @pytest.mark.parametrize(
