@@ -41,7 +41,7 @@ def test_migrate_then_verify(tmp_path: Path) -> None:
     ("arguments", "code"),
     [
         (["old.db", "old.db"], 2),
-        (["old.db", "new.db", "--memory", "2GB"], 2),
+        (["old.db", "new.db", "--memory", "much"], 2),
         (["gone.db", "new.db"], 3),
         (["old.db", "other.db"], 3),
         (["old.db", "new.db", "--backup-dir", "nowhere"], 1),
