@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, report: Report) -> list[object]:
     """The options of every call; the calls themselves succeed with ``report``."""
     calls: list[object] = []
 
-    def check(options: CheckOptions) -> Report:
+    def check(options: CheckOptions, progress: Progress) -> Report:
         calls.append(options)
         return report
 
@@ -130,7 +130,7 @@ def test_sample_has_the_librarys_defaults(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("person_unify.sample.write_sample", write_sample)
     result = runner.invoke(app, ["sample", str(tmp_path / "old.db")])
 
-    assert result.stdout == f"wrote {tmp_path / 'old.db'}: 1,203 rows, 0 B\n"
+    assert result.stdout == f"wrote {tmp_path / 'old.db'}: 1,203 rows, 0 bytes\n"
     assert asked == [SampleOptions()]
 
 
