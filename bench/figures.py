@@ -104,20 +104,15 @@ def large(measured: Measured) -> tuple[int, float] | None:
     return best.persons, best.median("rows_per_second") / measured.median("rows_per_second")
 
 
-def goals(
-    compared: Sequence[Measured], scaled: Sequence[Measured], proved: Sequence[Measured] = ()
-) -> Iterator[Goal]:
-    """The goals that the measurements can answer; the largest size of each contender counts.
-
-    proved: runs with ``--prove``, which may be the largest that memory is known of.
-    """
+def goals(compared: Sequence[Measured], scaled: Sequence[Measured]) -> Iterator[Goal]:
+    """The goals that the measurements can answer; the largest size of each contender counts."""
     largest = {measured.name: measured for measured in compared}
     for name, least, aim in AIMS:
         if name in largest:
             yield _speed(largest[name], least, aim)
     if "limit" in largest:
         yield _loading(largest["limit"])
-    yield from _growth(scaled, max((*scaled, *proved), key=lambda one: one.persons, default=None))
+    yield from _growth(scaled, max(scaled, key=lambda one: one.persons, default=None))
 
 
 def _speed(measured: Measured, least: float, aim: str) -> Goal:

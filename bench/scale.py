@@ -1,7 +1,6 @@
 """Time ``person-unify migrate`` by size: seconds, memory and phases.
 
     python -m bench.scale 10000 100000 300000      these sizes, in persons
-    python -m bench.scale --prove 100000           with the proof, to see what proofs add
 
 The samples have faults, as real databases do.  Every run is a process of its own; prints what it
 measures and keeps it in ``bench/results/``.
@@ -34,17 +33,15 @@ def main() -> int:
     )
     parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000 100000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
-    parser.add_argument("--prove", action="store_true", help="migrate with --prove")
     arguments = parser.parse_args()
-    record = Record("proving" if arguments.prove else "scale", vars(arguments))
+    record = Record("scale", vars(arguments))
     warn_if_busy()
     for number in range(1, arguments.rounds + 1):
         for persons in arguments.persons or SIZES:
             source = sample(persons)
-            require_room(source, 4 if arguments.prove else 3)
+            require_room(source, 3)
             with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
-                options = ("--prove",) if arguments.prove else ()
-                record.add(migrated(source, persons, number, Path(folder), *options))
+                record.add(migrated(source, persons, number, Path(folder)))
             show(record.runs[-1])
             record.keep()
     print(f"kept in {record.keep().relative_to(ROOT)}")

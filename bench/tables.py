@@ -18,7 +18,6 @@ from bench.measuring import OURS, RESULTS, ROOT, fill, kept
 
 PAGE = ROOT / "docs" / "PERFORMANCE.md"
 README = ROOT / "README.md"
-PROOFS = ("archive", "verify", "prove")
 
 
 def main() -> int:
@@ -32,12 +31,10 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     """Put every table into its page."""
     compared = newest(kept("compare", results))
     scaled = newest(kept("scale", results))
-    proved = newest(kept("proving", results))
     fill(page, "compare", compare_table(compared))
-    fill(page, "goals", goals_table(compared, scaled, proved))
+    fill(page, "goals", goals_table(compared, scaled))
     fill(page, "scale", scale_table(scaled))
     fill(page, "phases", phases_table(scaled))
-    fill(page, "proving", proving_table(proved))
     fill(readme, "bench", scale_table(scaled))
 
 
@@ -67,11 +64,9 @@ def compare_table(compared: Sequence[Measured]) -> list[str]:
     return [*_where(compared), *_table((*head, *against), rows)]
 
 
-def goals_table(
-    compared: Sequence[Measured], scaled: Sequence[Measured], proved: Sequence[Measured] = ()
-) -> list[str]:
+def goals_table(compared: Sequence[Measured], scaled: Sequence[Measured]) -> list[str]:
     """Goals that the results can answer."""
-    rows = [(g.aim, f"{g.persons:,}", g.measured, g.met) for g in goals(compared, scaled, proved)]
+    rows = [(g.aim, f"{g.persons:,}", g.measured, g.met) for g in goals(compared, scaled)]
     return _table(("goal", "at persons", "measured", "met"), rows, words=4) if rows else []
 
 
@@ -107,18 +102,6 @@ def phases_table(scaled: Sequence[Measured]) -> list[str]:
         for one in scaled
     ]
     return _table(("persons", *names), rows, words=0)
-
-
-def proving_table(proved: Sequence[Measured]) -> list[str]:
-    """Seconds of the proofs, and of all that remains without them."""
-    rows = []
-    for one in proved:
-        spent = [one.phases()[proof] for proof in PROOFS]
-        seconds = one.median("seconds")
-        figures = (seconds - sum(spent), one.phases()["load"], *spent, seconds)
-        rows.append((f"{one.persons:,}", *(f"{figure:,.1f}" for figure in figures)))
-    head = ("persons", "without proofs", "of it loading", *PROOFS, "in all")
-    return [*_where(proved), *_table(head, rows, words=0)] if rows else []
 
 
 def _where(measured: Sequence[Measured]) -> list[str]:

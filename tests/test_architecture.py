@@ -21,13 +21,12 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"acceptance", "filling", "unfinished"}),
-    frozenset(
-        {"diff", "linkage", "preflight", "proving", "recorded", "resume_state", "stream", "trace"}
-    ),
+    frozenset({"diff", "linkage", "preflight", "recorded", "resume_state", "stream", "trace"}),
     frozenset({"checkpoints", "clock", "lineage", "options", "page", "rundir", "tally"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
+    frozenset({"lanes"}),
     frozenset({"spec", "values", "conversions", "names", "ids"}),
     frozenset(
         {

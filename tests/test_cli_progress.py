@@ -32,7 +32,7 @@ STORY: tuple[Event, ...] = (
 
 
 def test_story_has_nine_phases() -> None:
-    story = "snapshot extract resolve transform load archive verify prove publish"
+    story = "snapshot extract resolve transform load archive verify publish"
 
     assert " ".join(PHASES) == story
 

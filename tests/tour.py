@@ -34,7 +34,7 @@ VOLATILE = (
     (re.compile(r" of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC "), " of # UTC "),
     (
         re.compile(
-            r"^ +(snapshot|extract|resolve|transform|load|archive|verify|prove|publish|sample|all) "
+            r"^ +(snapshot|extract|resolve|transform|load|archive|verify|publish|sample|all) "
             r".*$",
             re.M,
         ),

@@ -248,12 +248,18 @@ def _translated(action: str) -> Iterator[None]:
 
 
 def read_frame(
-    path: Path, sentinel: str, queries: Sequence[str], columns: Sequence[str]
+    path: Path,
+    sentinel: str,
+    queries: Sequence[str],
+    columns: Sequence[str],
+    *,
+    settled: bool = True,
 ) -> pl.DataFrame:
-    """Run typed queries over a snapshot through connectorx and return one frame.
+    """Run typed queries over a file through connectorx and return one frame.
 
-    ``sentinel`` selects one literal per column and no row: it fixes the types.  Rows come in no
-    particular order.  Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
+    ``sentinel`` selects one literal per column and no row: it fixes the types.  ``settled``: nobody
+    writes the file any more, so it is read without locks.  Rows come in no particular order.
+    Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
     """
     # What connectorx cannot open it tries again for half a minute, and it collapses "..".
     try:
@@ -262,9 +268,10 @@ def read_frame(
             raise PermissionError(None, "permission denied")
     except OSError as error:
         raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
-    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3Fmode%3Dro%26immutable%3D1"
+    mode = "mode%3Dro%26immutable%3D1" if settled else "mode%3Dro"
+    uri = f"sqlite://file%3A{percent(percent(str(path)))}%3F{mode}"
     try:
-        with custody.holding(path, "connectorx", settled=True):
+        with custody.holding(path, "connectorx", settled=settled):
             frame: pl.DataFrame = _connectorx().read_sql(
                 uri, [sentinel, *queries], return_type="polars"
             )

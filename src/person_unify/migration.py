@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from person_unify import __version__, custody, resume_state
-from person_unify.acceptance import require_no_errors, require_sound, run_checks
+from person_unify.acceptance import require_no_errors, require_sound, run_checks, run_inverse
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
 from person_unify.database import Database
@@ -33,7 +33,6 @@ from person_unify.preflight import (
     require_persons,
 )
 from person_unify.progress import PHASES, Note, PhaseStarted
-from person_unify.proving import prove
 from person_unify.recorded import (
     Artefact,
     record_artefacts,
@@ -190,11 +189,9 @@ class Migration:
         files = Files(self.snapshot.path, self._staged_target, self._staged_ledger)
         with self.clock.phase("verify"):
             checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
+            staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
+            checks += run_inverse(*staged, plan)
         with self._opened() as database:
-            if self.options.prove:
-                with self.clock.phase("prove"):
-                    self._scratch.unlink(missing_ok=True)  # an attempt may have died here
-                    checks += prove(database, self._scratch, self.clock.progress)
             report = self._report(database, plan, counts, checks)
             require_sound(report)
         self._look_at_source(custody.sha256(self._staged_target))
@@ -228,7 +225,7 @@ class Migration:
         registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
-        stream.phases = tuple(phase for phase in PHASES if phase not in ("snapshot", "prove"))
+        stream.phases = tuple(phase for phase in PHASES if phase != "snapshot")
         return Filling(loader, stream, self.tally)
 
     @property
@@ -246,10 +243,6 @@ class Migration:
     @property
     def _target_backup(self) -> Path:
         return target_backup(self.options.target, self.facts)
-
-    @property
-    def _scratch(self) -> Path:
-        return self.staging / "rebuilt.db"
 
     def _artefacts(self) -> Iterator[Artefact]:
         """The files of the run: what it began with, and what it leaves."""

@@ -46,14 +46,12 @@ class MigrateOptions:
     resume: bool = False
     fresh: bool = False
     decisions: Path | None = None
-    prove: bool = False
     memory: int | None = None
     allow_empty: bool = False
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""
-        aside = ("keep_backup", "prove")
-        return {name: value for name, value in self.recorded().items() if name not in aside}
+        return {name: value for name, value in self.recorded().items() if name != "keep_backup"}
 
     def recorded(self) -> dict[str, str | int | bool | None]:
         """The choices as they stand in report and ledger."""
@@ -63,5 +61,4 @@ class MigrateOptions:
             "strict": self.strict,
             "relax_unique": self.relax_unique,
             "keep_backup": self.keep_backup,
-            **({"prove": True} if self.prove else {}),
         }

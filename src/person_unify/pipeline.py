@@ -17,7 +17,7 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__, custody
-from person_unify.acceptance import run_checks
+from person_unify.acceptance import run_checks, run_inverse
 from person_unify.aside import ahead, over_within
 from person_unify.budget import budget_of
 from person_unify.checkpoints import Checkpoints
@@ -151,7 +151,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     require_room_for_names(backups / source.name)
     size = source.stat().st_size
     require_space(backups, size, "the backup")
-    require_space(target.parent, (3 if options.prove else 2) * size, "the migration")
+    require_space(target.parent, 2 * size, "the migration")
     moment = datetime.now(UTC)
     return Facts(
         id=str(uuid4()),
@@ -352,6 +352,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
                 source_check(run, snapshot.source_sha256),
                 *run_checks(files, plan, run.options, told),
             ]
+            checks += run_inverse(snapshot.path, target, ledger, plan, settled=False)
     failed = [c for c in checks if c.outcome in ("failed", "error")]
     return Report(
         tool_version=__version__,

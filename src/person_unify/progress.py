@@ -20,10 +20,9 @@ PHASES = (
     "load",
     "archive",
     "verify",
-    "prove",
     "publish",
 )
-"""The story in order; ``prove`` is told only where it was asked for."""
+"""The story in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,23 +13,30 @@ from person_unify.database import Database
 from person_unify.errors import TargetError, VerificationFailed
 from person_unify.files import private_directory
 from person_unify.files.journal import SIDE_FILES
-from person_unify.ledger import CATALOG
-from person_unify.mappings.known import known_tables
+from person_unify.mappings.bind import bind
+from person_unify.mappings.known import readable_tables, unified_tables
 from person_unify.progress import PhaseFinished, PhaseStarted, Progress, TableStarted, silent
-from person_unify.proving import comparison_check
-from person_unify.report import CheckResult
 from person_unify.stages.publish import finished_ledger, publish
-from person_unify.stages.rebuild import Places, Rebuilder, RebuiltTable, compare_table
+from person_unify.stages.rebuild import (
+    CELLS_AT_ONCE,
+    File,
+    Rebuilder,
+    RebuiltTable,
+    StoredSchema,
+    TableComparison,
+    compare_table,
+    stored_schema,
+    write,
+)
 from person_unify.stages.snapshot import require_file, require_space, take
 
-_PLACES = Places(target="target", ledger=CATALOG, rebuilt="main")
-_OLD = "old"
 _PRAGMAS = (
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA cache_size = -65536",
     "PRAGMA foreign_keys = OFF",
+    "PRAGMA ignore_check_constraints = ON",
 )
 
 
@@ -43,12 +50,13 @@ class RebuildReport:
     path: Path
     tables: tuple[RebuiltTable, ...]
     not_created: tuple[str, ...]
-    comparison: tuple[CheckResult, ...]
+    comparison: tuple[TableComparison, ...]
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON types."""
-        return {**asdict(self), "path": str(self.path)}
+        compared = [{**asdict(found), "outcome": found.outcome} for found in self.comparison]
+        return {**asdict(self), "path": str(self.path), "comparison": compared}
 
     @property
     def rows(self) -> int:
@@ -58,7 +66,7 @@ class RebuildReport:
     @property
     def compared(self) -> int:
         """Tables that were compared and held rows."""
-        return sum(check.outcome == "passed" for check in self.comparison)
+        return sum(found.outcome == "passed" for found in self.comparison)
 
 
 def rebuild(
@@ -80,72 +88,86 @@ def rebuild(
         staged = staging / "rebuilt.db"
         staged.touch(mode=0o600)
         snapshot = None if old is None else take(old, staging, datetime.now(UTC)).path
-        with Database(staged) as database:
+        with Database(ledger, read_only=True) as database:
+            stored = stored_schema(database)
+        with (
+            File(target, unified_tables, settled=False) as there,
+            File(ledger, settled=False) as kept,
+            Database(staged) as database,
+        ):
+            made = _Rebuilding(there, kept, stored)
             for pragma in _PRAGMAS:
                 database.execute(pragma)
-            database.attach(target, _PLACES.target, read_only=True)
-            database.attach(ledger, _PLACES.ledger, read_only=True)
-            for place in (_PLACES.target, _PLACES.ledger):
-                database.execute(f"PRAGMA {place}.cache_size = -65536")
             database.execute("BEGIN EXCLUSIVE")
-            report = _fill(database, rebuilt, snapshot, progress)
+            report = made.written(database, rebuilt, progress)
+            comparison = () if snapshot is None else tuple(made.compared(snapshot, progress))
+            _require_equal(report, comparison)
             database.execute("COMMIT")
         publish(staged, rebuilt)
-    return replace(report, seconds=perf_counter() - started)
+    return replace(report, comparison=comparison, seconds=perf_counter() - started)
 
 
-def _fill(
-    database: Database, rebuilt: Path, snapshot: Path | None, progress: Progress
-) -> RebuildReport:
-    """Make every table, and everything else that can be made; compare if there is a snapshot."""
-    rebuilder = Rebuilder(database, _PLACES)
-    progress(PhaseStarted("rebuild"))
-    started = perf_counter()
-    tables = []
-    for name in rebuilder.tables:
-        progress(TableStarted("rebuild", name))
-        tables.append(rebuilder.fill(name))
-    not_created = rebuilder.finish()
-    rows = sum(table.rows for table in tables)
-    progress(PhaseFinished("rebuild", rows, perf_counter() - started))
-    wrong = [f"{t.name} {t.rows} of {t.expected}" for t in tables if t.rows != t.expected]
-    comparison = () if snapshot is None else tuple(_compared(rebuilder, snapshot, progress))
-    rebuilder.close()
-    failed = [check for check in comparison if check.outcome == "failed"]
+@dataclass(slots=True)
+class _Rebuilding:
+    """The old tables from a finished target and its ledger, into a file or beside the old file."""
+
+    target: File
+    ledger: File
+    stored: StoredSchema
+    rebuilder: Rebuilder | None = None
+
+    def written(self, database: Database, path: Path, progress: Progress) -> RebuildReport:
+        """Make every table, and everything else that can be made."""
+        self.stored.create_tables(database)
+        tables = readable_tables(database)
+        plan = bind(tables, self.target.tables, lambda name: self.stored.rows[name] > 0)
+        self.rebuilder = Rebuilder(self.target, self.ledger, plan, tables)
+        progress(PhaseStarted("rebuild"))
+        started = perf_counter()
+        written = []
+        for name, table in tables.items():
+            progress(TableStarted("rebuild", name))
+            at_once = max(1, CELLS_AT_ONCE // max(1, len(table.columns)))
+            rows = self.stored.rows.get(name, 0)
+            written.append(write(database, self.rebuilder.table(name), rows, at_once))
+        not_created = self.stored.create_others(database)
+        rows = sum(table.rows for table in written)
+        progress(PhaseFinished("rebuild", rows, perf_counter() - started))
+        return RebuildReport(path, tuple(written), not_created, (), 0.0)
+
+    def compared(self, snapshot: Path, progress: Progress) -> Iterator[TableComparison]:
+        """Every table of either database; one that only one of them has is a difference."""
+        assert self.rebuilder is not None
+        progress(PhaseStarted("compare"))
+        started = perf_counter()
+        with File(snapshot, readable_tables) as old:
+            tables = self.rebuilder.tables
+            if not old.tables and not tables:
+                raise VerificationFailed("neither file has a table: there is nothing to compare")
+            for name in dict.fromkeys((*old.tables, *tables)):
+                progress(TableStarted("compare", name))
+                mine, theirs = tables.get(name), old.tables.get(name)
+                if mine is None or theirs is None or mine.columns != theirs.columns:
+                    problem = "the table or its columns are not the same in both"
+                    yield TableComparison(name, 0, 0, problem=problem)
+                else:
+                    yield compare_table(old.store(name), self.rebuilder.table(name))
+        progress(PhaseFinished("compare", 0, perf_counter() - started))
+
+
+def _require_equal(report: RebuildReport, comparison: tuple[TableComparison, ...]) -> None:
+    failed = [found for found in comparison if found.outcome in ("failed", "error")]
     if failed:
-        shown = "; ".join(f"{check.table}: {check.detail}" for check in failed)
+        shown = "; ".join(f"{found.table}: {found.said()}" for found in failed)
         raise VerificationFailed(
             f"{len(failed)} tables differ from the old database, nothing was published: {shown}"
         )
+    wrong = [f"{t.name} {t.rows} of {t.expected}" for t in report.tables if t.rows != t.expected]
     if wrong:
         raise VerificationFailed(
             f"rows are not those that the ledger counted ({', '.join(wrong)}), nothing was "
             "published: the target or its ledger has been changed since the migration"
         )
-    return RebuildReport(rebuilt, tuple(tables), not_created, comparison, 0.0)
-
-
-def _compared(rebuilder: Rebuilder, snapshot: Path, progress: Progress) -> Iterator[CheckResult]:
-    """Every table of either database; one that only one of them has is a difference."""
-    database = rebuilder.database
-    database.attach(snapshot, _OLD, read_only=True)
-    database.execute(f"PRAGMA {_OLD}.cache_size = -65536")
-    progress(PhaseStarted("compare"))
-    started = perf_counter()
-    theirs = known_tables(database, _OLD)
-    if not theirs and not rebuilder.tables:
-        raise VerificationFailed("neither database has a table: there is nothing to compare")
-    for name in dict.fromkeys((*theirs, *rebuilder.tables)):
-        progress(TableStarted("compare", name))
-        ours, other = rebuilder.tables.get(name), theirs.get(name)
-        if ours is None or other is None or ours.columns != other.columns:
-            detail = "the table or its columns are not the same in both"
-            yield CheckResult("rebuild", name, None, None, "failed", detail)
-        else:
-            places = (_OLD, _PLACES.rebuilt)
-            found = compare_table(database, places, ours, rebuilder.instants(name))
-            yield comparison_check(found)
-    progress(PhaseFinished("compare", 0, perf_counter() - started))
 
 
 def _require_free(path: Path) -> None:

@@ -25,9 +25,7 @@ RUN = Run(
     phases={"extract": 1.0, "load": 1.5, "verify": 1.0},
 )
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-MARKS = (
-    "compare goals scale phases proving bench picture:ratios picture:size picture:phases".split()
-)
+MARKS = "compare goals scale phases bench picture:ratios picture:size picture:phases".split()
 
 
 def run(name: str = OURS, persons: int = 1_000, number: int = 1, seconds: float = 4.0) -> Run:
@@ -54,8 +52,6 @@ def results(tmp_path: Path) -> Path:
     slow = [run(OURS, 100), run("prisma-many", 100, seconds=40.0)]
     record("compare", *fast, *slow).keep(directory)
     record("scale", run(), run(persons=2_000, seconds=8.0)).keep(directory)
-    proved = replace(run(), phases={"load": 1.5, "archive": 0.5, "verify": 1.0, "prove": 0.25})
-    record("proving", proved).keep(directory)
     return directory
 
 

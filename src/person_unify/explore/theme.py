@@ -21,7 +21,7 @@ BLUE, ORANGE, GREEN, RED, SKY, VIOLET, GREY, OLIVE, ROSE = (
 )
 """After Okabe and Ito, each with a contrast of 2.7 or more on white and on #111."""
 
-STORY = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, ROSE, RED), strict=True))
+STORY = dict(zip(PHASES, (GREY, SKY, VIOLET, BLUE, GREEN, OLIVE, ORANGE, RED), strict=True))
 """A colour for each phase of a run."""
 
 SEVERITY = {"error": RED, "warning": ORANGE, "info": BLUE}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from person_unify.database import Database, inspect
+from person_unify.errors import FeatureMissing
 from person_unify.mappings import SHORT_NAMES
-from person_unify.schema import OLD, UNIFIED, Catalogue, Column, Table
+from person_unify.schema import OLD, UNIFIED, Catalogue, Column, Table, quote
 
 _USUAL = Catalogue({short: usual for usual, short in SHORT_NAMES.items()})
 
@@ -24,6 +25,25 @@ def known_tables(database: Database, catalog: str = "main") -> Catalogue[Table]:
             table = table if known is None else table.known_as(known)
         found[name] = table
     return Catalogue(found)
+
+
+def readable_tables(database: Database) -> Catalogue[Table]:
+    """The same without the generated columns that need a function which this SQLite lacks."""
+    return Catalogue({n: _computable(database, t) for n, t in known_tables(database).items()})
+
+
+def _computable(database: Database, table: Table) -> Table:
+    missing = set()
+    for column in table.columns:
+        if column.generated:
+            try:
+                query = f"SELECT {quote(column.name)} FROM {quote(table.name)} NOT INDEXED LIMIT 0"
+                database.rows(query)
+            except FeatureMissing:
+                missing.add(column.name)
+    if not missing:
+        return table
+    return replace(table, columns=tuple(c for c in table.columns if c.name not in missing))
 
 
 def old_table(name: str) -> Table | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,8 @@ from person_unify.conversions import decode_utf8
 from person_unify.database import Database, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, FeatureMissing, SourceError
 from person_unify.frames import ROW, SourceFrame, held
-from person_unify.mappings.known import known_tables
+from person_unify.lanes import scanned
+from person_unify.mappings.known import readable_tables
 from person_unify.schema import Catalogue, Column, Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
 
@@ -83,9 +84,7 @@ class Extractor:
                     "database first"
                 )
             try:
-                self.tables = Catalogue(
-                    {n: _computable(database, t) for n, t in known_tables(database).items()}
-                )
+                self.tables = readable_tables(database)
             except DatabaseError as error:
                 raise SourceError(
                     f"the source's schema is damaged ({error}): restore it from a backup first"
@@ -111,7 +110,7 @@ class Extractor:
     def has_rows(self, table: str) -> bool:
         """Whether a table of the file holds any row."""
         with Database(self.snapshot, settled=True) as database:
-            return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {_scanned(table)})"))
+            return bool(database.value(f"SELECT EXISTS (SELECT 1 FROM {scanned(table)})"))
 
     def count(self, table: str) -> int:
         """Rows of a table of the file, counted once."""
@@ -120,7 +119,7 @@ class Extractor:
                 try:
                     rows = database.value(f"SELECT count(*) FROM {quote(table)}")
                 except FeatureMissing:  # SQLite counts by the smallest index, which may need one
-                    rows = database.value(f"SELECT count(*) FROM {_scanned(table)}")
+                    rows = database.value(f"SELECT count(*) FROM {scanned(table)}")
             self._counted[table] = int(rows)
         return self._counted[table]
 
@@ -135,7 +134,7 @@ class Extractor:
                     cells = (
                         f"length(CAST({quote(c)} AS BLOB)) AS c{n}" for n, c in enumerate(group)
                     )
-                    few = f"SELECT {', '.join(cells)} FROM {_scanned(name)} {by}"
+                    few = f"SELECT {', '.join(cells)} FROM {scanned(name)} {by}"
                     sums = (f"coalesce(sum(c{n}), 0)" for n in range(len(group)))
                     query = f"SELECT {', '.join(sums)} FROM ({few} LIMIT {_LOOKED_AT // 2})"
                     total += sum(database.rows(query)[0])
@@ -148,7 +147,7 @@ class Extractor:
         if not missing:
             return False
         with Database(self.snapshot, settled=True) as database:
-            query = f"SELECT EXISTS (SELECT 1 FROM {_scanned(name)} WHERE {missing})"
+            query = f"SELECT EXISTS (SELECT 1 FROM {scanned(name)} WHERE {missing})"
             return bool(database.value(query))
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
@@ -199,7 +198,7 @@ class Extractor:
             for group in _groups(list(single)):
                 odd = (f"typeof({quote(c)}) NOT IN ('{single[c]}', 'null')" for c in group)
                 sums = ", ".join(f"coalesce(sum({mask}), 0)" for mask in odd)
-                counts = database.rows(f"SELECT {sums} FROM {_scanned(table.name)}{where}")[0]
+                counts = database.rows(f"SELECT {sums} FROM {scanned(table.name)}{where}")[0]
                 broken.update({c: "mixed" for c, n in zip(group, counts, strict=True) if n})
         return broken
 
@@ -246,7 +245,7 @@ class Extractor:
         listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
         typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
         sentinel = f"SELECT {', '.join(typed)} LIMIT 0"
-        select = f"SELECT {', '.join(listed)} FROM {_scanned(table.name)}"
+        select = f"SELECT {', '.join(listed)} FROM {scanned(table.name)}"
         parts = os.cpu_count() or 1
         while True:
             ranges = _partitions(part, parts)
@@ -280,7 +279,7 @@ class Extractor:
             return None
         with Database(self.snapshot, settled=True) as database:
             first, last = database.rows(
-                f"SELECT min({rowid}), max({rowid}) FROM {_scanned(table.name)}"
+                f"SELECT min({rowid}), max({rowid}) FROM {scanned(table.name)}"
             )[0]
         return None if first is None else Range(rowid, first, last)
 
@@ -301,29 +300,10 @@ class Extractor:
             return list(_walked(database, table, whole, rows))
 
 
-def _scanned(table: str) -> str:
-    """A table as SQL that is read row by row: an index may need a collation that is not here."""
-    return f"{quote(table)} NOT INDEXED"
-
-
-def _computable(database: Database, table: Table) -> Table:
-    """A table without the generated columns that need a function which this SQLite lacks."""
-    missing = set()
-    for column in table.columns:
-        if column.generated:
-            try:
-                database.rows(f"SELECT {quote(column.name)} FROM {_scanned(table.name)} LIMIT 0")
-            except FeatureMissing:
-                missing.add(column.name)
-    if not missing:
-        return table
-    return replace(table, columns=tuple(c for c in table.columns if c.name not in missing))
-
-
 def _require_readable(database: Database, name: str) -> None:
     """Refuse a table without a rowid that cannot be read because SQLite cannot order its rows."""
     try:
-        database.rows(f"SELECT count(*) FROM {_scanned(name)}")
+        database.rows(f"SELECT count(*) FROM {scanned(name)}")
     except FeatureMissing as error:
         raise SourceError(
             f"{name} is a WITHOUT ROWID table that this SQLite cannot read ({error}): copy its "
@@ -333,7 +313,7 @@ def _require_readable(database: Database, name: str) -> None:
 
 def _walked(database: Database, table: Table, whole: Range, rows: int) -> Iterator[Range]:
     """Ranges of ``rows`` rows each, found by looking where they end: few rowids are taken."""
-    rowid, start, rows_of = whole.rowid, whole.first, _scanned(table.name)
+    rowid, start, rows_of = whole.rowid, whole.first, scanned(table.name)
     while start <= whole.last:
         end, following = database.rows(
             f"SELECT p.last, (SELECT min({rowid}) FROM {rows_of} WHERE {rowid} > p.last) "

@@ -10,20 +10,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference.values import Cell, read
 from tests.strategies.cells import BAD_INSTANTS, INSTANTS, BadText
 
-from person_unify.database import Database
+from person_unify.stages.rebuild import File
 from person_unify.stages.rebuild.instants import exactly, written
 
 FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
 EPOCH = datetime(1970, 1, 1)
 
 
-def _sql(expression: str, values: Sequence[Any]) -> list[Any]:
-    """What the expression says of every value, in the SQLite that the tool uses."""
+def _read(values: Sequence[Any]) -> list[int | None]:
+    """What the rebuild reads in cells of a column without a type."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.db"
         with closing(sqlite3.connect(path)) as connection:
@@ -33,8 +34,9 @@ def _sql(expression: str, values: Sequence[Any]) -> list[Any]:
                 raw = value.raw if isinstance(value, BadText) else value
                 connection.execute(f"INSERT INTO t VALUES ({marks})", (raw,))
             connection.commit()
-        with Database(path, read_only=True) as database:
-            return [row[0] for row in database.rows(f"SELECT {expression} FROM t ORDER BY rowid")]
+        with File(path) as file:
+            frame, cells = file.store("t").scan(["c"])
+        return frame.select(exactly(cells["c"])).to_series().to_list()
 
 
 def _expected(value: Any) -> int | None:
@@ -55,7 +57,7 @@ def _expected(value: Any) -> int | None:
 def test_known_forms_are_read_exactly_or_not_at_all() -> None:
     values = [*INSTANTS, *BAD_INSTANTS]
 
-    found = _sql(exactly("c"), values)
+    found = _read(values)
 
     pairs = zip(values, found, strict=True)
     assert [(v, ms, _expected(v)) for v, ms in pairs if ms != _expected(v)] == []
@@ -82,7 +84,7 @@ TEXTS = st.builds(
 @settings(max_examples=25, deadline=None)
 @given(st.lists(TEXTS, min_size=40, max_size=40))
 def test_drawn_texts_are_read_as_the_reference_reads_them(texts: list[str]) -> None:
-    found = _sql(exactly("c"), texts)
+    found = _read(texts)
 
     pairs = zip(texts, found, strict=True)
     assert [(t, ms, _expected(t)) for t, ms in pairs if ms != _expected(t)] == []
@@ -93,9 +95,9 @@ def test_drawn_texts_are_read_as_the_reference_reads_them(texts: list[str]) -> N
 def test_what_is_written_is_read_again(drawn: list[int]) -> None:
     instants = [FIRST, LAST, -1, 0, *drawn]
 
-    texts = _sql(written("c"), instants)
+    texts = pl.select(written(pl.lit(pl.Series(instants)))).to_series().to_list()
 
-    assert _sql(exactly("c"), texts) == instants
+    assert _read(texts) == instants
     for milliseconds, text in zip(instants, texts, strict=True):
         moment = EPOCH + timedelta(milliseconds=milliseconds)
         assert text == f"{moment.isoformat(timespec='milliseconds')}Z"

@@ -119,10 +119,6 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Discard an unfinished run and start anew.")
     ] = False,
-    prove: Annotated[
-        bool,
-        typer.Option("--prove", help="Rebuild the old database and compare before publishing."),
-    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
@@ -151,7 +147,6 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 resume=resume,
                 fresh=fresh,
                 decisions=decisions,
-                prove=prove,
                 memory=limit,
                 allow_empty=allow_empty,
             )

@@ -3,136 +3,89 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.database import Database
 from person_unify.errors import TargetError
-from person_unify.schema import Table, quote
-from person_unify.stages.rebuild.objects import Places
+from person_unify.lanes import ROW, promised
+from person_unify.schema import Table
+from person_unify.stages.rebuild.store import File, Store
 
-LISTS, COMPLETE = "rebuild_lists", "rebuild_complete"
-_NOT_CARRIED = "'not_carried'"
+_NOT_CARRIED = "not_carried"
 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """Archive rows ``a`` of a table.
+    """The archive rows of a table.
 
-    rowid: the column that keeps the rowid, where the file declares no key.  always, sometimes:
-    columns that every, or only some, of the rows with counterparts archive.  cells: archived in
-    all.
+    rowid: the column of the archive that keeps the rowid, where the file declares no key.
+    rows: ``@row``, ``counterpart`` (the target holds the rest of the row), ``whole`` (the archive
+    holds all of it) and ``list`` (the JSON list of the columns that it archives).
+    named: column -> the lists that name it.
     """
 
-    name: str
+    store: Store
     columns: frozenset[str]
-    listed: str
-    reason: str
     rowid: str | None
-    always: frozenset[str]
-    sometimes: frozenset[str]
-    cells: int
+    rows: pl.DataFrame
+    named: Mapping[str, tuple[str, ...]]
 
-    @property
-    def whole(self) -> str:
-        """Whether the archive holds the row whole, so that nothing else is needed."""
-        complete = f"(SELECT list FROM temp.{COMPLETE})"
-        return f"(a.{self.reason} <> {_NOT_CARRIED} OR a.{self.listed} IN {complete})"
-
-    @property
-    def beside(self) -> str:
-        """Whether the row has a counterpart in the target."""
-        return f"a.{self.reason} = {_NOT_CARRIED}"
-
-    def cell(self, column: str, held: str | None, key: tuple[str, ...]) -> str:
-        """The source cell: the archived one if there is one, else what the target holds."""
-        stored = f"a.{quote(column)}" if column in self.columns else "NULL"
-        if held is None:
-            return stored
-        if column in key:
-            return f"coalesce({stored}, {held})"
-        if column in self.always:
-            return f"CASE WHEN a.{self.reason} IS NULL THEN {held} ELSE {stored} END"
-        if column not in self.sometimes:
-            return held
-        # A cell is there only if the row archives it; whether a NULL was archived says the list.
-        named = f"(SELECT list FROM temp.{LISTS} WHERE named = {literal(column)})"
-        return (
-            f"CASE WHEN {stored} IS NOT NULL THEN {stored} "
-            f"WHEN a.{self.listed} IN {named} THEN NULL ELSE {held} END"
+    def cells(self, table: Table) -> int:
+        """How many cells of the table are archived."""
+        counts = self.rows.group_by("list", "whole").len()
+        sizes: dict[str, int] = {}
+        for lists in self.named.values():
+            for text in lists:
+                sizes[text] = sizes.get(text, 0) + 1
+        return sum(
+            count * (len(table.columns) if whole else sizes.get(text, 0))
+            for text, whole, count in counts.iter_rows()
         )
 
 
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def read_archive(database: Database, places: Places, table: Table) -> Archived | None:
+def read_archive(ledger: File, table: Table) -> Archived | None:
     """Look at the archive of a table; None where it has none.
 
-    Makes ``temp.rebuild_lists`` (named, list) and ``temp.rebuild_complete`` (list) for it.  Raises
-    :class:`TargetError` where a list is no JSON.
+    Raises :class:`TargetError` where a list is no JSON.
     """
     name = f"archive_{table.name}"
-    catalog = quote(places.ledger)
-    columns = [
-        column
-        for (column,) in database.rows(
-            f"SELECT name FROM pragma_table_info({literal(name)}, {literal(places.ledger)}) "
-            "ORDER BY cid"
-        )
-    ]
-    if not columns:
+    if name not in ledger.tables:
         return None
+    columns = ledger.tables[name].known_as(table).column_names
     # The ledger's own names give way to those of the source; list and reason come last.
-    listed, reason = map(quote, columns[-2:])
+    listed, reason = columns[-2:]
     rowid = next((column for column in columns[:-2] if table.column(column) is None), None)
-    archive = f"{catalog}.{quote(name)}"
-    counts = database.rows(
-        f"SELECT {listed}, {reason} = {_NOT_CARRIED}, count(*) FROM {archive} GROUP BY 1, 2"
-    )
-    lists = {text: _names(text, table) for text, _, _ in counts}
+    lanes = {column.name: promised(column.type) for column in table.columns}
+    own = {listed: "text", reason: "text", **({rowid: "integer"} if rowid else {})}
+    store = ledger.store(name, lanes | own, table)  # type: ignore[arg-type]
+    frame, cells = store.scan([listed, reason])
+    frame = frame.select(ROW, cells[listed].main.alias("list"), cells[reason].main.alias("reason"))
+    lists = {text: _names(text, table) for text in frame["list"].unique().to_list()}
     everything = set(table.column_names) - set(table.primary_key)
     complete = [text for text, names in lists.items() if everything <= names]
-    beside = [lists[text] for text, kept, _ in counts if kept and text not in complete]
-    _write_lists(database, {text: lists[text] for text, kept, _ in counts if kept}, complete)
-    cells = sum(
-        int(count) * (len(lists[text]) if kept and text not in complete else len(table.columns))
-        for text, kept, count in counts
+    counterpart = pl.col("reason").eq_missing(_NOT_CARRIED)
+    rows = frame.select(
+        ROW,
+        "list",
+        counterpart.alias("counterpart"),
+        whole=~counterpart | pl.col("list").is_in(complete),
     )
-    always = frozenset.intersection(*beside) if beside else frozenset()
-    some = frozenset().union(*beside) - always
-    own = {columns[-1], columns[-2], rowid}
     return Archived(
-        archive,
-        frozenset(map(table.known, columns)) - own,
-        listed,
-        reason,
+        store,
+        frozenset(columns) - {listed, reason, rowid},
         rowid,
-        always,
-        some,
-        cells,
+        rows,
+        {c: tuple(t for t, names in lists.items() if c in names) for c in table.column_names},
     )
 
 
-def _names(text: str, table: Table) -> frozenset[str]:
+def _names(text: str | None, table: Table) -> frozenset[str]:
     try:
-        return frozenset(map(table.known, json.loads(text)))
+        return frozenset(map(table.known, json.loads(text or "")))
     except (ValueError, TypeError) as error:
         raise TargetError(
             f"the ledger's archive of {table.name} has a row that does not say what it archives: "
             "the ledger has been changed since the run"
         ) from error
-
-
-def _write_lists(database: Database, lists: dict[str, frozenset[str]], complete: list[str]) -> None:
-    for name, columns in ((LISTS, "named TEXT, list TEXT"), (COMPLETE, "list TEXT")):
-        database.execute(f"DROP TABLE IF EXISTS temp.{name}")
-        database.execute(f"CREATE TEMP TABLE {name} ({columns})")
-    pairs = [(column, text) for text, names in lists.items() for column in names]
-    frame = pl.DataFrame(pairs, schema=["named", "list"], orient="row")
-    database.ingest(LISTS, frame, catalog="temp")
-    database.execute(f"CREATE INDEX temp.{LISTS}_named ON {LISTS} (named)")
-    database.ingest(COMPLETE, pl.DataFrame({"list": complete}), catalog="temp")

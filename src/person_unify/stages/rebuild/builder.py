@@ -6,231 +6,241 @@ its cells are the archived ones and, where there are none, what the target cells
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from person_unify.database import Database
-from person_unify.mappings.bind import BoundMapping, Plan, bind
+import polars as pl
+
+from person_unify.lanes import ROW, promised
+from person_unify.mappings.bind import Binding, BoundMapping, Plan
 from person_unify.mappings.identity import identity
-from person_unify.mappings.known import known_tables, unified_tables
-from person_unify.schema import OLD, Table, quote
-from person_unify.stages.rebuild.archived import COMPLETE, LISTS, Archived, literal, read_archive
+from person_unify.schema import OLD, Table
+from person_unify.stages.rebuild.archived import Archived, read_archive
+from person_unify.stages.rebuild.columns import Column, pairs
 from person_unify.stages.rebuild.inverse import MAPS, Inverse
-from person_unify.stages.rebuild.objects import Places, StoredSchema, stored_schema
-
-_GENERATED = (2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class RebuiltTable:
-    """One table: rows made, rows that the old one had, and where its cells came from."""
-
-    name: str
-    rows: int
-    expected: int
-    from_target: int
-    from_archive: int
+from person_unify.stages.rebuild.store import File, Store
 
 
 @dataclass(slots=True)
-class _Origin:
-    """Where rows with counterparts come from.
+class Rebuilt:
+    """One old table as target and ledger give it back: which rows there are, and their cells.
 
-    origin: the FROM clause without the archive.  key: source column -> its cell by a map.
-    join: how archive row ``a`` is found.
+    usual: its key in the old schema.  instants: columns whose cells may come in another form.
+    rows: ``t0``, ``t1``, … the ``@row`` of the target rows that speak for each, ``a`` of its row in
+    the archive, NULL where there is none; ``whole``: the archive row is all there is; ``list``: the
+    columns that it archives.
     """
 
-    origin: str
-    key: dict[str, str]
-    join: str
-    where: list[str]
+    table: Table
+    bounds: Sequence[BoundMapping]
+    stores: Sequence[Store]
+    archive: Archived | None
+    inverse: Inverse
+    usual: tuple[str, ...]
+    instants: frozenset[str] = frozenset()
+    rows: pl.DataFrame = field(init=False)
+    _maps: dict[int, pl.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Find the rows."""
+        targets = {f"t{n}": pl.Int64 for n in range(len(self.bounds))}
+        schema = {**targets, "a": pl.Int64, "whole": pl.Boolean, "list": pl.String}
+        found = []
+        if self.archive is not None:
+            found.append(_known(self.archive).filter("whole"))
+        if self.bounds and not self.stores[0].empty:
+            found.append(self._with_counterparts())
+        self.rows = pl.concat([pl.DataFrame(schema=schema), *found], how="diagonal")
+
+    def cells(
+        self, rows: pl.DataFrame, columns: Iterable[str]
+    ) -> tuple[pl.DataFrame, dict[str, Column]]:
+        """Some of :attr:`rows` with what their cells are made of beside them, and the cells."""
+        wanted = list(columns)
+        rows, held = self._held(rows, wanted)
+        kept: dict[str, Column] = {}
+        if self.archive is not None:
+            stored = [c for c in wanted if c in self.archive.columns]
+            rows, kept = self.archive.store.rows(rows, "a", stored, "a.")
+        return rows, {c: self._overruled(c, held.get(c), kept.get(c)) for c in wanted}
+
+    def rowids(self) -> pl.Series:
+        """The rowid that the archive keeps of each row; NULL where it keeps none."""
+        if self.archive is None or self.archive.rowid is None:
+            nothing = pl.repeat(None, self.rows.height, dtype=pl.Int64, eager=True)
+            return nothing.alias("rowid")
+        name = self.archive.rowid
+        rows, cells = self.archive.store.rows(self.rows.select("a"), "a", [name], "a.")
+        return rows.select(cells[name].main.alias("rowid")).to_series()
+
+    def _overruled(self, column: str, held: Column | None, kept: Column | None) -> Column:
+        """The source cell: the archived one if there is one, else what the target holds."""
+        declared = self.table.column(column)
+        kept = kept or Column.empty(promised(declared.type if declared is not None else ""))
+        if held is None:
+            return kept
+        if column in self.table.primary_key:
+            return kept.pick(pl.col("whole") | kept.present(), held)
+        named = self.archive.named[column] if self.archive is not None else ()
+        if not named and self.archive is None:
+            return held
+        return kept.pick(pl.col("whole") | pl.col("list").is_in(named).fill_null(value=False), held)
+
+    def _speaking(self, columns: Iterable[str]) -> dict[str, tuple[int, Binding]]:
+        """By which target cell each source column is held, the first one where several do."""
+        wanted = set(columns)
+        found: dict[str, tuple[int, Binding]] = {}
+        for position, bound in enumerate(self.bounds):
+            for binding in bound.columns:
+                column = binding.word.holds
+                if column in wanted and column not in found:
+                    found[column] = position, binding
+        return found
+
+    def _held(
+        self, rows: pl.DataFrame, columns: Iterable[str]
+    ) -> tuple[pl.DataFrame, dict[str, Column]]:
+        speaking = self._speaking(columns)
+        found = {}
+        for position, (bound, store) in enumerate(zip(self.bounds, self.stores, strict=True)):
+            by = f"t{position}"
+            mine = {c: b for c, (where, b) in speaking.items() if where == position}
+            names = list(dict.fromkeys(b.target.name for b in mine.values()))
+            rows, read = store.rows(rows, by, names, f"{by}.")
+            for column, binding in mine.items():
+                found[column] = self.inverse.held(bound, binding, read[binding.target.name])
+        if self._mapped and self._id in columns:
+            known = self._map(0).rename({"old_id": "@old"})
+            rows = rows.join(known, on="t0", how="left", maintain_order="left")
+            found[self._id] = Column("text", pl.col("@old"))
+        return rows, found
+
+    @property
+    def _mapped(self) -> bool:
+        return bool(self.bounds) and self.bounds[0].mapping.source in MAPS
+
+    @property
+    def _id(self) -> str:
+        return self.usual[0]
+
+    def _map(self, position: int) -> pl.DataFrame:
+        """Old ids and the target rows that a map leads to: ``old_id``, ``t<position>``."""
+        if position in self._maps:
+            return self._maps[position]
+        bound = self.bounds[position]
+        assert bound.target is not None
+        frame, cells = self.stores[position].scan(["id"])
+        ids = frame.select(pl.col(ROW).alias(f"t{position}"), cells["id"].main.alias("new_id"))
+        map_ = self.inverse.map(MAPS[bound.mapping.source][bound.target.name])
+        found = map_.join(ids, on="new_id", how="inner", maintain_order="right")
+        self._maps[position] = found.select("old_id", f"t{position}")
+        return self._maps[position]
+
+    def _with_counterparts(self) -> pl.DataFrame:
+        """The rows that target rows speak for, but those that the archive holds whole."""
+        rows = self._by_maps() if self._mapped else self._by_identity()
+        if self.archive is None:
+            return rows.with_columns(whole=pl.lit(value=False))
+        known = _known(self.archive)
+        return (
+            rows.join(known, on="a", how="left", maintain_order="left")
+            .filter(~pl.col("whole").fill_null(value=False))
+            .with_columns(pl.col("whole").fill_null(value=False))
+        )
+
+    def _beside(self, columns: Sequence[str]) -> tuple[pl.DataFrame, dict[str, Column]]:
+        """The archive's rows that stand beside a counterpart, as ``a``, and some of their cells."""
+        assert self.archive is not None
+        listed = self.archive.rows.filter("counterpart").select(pl.col(ROW).alias("a"))
+        return self.archive.store.rows(listed, "a", columns, "a.")
+
+    def _by_maps(self) -> pl.DataFrame:
+        """Rows that the ledger's maps name; a later target need not have one."""
+        rows = self._map(0)
+        for position in range(1, len(self.bounds)):
+            rows = rows.join(self._map(position), on="old_id", how="left", maintain_order="left")
+        if self.archive is not None:
+            frame, cells = self._beside([self._id])
+            kept = frame.select("a", cells[self._id].main.alias("old_id"))
+            rows = rows.join(kept, on="old_id", how="left", maintain_order="left")
+        return rows.drop("old_id")
+
+    def _by_identity(self) -> pl.DataFrame:
+        """Rows that kept what names them, and the tags."""
+        bound, mapping = self.bounds[0], self.bounds[0].mapping
+        told = self.inverse.told_by(mapping)
+        names = self.identity
+        speaking = {c: b for c, (_, b) in self._speaking(names).items()}
+        key = bound.target.primary_key if bound.target is not None else ()
+        needed = {*told, *key, *(b.target.name for b in speaking.values())}
+        frame, cells = self.stores[0].scan(list(needed))
+        frame = frame.filter(self.inverse.belongs(told, cells))
+        rows = frame.select(pl.col(ROW).alias("t0"))
+        if self.archive is None:
+            return rows
+        archived, kept = self._beside(names)
+        if mapping.merge_on:
+            found = self._by_tag(frame.select(cells[key[0]].main), names, archived, kept)
+        else:
+            held = [
+                self.inverse.held(bound, speaking[n], cells[speaking[n].target.name]) for n in names
+            ]
+            found = pairs((frame, held), (archived, [kept[n] for n in names]))
+        a = found.select(
+            rows["t0"].gather(found["left"]).alias("t0"), archived["a"].gather(found["right"])
+        )
+        return rows.join(a, on="t0", how="left", maintain_order="left")
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which the target knows the rows, where it has any of them."""
+        bound = self.bounds[0]
+        assert bound.target is not None
+        return identity(bound, self.usual or bound.target.primary_key)
+
+    def _by_tag(
+        self,
+        tags: pl.DataFrame,
+        names: Sequence[str],
+        archived: pl.DataFrame,
+        kept: Mapping[str, Column],
+    ) -> pl.DataFrame:
+        """A tag has a new id and its old key may name a child: the map knows which row it was."""
+        map_ = self.inverse.map("tag_to_tag", (*names, "new_id"))
+        own = [Column("text", pl.col(name)) for name in names]
+        found = pairs((map_, own), (archived, [kept[name] for name in names]))
+        ids = found.select("right", map_["new_id"].gather(found["left"])).unique(
+            maintain_order=True
+        )
+        tags = tags.select(pl.all().alias("new_id")).with_row_index("left").cast({"left": pl.Int64})
+        return ids.join(tags, on="new_id").select("left", "right")
+
+
+def _known(archive: Archived) -> pl.DataFrame:
+    return archive.rows.select(pl.col(ROW).alias("a"), "whole", "list")
 
 
 class Rebuilder:
-    """Makes the old tables in an attached, empty database; all in one transaction or in none.
+    """Gives the old tables back from target and ledger alone."""
 
-    ``typed`` keeps the declared types.  Without them a table takes every cell as it is, where
-    releases of SQLite disagree on what a type makes of it: newer ones take ``'5'`` and a NUL for 5.
-    """
+    def __init__(self, target: File, ledger: File, plan: Plan, tables: Mapping[str, Table]) -> None:
+        """plan, tables: of the old database, whose DDL the ledger keeps."""
+        self.target = target
+        self.ledger = ledger
+        self.plan = plan
+        self.tables = tables
+        self.inverse = Inverse(target, ledger, plan)
 
-    def __init__(self, database: Database, places: Places, *, typed: bool = True) -> None:
-        """Create the empty tables and bind the mappings; the files of ``places`` are attached.
-
-        Raises :class:`TargetError` if the ledger does not keep the old schema.
-        """
-        self.database = database
-        self.places = places
-        self.typed = typed
-        self.stored: StoredSchema = stored_schema(database, places.ledger)
-        database.execute("PRAGMA ignore_check_constraints = ON")
-        self.stored.create_tables(database, places.rebuilt)
-        self.tables = known_tables(database, places.rebuilt)
-        target = unified_tables(database, places.target)
-        self.plan: Plan = bind(self.tables, target, lambda name: self.stored.rows[name] > 0)
-        self._inverse = Inverse(database, places, self.plan)
-
-    def instants(self, name: str) -> set[str]:
-        """Columns of a table whose instants may come back in another form."""
-        return self._inverse.instants(self.tables[name])
-
-    def fill(self, name: str) -> RebuiltTable:
-        """Make the rows of one table."""
-        table = self.tables[name]
-        if not self.typed:
-            self.empty(name)
-            listed = ", ".join(map(quote, table.column_names))
-            self.database.execute(f"CREATE TABLE {self._place(name)} ({listed})")
-        archive = read_archive(self.database, self.places, table)
-        if archive is not None:
-            self._insert_whole(table, archive)
+    def table(self, name: str) -> Rebuilt:
+        """One old table; raises :class:`TargetError` where its archive does not say what it is."""
         bounds = [b for b in self.plan.bound if b.name == name and b.target is not None]
-        if bounds:
-            self._insert_others(table, bounds, archive)
-        if not self.typed and table.primary_key:
-            listed = ", ".join(map(quote, table.primary_key))
-            index = f"{quote(self.places.rebuilt)}.{quote(f'rebuild_{name}_key')}"
-            self.database.execute(f"CREATE INDEX {index} ON {quote(name)} ({listed})")
-        rows = int(self.database.value(f"SELECT count(*) FROM {self._place(name)}"))
-        archived = archive.cells if archive is not None else 0
-        return RebuiltTable(
-            name,
-            rows,
-            self.stored.rows.get(name, 0),
-            rows * len(table.columns) - archived,
-            archived,
-        )
-
-    def empty(self, name: str) -> None:
-        """Remove a table again, once it has been compared."""
-        self.database.execute(f"DROP TABLE {self._place(name)}")
-
-    def finish(self) -> tuple[str, ...]:
-        """Create indexes, views and triggers; returns what this SQLite could not create."""
-        return self.stored.create_others(self.database, self.places.rebuilt)
-
-    def close(self) -> None:
-        """Drop the temporary tables."""
-        self._inverse.drop()
-        for name in (LISTS, COMPLETE):
-            self.database.execute(f"DROP TABLE IF EXISTS temp.{name}")
-        self.database.execute("PRAGMA ignore_check_constraints = OFF")
-
-    def _place(self, name: str) -> str:
-        return f"{quote(self.places.rebuilt)}.{quote(name)}"
-
-    def _stored_columns(self, table: Table) -> list[str]:
-        """The columns that an INSERT may name: not those that SQLite computes."""
-        if not self.typed:
-            return list(table.column_names)
-        return [
-            table.known(name)
-            for name, hidden in self.database.rows(
-                f"SELECT name, hidden FROM pragma_table_xinfo({literal(table.name)}, "
-                f"{literal(self.places.rebuilt)}) ORDER BY cid"
-            )
-            if hidden not in _GENERATED
-        ]
-
-    def _insert_whole(self, table: Table, archive: Archived) -> None:
-        cells = {c: archive.cell(c, None, ()) for c in self._stored_columns(table)}
-        origin = f"FROM {archive.name} AS a WHERE {archive.whole} ORDER BY a.rowid"
-        self._insert(table, cells, archive, origin)
-
-    def _insert_others(
-        self, table: Table, bounds: list[BoundMapping], archive: Archived | None
-    ) -> None:
-        found = self._origin(bounds, archive)
-        held = dict(found.key)
-        for position, bound in enumerate(bounds):
-            for binding in bound.columns:
-                column = binding.word.holds
-                if column is not None and column not in held:
-                    held[column] = self._inverse.held(bound, binding, f"t{position}")
-        cells = {}
-        for column in self._stored_columns(table):
-            cell = held.get(column)
-            if archive is not None:
-                cell = archive.cell(column, cell, table.primary_key)
-            cells[column] = cell or "NULL"
-        where = list(found.where)
-        if archive is not None:
-            where.append(f"(a.{archive.reason} IS NULL OR NOT {archive.whole})")
-        origin = f"{found.origin} {found.join}"
-        if where:
-            origin += f" WHERE {' AND '.join(where)}"
-        if archive is not None and archive.rowid is not None:
-            # Rows that SQLite is to number come last, so that they take nobody's rowid.
-            origin += f" ORDER BY a.{quote(archive.rowid)} IS NULL"
-        self._insert(table, cells, archive, origin)
-
-    def _insert(
-        self, table: Table, cells: dict[str, str], archive: Archived | None, origin: str
-    ) -> None:
-        columns, values = [quote(c) for c in cells], list(cells.values())
-        rowid = self._rowid(table)
-        if archive is not None and archive.rowid is not None and rowid is not None:
-            columns.append(rowid)
-            values.append(f"a.{quote(archive.rowid)}")
-        self.database.execute(
-            f"INSERT INTO {self._place(table.name)} ({', '.join(columns)}) "
-            f"SELECT {', '.join(values)} {origin}"
-        )
-
-    def _rowid(self, table: Table) -> str | None:
-        """The name that reaches the rowid of a table without a key, if its columns leave one."""
-        return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
-
-    def _origin(self, bounds: list[BoundMapping], archive: Archived | None) -> _Origin:
-        mapping = bounds[0].mapping
-        usual = OLD[mapping.source].primary_key if mapping.source in OLD else ()
-        if mapping.source in MAPS:
-            key = (bounds[0].source.primary_key or usual)[0]
-            return self._by_maps(bounds, key, archive)
-        target = bounds[0].target
-        assert target is not None
-        origin = f"FROM {quote(self.places.target)}.{quote(target.name)} AS t0"
-        where = self._inverse.belongs(mapping, "t0")
-        if archive is None:
-            return _Origin(origin, {}, "", where)
-        names = identity(bounds[0], usual or target.primary_key)
-        if mapping.merge_on:
-            return _Origin(origin, {}, self._by_tag(names, target, archive), where)
-        held = {}
-        for binding in bounds[0].columns:
-            column = binding.word.holds
-            if column in names:
-                held[column] = self._inverse.held(bounds[0], binding, "t0")
-        pairs = [f"a.{quote(name)} = +{held[name]}" for name in names]
-        join = f"LEFT JOIN {archive.name} AS a ON {' AND '.join(pairs)} AND {archive.beside}"
-        return _Origin(origin, {}, join, where)
-
-    def _by_maps(self, bounds: list[BoundMapping], key: str, archive: Archived | None) -> _Origin:
-        """Rows that the ledger's maps name; a later target need not have one."""
-        lines = []
-        for position, bound in enumerate(bounds):
-            assert bound.target is not None
-            map_ = f"{quote(self.places.ledger)}.{MAPS[bound.mapping.source][bound.target.name]}"
-            target = f"{quote(self.places.target)}.{quote(bound.target.name)} AS t{position}"
-            here = f"t{position}.id = m{position}.new_id"
-            if position == 0:
-                # CROSS JOIN keeps SQLite from scanning the target for the sake of a small map.
-                lines.append(f"FROM {map_} AS m0 CROSS JOIN {target} ON {here}")
-            else:
-                old = f"m{position}.old_id = m0.old_id"
-                lines.append(f"LEFT JOIN {map_} AS m{position} ON {old}")
-                lines.append(f"LEFT JOIN {target} ON {here}")
-        join = ""
-        if archive is not None:
-            join = (
-                f"LEFT JOIN {archive.name} AS a ON a.{quote(key)} = +m0.old_id AND {archive.beside}"
-            )
-        return _Origin(" ".join(lines), {key: "m0.old_id"}, join, [])
-
-    def _by_tag(self, names: tuple[str, ...], target: Table, archive: Archived) -> str:
-        """A tag has a new id and its old key may name a child: the map knows which row it was."""
-        pairs = " AND ".join(f"a.{quote(name)} = +m.{quote(name)}" for name in names)
-        key = quote(target.primary_key[0])
-        return (
-            f'LEFT JOIN (SELECT m.new_id AS "@new", a.* FROM {quote(self.places.ledger)}.'
-            f"tag_to_tag AS m JOIN {archive.name} AS a ON {pairs} AND {archive.beside}) AS a "
-            f'ON a."@new" = t0.{key}'
+        source = bounds[0].mapping.source if bounds else name
+        return Rebuilt(
+            self.tables[name],
+            bounds,
+            [self.target.store(b.target.name) for b in bounds if b.target is not None],
+            read_archive(self.ledger, self.tables[name]),
+            self.inverse,
+            OLD[source].primary_key if source in OLD else (),
+            frozenset(self.inverse.instants(self.tables[name])),
         )

@@ -1,158 +1,196 @@
-"""Two old databases, table by table: same rows, same cells, storage class by storage class.
+"""The old tables held against what target and ledger give back, storage class by storage class.
 
-Rows are joined by their primary key; where a table has none, they are counted as a multiset.
-Instants may differ in form as long as both say the same millisecond.
+Rows are paired by their primary key; where the file declares none, by the rowid that the archive
+keeps, and else by what names a row in the target.  Instants may differ in form as long as both say
+the same millisecond.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from person_unify.database import Database
-from person_unify.schema import Table, quote
-from person_unify.stages.rebuild.instants import exactly
+import polars as pl
 
-Outcome = Literal["passed", "failed", "not_applicable"]
+from person_unify.lanes import ROW
+from person_unify.stages.rebuild.builder import Rebuilt
+from person_unify.stages.rebuild.columns import Column, pairs
+from person_unify.stages.rebuild.instants import exactly
+from person_unify.stages.rebuild.store import Store
+
+Outcome = Literal["passed", "failed", "not_applicable", "error"]
 _KEYS = 5
-_COLUMNS_PER_TERM = 100
 
 
 @dataclass(frozen=True, slots=True)
 class TableComparison:
-    """How the right table differs from the left one.
+    """How a rebuilt table differs from the old one.
 
     missing, added: rows without a counterpart.  differing: rows that are in both and differ.
     columns: column -> cells that differ.  keys: of up to five such rows, never other cells.
+    problem: why the two could not be compared.
     """
 
     table: str
-    left_rows: int
-    right_rows: int
+    old_rows: int
+    rebuilt_rows: int
     missing: int = 0
     added: int = 0
     differing: int = 0
     columns: Mapping[str, int] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def outcome(self) -> Outcome:
         """A table without a row on either side proves nothing."""
+        if self.problem:
+            return "error"
         if self.missing or self.added or self.differing:
             return "failed"
-        return "passed" if self.left_rows else "not_applicable"
+        return "passed" if self.old_rows else "not_applicable"
+
+    @property
+    def equal(self) -> int:
+        """Rows of the old table that came back as they were."""
+        return self.old_rows - self.missing - self.differing
+
+    def said(self) -> str:
+        """What differs, in counts, columns and keys."""
+        if self.outcome == "not_applicable":
+            return "the table has no row"
+        if self.problem:
+            return self.problem
+        return "; ".join(self._said())
+
+    def _said(self) -> Iterator[str]:
+        if self.missing:
+            yield f"{self.missing} rows missing"
+        if self.added:
+            yield f"{self.added} rows too many"
+        if self.differing:
+            columns = ", ".join(f"{name} {count}" for name, count in self.columns.items())
+            yield f"{self.differing} rows differ ({columns})"
+        if self.keys:
+            yield f"for example {', '.join(self.keys)}"
 
 
-def compare_table(
-    database: Database, places: tuple[str, str], table: Table, instants: Iterable[str] = ()
-) -> TableComparison:
-    """Compare one table of two attached databases, both of which have it with these columns.
+def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
+    """Compare an old table with what was made of it; both have the same columns.
 
-    instants: columns whose cells may differ in form.  Raises :class:`DatabaseError`.
+    Raises :class:`DatabaseError`.
     """
-    left, right = (f"{quote(place)}.{quote(table.name)}" for place in places)
-    pair = _Pair(database, table, left, right, set(instants))
-    keyed = table.primary_key and not pair.has_null_key()
-    return pair.by_key() if keyed else pair.as_multiset()
+    if old.empty and not rebuilt.rows.height:
+        return TableComparison(old.table.name, 0, 0)
+    pair = _Pair(old, rebuilt)
+    paired = pair.pairs().unique("old", keep="first").unique("new", keep="first").sort("old")
+    columns: Counter[str] = Counter()
+    differing = 0
+    keys: list[str] = []
+    for start in range(0, paired.height, old.rows_at_once):
+        wrong, counts = pair.differing(paired.slice(start, old.rows_at_once))
+        differing += wrong.height
+        columns.update(counts)
+        keys += pair.keys(wrong.head(_KEYS))
+    missing = pair.old_rows.join(paired, left_on=ROW, right_on="old", how="anti").select(old=ROW)
+    every = pl.DataFrame({"new": pl.int_range(rebuilt.rows.height, eager=True)})
+    added = every.join(paired, on="new", how="anti")
+    keys += pair.keys(missing.head(_KEYS)) + pair.keys(added.head(_KEYS))
+    return TableComparison(
+        old.table.name,
+        pair.old_rows.height,
+        rebuilt.rows.height,
+        missing.height,
+        added.height,
+        differing,
+        {c: columns[c] for c in old.table.column_names if columns[c]},
+        tuple(keys[:_KEYS]),
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pair:
-    """Row ``l`` of the left table and row ``r`` of the right one."""
+    """The old table and the rebuilt one: rows ``old`` by their ``@row``, ``new`` by their place."""
 
-    database: Database
-    table: Table
-    left: str
-    right: str
-    instants: set[str]
+    old: Store
+    rebuilt: Rebuilt
+    old_rows: pl.DataFrame = field(init=False)
+    _cells: dict[str, Column] = field(init=False)
 
-    def has_null_key(self) -> bool:
-        nulls = " OR ".join(f"{quote(c)} IS NULL" for c in self.table.primary_key)
-        exists = " OR ".join(
-            f"EXISTS (SELECT 1 FROM {side} WHERE {nulls})" for side in (self.left, self.right)
+    def __post_init__(self) -> None:
+        self.old_rows, self._cells = self.old.scan(self.names)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the rows have a key of their own; one with NULLs in it is none."""
+        archive = self.rebuilt.archive
+        return bool(self.old.table.primary_key) and (archive is None or archive.rowid is None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns by which rows are paired that no rowid pairs."""
+        if self.keyed:
+            return self.old.table.primary_key
+        found = self.rebuilt.identity if self.rebuilt.bounds else ()
+        return found or self.old.table.column_names
+
+    def pairs(self) -> pl.DataFrame:
+        """``old`` and ``new``: which rows belong together."""
+        rows = self.rebuilt.rows.with_row_index("new").cast({"new": pl.Int64})
+        by_rowid = pl.DataFrame(schema={"old": pl.Int64, "new": pl.Int64})
+        if not self.keyed:
+            rowids = rows.select(self.rebuilt.rowids().alias("old"), "new").drop_nulls()
+            by_rowid = rowids.join(self.old_rows, left_on="old", right_on=ROW, how="semi")
+            rows = rows.filter(pl.col("a").is_null())
+        free = self.old_rows.join(by_rowid, left_on=ROW, right_on="old", how="anti")
+        rows, cells = self.rebuilt.cells(rows, self.names)
+        found = pairs((free, list(self._cells.values())), (rows, list(cells.values())))
+        by_name = found.select(
+            free[ROW].gather(found["left"]).alias("old"), rows["new"].gather(found["right"])
         )
-        return bool(self.database.value(f"SELECT {exists}"))
+        return pl.concat([by_rowid, by_name])
 
-    def rows(self) -> tuple[int, int]:
-        counts = (self.database.value(f"SELECT count(*) FROM {s}") for s in (self.left, self.right))
-        left, right = map(int, counts)
-        return left, right
+    def differing(self, paired: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The paired rows that differ, and in how many each column does."""
+        columns = self.old.table.column_names
+        frame, old = self.old.rows(paired, "old", columns, "o.")
+        mine, new = self.rebuilt.cells(self.rebuilt.rows[paired["new"]], columns)
+        frame = frame.hstack(mine)
+        names = {c: f"d{position}" for position, c in enumerate(columns)}
+        differs = frame.select((~old[c].same(new[c])).alias(names[c]) for c in columns)
+        counts = dict(zip(columns, differs.sum().row(0), strict=True))
+        by_value = []
+        for column in columns:
+            if counts[column] and column in self.rebuilt.instants:
+                flag = differs[names[column]]
+                same = frame.filter(flag).select(exactly(old[column]).eq(exactly(new[column])))
+                places = flag.arg_true().filter(same.to_series().fill_null(value=False))
+                by_value.append(flag.scatter(places, values=False))
+        differs = differs.with_columns(by_value)
+        counts = dict(zip(columns, differs.sum().row(0), strict=True))
+        wrong = paired.filter(differs.select(pl.any_horizontal(pl.all())).to_series())
+        return wrong, {column: count for column, count in counts.items() if count}
 
-    def by_key(self) -> TableComparison:
-        keys = self.table.primary_key
-        on = " AND ".join(f"r.{quote(c)} = +l.{quote(c)}" for c in keys)
-        joined = f"FROM {self.left} AS l LEFT JOIN {self.right} AS r ON {on}"
-        there = f"r.{quote(keys[0])} IS NOT NULL"
-        alike = _all_of([self._same(column) for column in self.table.column_names])
-        left, right = self.rows()
-        equal = int(self.database.value(f"SELECT count(*) {joined} WHERE {there} AND {alike}"))
-        if left == right == equal:
-            return TableComparison(self.table.name, left, right)
-        matched = int(self.database.value(f"SELECT count(*) {joined} WHERE {there}"))
-        missing, added, differing = left - matched, right - matched, matched - equal
-        columns: dict[str, int] = {}
-        shown: list[str] = []
-        if differing:
-            columns = self._by_column(f"{joined} WHERE {there}")
-            shown += self._keys("l", f"{joined} WHERE {there} AND NOT {alike}")
-        if missing:
-            shown += self._keys("l", f"{joined} WHERE NOT {there}")
-        if added:
-            on = " AND ".join(f"l.{quote(c)} = +r.{quote(c)}" for c in keys)
-            back = f"FROM {self.right} AS r LEFT JOIN {self.left} AS l ON {on}"
-            shown += self._keys("r", f"{back} WHERE l.{quote(keys[0])} IS NULL")
-        return TableComparison(
-            self.table.name, left, right, missing, added, differing, columns, tuple(shown)
+    def keys(self, rows: pl.DataFrame) -> list[str]:
+        """The keys of rows, ``old`` where they are there, else ``new``, for people."""
+        names = self.old.table.primary_key
+        if not names or not rows.height:
+            return []
+        if "old" in rows.columns:
+            frame, cells = self.old.rows(rows, "old", names, "o.")
+        else:
+            frame, cells = self.rebuilt.cells(self.rebuilt.rows[rows["new"]], names)
+        held = [cells[name].by_class() for name in names]
+        shown = frame.select(
+            part.alias(f"{position}.{n}")
+            for position, cell in enumerate(held)
+            for n, part in enumerate(cell.parts())
         )
-
-    def as_multiset(self) -> TableComparison:
-        cells: list[str] = []
-        for column in self.table.column_names:
-            cell = f"x.{quote(column)}"
-            if column in self.instants:
-                cell = f"coalesce({exactly(cell)}, {cell})"
-            cells += [f"{cell} COLLATE BINARY", f"typeof({cell})"]
-        named = [f"{cell} AS c{position}" for position, cell in enumerate(cells)]
-        grouped = ", ".join(f"c{position} COLLATE BINARY" for position in range(len(cells)))
-        sides = " UNION ALL ".join(
-            f"SELECT {sign} AS side, {', '.join(named)} FROM {name} AS x"
-            for sign, name in ((1, self.left), (-1, self.right))
-        )
-        missing, added = self.database.rows(
-            "SELECT coalesce(sum(max(d.n, 0)), 0), coalesce(sum(max(-d.n, 0)), 0) "
-            f"FROM (SELECT sum(b.side) AS n FROM ({sides}) AS b GROUP BY {grouped}) AS d"
-        )[0]
-        return TableComparison(self.table.name, *self.rows(), int(missing), int(added))
-
-    def _by_column(self, origin: str) -> dict[str, int]:
-        found = {}
-        names = self.table.column_names
-        for start in range(0, len(names), _COLUMNS_PER_TERM):
-            group = names[start : start + _COLUMNS_PER_TERM]
-            sums = ", ".join(f"coalesce(sum(NOT {self._same(c)}), 0)" for c in group)
-            counts = self.database.rows(f"SELECT {sums} {origin}")[0]
-            found.update({c: int(n) for c, n in zip(group, counts, strict=True) if n})
-        return found
-
-    def _keys(self, side: str, origin: str) -> list[str]:
-        shown = " || ', ' || ".join(
-            f"CAST({side}.{quote(column)} AS TEXT)" for column in self.table.primary_key
-        )
-        found = self.database.rows(f"SELECT hex({shown}) {origin} LIMIT {_KEYS}")
-        return [bytes.fromhex(key).decode("utf-8", "backslashreplace") for (key,) in found]
-
-    def _same(self, column: str) -> str:
-        left, right = f"l.{quote(column)}", f"r.{quote(column)}"
-        # A unary plus takes the affinity from both sides, so that 1 and '1' stay apart.
-        same = f"(+{left} IS +{right} COLLATE BINARY AND typeof({left}) = typeof({right}))"
-        if column not in self.instants:
-            return same
-        return f"({same} OR coalesce({exactly(left)} = {exactly(right)}, 0))"
+        return [", ".join(_shown(row[1::3], row[2::3])) for row in shown.iter_rows()]
 
 
-def _all_of(terms: list[str]) -> str:
-    """One condition; in groups, for SQLite limits how deep an expression may nest."""
-    size = _COLUMNS_PER_TERM
-    groups = [terms[start : start + size] for start in range(0, len(terms), size)]
-    return "(" + " AND ".join(f"({' AND '.join(group)})" for group in groups) + ")"
+def _shown(numbers: tuple[int | None, ...], stored: tuple[bytes | None, ...]) -> Iterator[str]:
+    for number, text in zip(numbers, stored, strict=True):
+        yield str(number) if text is None else text.decode("utf-8", "backslashreplace")

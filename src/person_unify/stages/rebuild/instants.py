@@ -1,76 +1,68 @@
-"""Instants as SQL text: written for a TEXT column, and read exactly to compare two forms."""
+"""Instants as text: written for a TEXT column, and read exactly to compare two forms."""
 
 from __future__ import annotations
 
+import polars as pl
+
+from person_unify.conversions import decode_utf8
+from person_unify.lanes import INTEGER, REAL, TEXT
+from person_unify.stages.rebuild.columns import Column
+
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+_MINUTE = 60_000
+_TEXT = (
+    r"^(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ](?P<minute>[0-9]{2}:[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
+    r"(?: ?(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?))?)?$"
+)
 
 
-def written(milliseconds: str) -> str:
-    """ISO 8601 with milliseconds and ``Z``."""
-    return f"strftime('%Y-%m-%dT%H:%M:%fZ', ({milliseconds}) / 1000.0, 'unixepoch')"
+def written(milliseconds: pl.Expr) -> pl.Expr:
+    """ISO 8601 with milliseconds and ``Z``; NULL where there is no such instant."""
+    known = pl.when(milliseconds.is_between(_FIRST, _LAST)).then(milliseconds)
+    return known.cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
 
 
-def exactly(cell: str) -> str:
-    """Milliseconds since the epoch where the cell says that and nothing finer, else NULL.
+def exactly(cells: Column) -> pl.Expr:
+    """Milliseconds since the epoch where a cell says that and nothing finer, else NULL.
 
     The accepted texts are those of contract section 1; REAL counts where it is integral.
     """
-    value = (
-        f"CASE typeof({cell}) WHEN 'integer' THEN {cell} "
-        f"WHEN 'real' THEN CASE WHEN {cell} BETWEEN {_FIRST}.0 AND {_LAST}.0 "
-        f"AND CAST({cell} AS INTEGER) = +{cell} THEN CAST({cell} AS INTEGER) END "
-        f"WHEN 'text' THEN {_read(cell)} END"
-    )
-    return f"(SELECT e.ms FROM (SELECT {value} AS ms) AS e WHERE e.ms BETWEEN {_FIRST} AND {_LAST})"
+    held = cells.by_class()
+    integer = pl.when(held.stored == INTEGER).then(held.number)
+    real = pl.when(held.stored == REAL).then(held.number).reinterpret(dtype=pl.Float64)
+    whole = real.is_between(float(_FIRST), float(_LAST)) & (real == real.floor())
+    of_real = pl.when(whole).then(real).cast(pl.Int64)
+    text = pl.when(held.stored == TEXT).then(held.bytes)
+    of_text = text.map_batches(_read, return_dtype=pl.Int64)
+    found = pl.coalesce(integer, of_real, of_text)
+    return pl.when(found.is_between(_FIRST, _LAST)).then(found)
 
 
-def _read(cell: str) -> str:
-    """A text taken apart from both ends: day, minutes, then seconds, fraction and zone."""
-    # SQLite's functions stop at a NUL, and LIKE knows no digits: so lengths first, then GLOB.
-    parts = (
-        f"SELECT substr({cell}, 1, 10) AS day, substr({cell}, 11, 1) AS mark, "
-        f"substr({cell}, 12, 5) AS minutes, substr({cell}, 17) AS tail "
-        f"WHERE octet_length({cell}) = length({cell})"
+def _read(stored: pl.Series) -> pl.Series:
+    """A text taken apart, put into one form, and read by Polars; the zone is then taken off."""
+    texts = decode_utf8(stored).alias("text").to_frame()
+    parts = texts.select(pl.col("text").str.extract_groups(_TEXT)).unnest("text")
+    fraction, zone = pl.col("fraction").fill_null(""), pl.col("zone").fill_null("Z")
+    digits = zone.str.replace(":", "").str.slice(1).str.pad_end(4, "0")
+    hours = digits.str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0)
+    minutes = digits.str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0)
+    offset = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1) * (60 * hours + minutes)
+    clock = pl.concat_str(
+        "day",
+        pl.lit("T"),
+        pl.col("minute").fill_null("00:00"),
+        pl.lit(":"),
+        pl.col("second").fill_null("00"),
+        pl.lit("."),
+        fraction.str.slice(0, 3).str.pad_end(3, "0"),
     )
-    zoned = (
-        "SELECT p.*, CASE WHEN p.tail GLOB '*[Zz]' THEN 1 "
-        "WHEN p.tail GLOB '*[-+][0-9][0-9]:[0-9][0-9]' THEN 6 "
-        "WHEN p.tail GLOB '*[-+][0-9][0-9][0-9][0-9]' THEN 5 "
-        f"WHEN p.tail GLOB '*[-+][0-9][0-9]' THEN 3 ELSE 0 END AS width FROM ({parts}) AS p"
+    local = clock.str.to_datetime("%Y-%m-%dT%H:%M:%S%.3f", time_unit="ms", strict=False)
+    sound = (
+        (pl.col("second").fill_null("00") < "60")
+        & (pl.col("minute").fill_null("00:00") < "24")
+        & (hours < 24)
+        & (minutes < 60)
+        & ~fraction.str.slice(3).str.contains("[1-9]")
     )
-    split = (
-        "SELECT q.*, substr(q.tail, length(q.tail) - q.width + 1) AS zone, "
-        "substr(q.tail, 1, length(q.tail) - q.width) AS front "
-        f"FROM ({zoned}) AS q"
-    )
-    # At most one blank stands between time and zone.
-    trimmed = (
-        "SELECT r.*, CASE WHEN r.width > 0 AND r.front GLOB '* ' "
-        "THEN substr(r.front, 1, length(r.front) - 1) ELSE r.front END AS clock "
-        f"FROM ({split}) AS r"
-    )
-    return (
-        "(SELECT CASE WHEN date(s.day) IS NOT s.day THEN NULL "
-        "WHEN s.mark = '' THEN unixepoch(s.day) * 1000 "
-        f"WHEN {_CLOCK} THEN (unixepoch(s.day) + 60 * ({_MINUTES})) * 1000 "
-        f"+ {_SECONDS} - {_OFFSET} END FROM ({trimmed}) AS s)"
-    )
-
-
-_CLOCK = (
-    "s.mark GLOB '[Tt ]' AND s.minutes GLOB '[0-2][0-9]:[0-5][0-9]' AND s.minutes < '24' "
-    "AND (s.clock = '' OR s.clock GLOB ':[0-5][0-9]' OR (s.clock GLOB ':[0-5][0-9].[0-9]*' "
-    "AND substr(s.clock, 5) NOT GLOB '*[^0-9]*' AND substr(s.clock, 8) NOT GLOB '*[1-9]*')) "
-    "AND (s.width < 3 OR (substr(s.zone, 2, 2) < '24' AND (s.width = 3 "
-    "OR substr(s.zone, -2) < '60')))"
-)
-_MINUTES = "60 * CAST(substr(s.minutes, 1, 2) AS INTEGER) + CAST(substr(s.minutes, 4) AS INTEGER)"
-_SECONDS = (
-    "1000 * CAST(substr(s.clock, 2, 2) AS INTEGER) "
-    "+ CAST(substr(substr(s.clock, 5) || '000', 1, 3) AS INTEGER)"
-)
-_OFFSET = (
-    "CASE WHEN s.width < 3 THEN 0 ELSE CASE WHEN s.zone GLOB '-*' THEN -60000 ELSE 60000 END "
-    "* (60 * CAST(substr(s.zone, 2, 2) AS INTEGER) "
-    "+ CASE WHEN s.width > 3 THEN CAST(substr(s.zone, -2) AS INTEGER) ELSE 0 END) END"
-)
+    return parts.select(pl.when(sound).then(local.cast(pl.Int64) - offset * _MINUTE)).to_series()

@@ -8,18 +8,8 @@ from dataclasses import dataclass
 
 from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
-from person_unify.schema import quote
 
 _CREATE = re.compile(r"CREATE\s+(?:(?:UNIQUE\s+)?INDEX|TABLE|VIEW|TRIGGER)\s+", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The names under which the databases are attached to one connection."""
-
-    target: str
-    ledger: str
-    rebuilt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +25,14 @@ class Stored:
         """Whether it is a virtual table, whose rows stand in tables of their own."""
         return self.sql.upper().startswith("CREATE VIRTUAL TABLE")
 
-    def statement(self, catalog: str) -> str:
-        """The DDL that makes it in an attached database; SQLite stores the text without a name."""
-        start = _CREATE.match(self.sql)
-        if start is None:
+    def statement(self) -> str:
+        """The DDL that makes it."""
+        if _CREATE.match(self.sql) is None:
             raise TargetError(
                 f"the ledger's definition of {self.name} is no CREATE statement: "
                 "the ledger has been changed since the run"
             )
-        return f"{start[0]}{quote(catalog)}.{self.sql[start.end() :]}"
+        return self.sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +42,33 @@ class StoredSchema:
     objects: tuple[Stored, ...]
     rows: Mapping[str, int]
 
-    def create_tables(self, database: Database, catalog: str) -> None:
+    def create_tables(self, database: Database) -> None:
         """Create every table, empty; raises :class:`DatabaseError` where this SQLite cannot."""
         for stored in self.objects:
             if stored.type == "table" and not stored.virtual:
-                database.execute(stored.statement(catalog))
+                database.execute(stored.statement())
 
-    def create_others(self, database: Database, catalog: str) -> tuple[str, ...]:
+    def create_others(self, database: Database) -> tuple[str, ...]:
         """Create indexes, views and triggers as far as that is possible; returns the others."""
         impossible = [f"virtual table {stored.name}" for stored in self.objects if stored.virtual]
         for stored in self.objects:
             if stored.type != "table":
                 try:
-                    database.execute(stored.statement(catalog))
+                    database.execute(stored.statement())
                 except DatabaseError:
                     impossible.append(f"{stored.type} {stored.name}")
         return tuple(impossible)
 
 
-def stored_schema(database: Database, ledger: str) -> StoredSchema:
+def stored_schema(ledger: Database) -> StoredSchema:
     """Read what the ledger keeps; raises :class:`TargetError` if it is of an earlier version."""
-    catalog = quote(ledger)
-    if not database.rows(f"SELECT 1 FROM {catalog}.sqlite_master WHERE name = 'source_schema'"):
+    if not ledger.rows("SELECT 1 FROM sqlite_master WHERE name = 'source_schema'"):
         raise TargetError(
             "the ledger does not keep the old schema: it was written by an earlier version; "
             "migrate again to get one that does"
         )
-    found = database.rows(
-        f'SELECT type, name, sql, coalesce("rows", 0) FROM {catalog}.source_schema ORDER BY rowid'
+    found = ledger.rows(
+        'SELECT type, name, sql, coalesce("rows", 0) FROM source_schema ORDER BY rowid'
     )
     objects = tuple(Stored(type_, name, sql) for type_, name, sql, _ in found)
     rows = {name: int(count) for type_, name, _, count in found if type_ == "table"}

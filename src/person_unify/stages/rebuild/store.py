@@ -1,0 +1,194 @@
+"""The tables of a finished file, read exactly: whole where they are small, else in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from person_unify.database import Database
+from person_unify.errors import TargetError
+from person_unify.lanes import ROW, Cells, Lane, LaneReader, Range, promised, rowid_of, scanned
+from person_unify.mappings.known import known_tables
+from person_unify.schema import Catalogue, Table, folded
+from person_unify.stages.rebuild.columns import Column
+
+CELLS_AT_ONCE = 3_000_000
+"""Cells of a table that are worked on at once, if the caller does not say."""
+
+_TERMS = 400
+_LISTED = 20_000
+"""Rows that one query names by their rowids, where they do not lie together."""
+
+_FIELDS = ("class", "integer", "real", "bytes")
+_SPREAD = 4
+"""Up to so many rowids per row, rows are read as one range of rowids."""
+
+
+@dataclass(slots=True)
+class Store:
+    """One table; rows are named by ``@row``."""
+
+    reader: LaneReader
+    table: Table
+    span: Range | None
+    rows_at_once: int
+    _whole: Cells | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether all rows may be in memory together with what is made of them."""
+        return self.span is None or self.span.last - self.span.first < self.rows_at_once
+
+    @property
+    def empty(self) -> bool:
+        """Whether the table is known to have no row."""
+        return self.span is not None and self.span.last < self.span.first
+
+    def scan(self, columns: Sequence[str]) -> tuple[pl.DataFrame, dict[str, Column]]:
+        """Every row: a frame with ``@row``, in order, and some cells."""
+        cells = self._all() if self.small else self.reader.read(columns, self.span)
+        return self._beside(cells.frame.select(ROW), ROW, cells, columns, "")
+
+    def rows(
+        self, frame: pl.DataFrame, by: str, columns: Sequence[str], prefix: str
+    ) -> tuple[pl.DataFrame, dict[str, Column]]:
+        """The frame with some cells beside it, of the rows that its column ``by`` names.
+
+        The new columns of the frame begin with ``prefix``; where ``by`` is NULL, the cells are.
+        """
+        cells = self._all() if self.small else self._named(frame[by], columns)
+        return self._beside(frame, by, cells, columns, prefix)
+
+    def _all(self) -> Cells:
+        if self._whole is None:
+            self._whole = self.reader.read(self.table.column_names, self.span)
+        return self._whole
+
+    def _beside(
+        self, frame: pl.DataFrame, by: str, cells: Cells, columns: Sequence[str], prefix: str
+    ) -> tuple[pl.DataFrame, dict[str, Column]]:
+        read = self.table.column_names if self.small else tuple(columns)
+        names = {column: f"{prefix}c{read.index(column)}" for column in columns}
+        main = cells.frame.select(
+            pl.col(ROW).alias(by),
+            *(pl.col(n.removeprefix(prefix)).alias(n) for n in names.values()),
+        )
+        frame = frame.join(main, on=by, how="left", maintain_order="left")
+        found = {}
+        for column, name in names.items():
+            odd = cells.odd.get(column)
+            if odd is not None:
+                fields = (pl.col(f).alias(f"{name}.{f}") for f in _FIELDS)
+                odd = odd.select(pl.col(ROW).alias(by), *fields)
+                frame = frame.join(odd, on=by, how="left", maintain_order="left")
+            found[column] = Column.read(self.reader.lanes[column], name, odd=odd is not None)
+        return frame, found
+
+    def _named(self, wanted: pl.Series, columns: Sequence[str]) -> Cells:
+        assert self.span is not None
+        found = wanted.drop_nulls()
+        if not len(found):
+            return self.reader.read(columns, None, "0")
+        first, last = int(found.min()), int(found.max())  # type: ignore[arg-type]
+        rowid = self.span.rowid
+        if last - first < _SPREAD * len(found):
+            return self.reader.read(columns, Range(rowid, first, last))
+        parts = []
+        for start in range(0, len(found), _LISTED):
+            listed = ", ".join(map(str, found[start : start + _LISTED].to_list()))
+            parts.append(self.reader.read(columns, None, f"{rowid} IN ({listed})"))
+        odd: dict[str, pl.DataFrame] = {}
+        for column in columns:
+            frames = [part.odd[column] for part in parts if column in part.odd]
+            if frames:
+                odd[column] = pl.concat(frames)
+        return Cells(pl.concat([part.frame for part in parts]), odd)
+
+
+class File:
+    """A database file and its catalogue, asked once."""
+
+    def __init__(
+        self,
+        path: Path,
+        catalogue: Callable[[Database], Catalogue[Table]] = known_tables,
+        *,
+        settled: bool = True,
+        cells_at_once: int = CELLS_AT_ONCE,
+    ) -> None:
+        """Look at the schema and at where the rowids lie; raises :class:`DatabaseError`.
+
+        catalogue: gives the tables by the names that mappings use.  settled: nobody writes the file
+        any more.  cells_at_once: what of a table may be in memory.
+        """
+        self.path = path
+        self.settled = settled
+        self.cells_at_once = cells_at_once
+        self._database = Database(path, read_only=True, settled=settled)
+        try:
+            self.tables = catalogue(self._database)
+            listed = self._database.rows("SELECT name FROM pragma_table_list() WHERE wr = 1")
+            without = {folded(name) for (name,) in listed}
+            self._rowids = {
+                name: rowid_of(table, folded(table.name) in without)
+                for name, table in self.tables.items()
+            }
+            self._spans = Catalogue(_spans(self._database, self.tables, self._rowids))
+        except BaseException:
+            self._database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._database.close()
+
+    def store(
+        self, name: str, lanes: Mapping[str, Lane] | None = None, known: Table | None = None
+    ) -> Store:
+        """A table of the file, its columns in the lanes given, else in those of their types.
+
+        known: a table whose names its columns go by.  Raises :class:`TargetError` where there is no
+        table of that name.
+        """
+        table = self.tables.get(name)
+        if table is None:
+            raise TargetError(f"{self.path.name} has no table {name}: it has been changed")
+        table = table if known is None else table.known_as(known)
+        span = self._spans[name]
+        own = {column.name: promised(column.type) for column in table.columns}
+        reader = LaneReader(
+            self.path,
+            table.name,
+            own | {c: lane for c, lane in (lanes or {}).items() if c in own},
+            None if span is None else span.rowid,
+            table.primary_key or table.column_names,
+            self._database,
+            self.settled,
+        )
+        at_once = max(1, self.cells_at_once // max(1, len(table.columns)))
+        return Store(reader, table, span, at_once)
+
+
+def _spans(
+    database: Database, tables: Mapping[str, Table], rowids: Mapping[str, str | None]
+) -> dict[str, Range | None]:
+    """Where the rowids of each table lie; None for one without a rowid in reach."""
+    spans: dict[str, Range | None] = dict.fromkeys(tables)
+    names = [name for name, rowid in rowids.items() if rowid is not None]
+    for start in range(0, len(names), _TERMS):
+        group = names[start : start + _TERMS]
+        asked = " UNION ALL ".join(
+            f"SELECT {start + n}, coalesce(min({rowids[name]}), 0), "
+            f"coalesce(max({rowids[name]}), -1) FROM {scanned(name)}"
+            for n, name in enumerate(group)
+        )
+        for position, first, last in database.rows(asked):
+            name = names[position]
+            spans[name] = Range(rowids[name] or "", first, last)
+    return spans
