@@ -96,8 +96,6 @@ def test_archive_in_parts_has_its_columns_in_the_order_of_the_source(tmp_path: P
         written = Ledger(database)
         for row, names in enumerate((("b",), ("a",), ("_reason", "b"), columns)):
             written.archive(part(names, row))
-        written.end_archive("t")
-        written.end_archive("another")
         found = database.rows(f"SELECT * FROM {CATALOG}.archive_t ORDER BY rowid")
         named = [c for (c,) in database.rows("SELECT name FROM pragma_table_info('archive_t')")]
         tables = database.rows(f"SELECT name FROM {CATALOG}.sqlite_master WHERE type = 'table'")

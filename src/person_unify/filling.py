@@ -66,6 +66,7 @@ class Filling:
         self._load_all(ahead(self.stream.rest()))
         started = perf_counter()
         self.loader.finish(schema.values())
+        self.loader.record_normalisations(self.tally.normalisations)
         self.loader.record_source({t.source: t.source_rows for t in self.tally.tables})
         self.loader.commit()
         self._clock.add("load", 0, perf_counter() - started)
@@ -104,7 +105,6 @@ class Filling:
         self._clock.add("archive", archived, perf_counter() - started)
         self.tally.add(outcome)
         if last:
-            self.loader.end_table(outcome.source, self.tally.normalised(outcome.source))
             self._clock.checkpoints.add(table.ended())
             self._under_way = None
         table.told.advance(rows, seconds, last=last)

@@ -151,6 +151,12 @@ class Ledger:
             self._database.execute(
                 f"CREATE INDEX {CATALOG}.{quote(f'{table}_idx')} ON {quote(table)} ({listed})"
             )
+        for archive in self._archives.values():
+            name = _archive_name(archive)
+            listed = ", ".join(map(quote, archive.key)) or quote(_column_names(archive)[ROW])
+            # No table of the ledger begins like that, so no source table can take the name.
+            index = quote(f"key_of_{name}")
+            self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(name)} ({listed})")
 
     def archive(self, archive: Archive) -> None:
         """Write the archive of one source table, or of the next part of it (section 9).
@@ -171,17 +177,6 @@ class Ledger:
         else:
             named = frame.select(list(given)).rename(given)
             self._database.ingest(_archive_name(archive), named, catalog=CATALOG)
-
-    def end_archive(self, table: str) -> None:
-        """Index the archive of a source table, if it has one; no part of it follows."""
-        archive = self._archives.pop(table, None)
-        if archive is None:
-            return
-        name = _archive_name(archive)
-        listed = ", ".join(map(quote, archive.key)) or quote(_column_names(archive)[ROW])
-        # No table of the ledger begins like that, so no source table can take the name.
-        index = quote(f"key_of_{name}")
-        self._database.execute(f"CREATE INDEX {CATALOG}.{index} ON {quote(name)} ({listed})")
 
     def _create(self, archive: Archive, names: Mapping[str, str]) -> None:
         listed = ", ".join(map(quote, names.values()))

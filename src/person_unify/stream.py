@@ -271,6 +271,9 @@ class Stream:
 
         rows, thrifty: see :meth:`_parts`.
         """
+        if not self.extractor.count(name):
+            yield self._nothing(name)
+            return
         told = Told(self.clock.progress, "transform", name)
         for frame, last in self._parts(name, rows, thrifty=thrifty):
             started = perf_counter()
@@ -281,7 +284,16 @@ class Stream:
             yield Made(outcome, self._all_spent(), last)
             del frame, outcome
 
+    def _nothing(self, name: str) -> Made:
+        """What became of a table without rows: as if the file did not have it (section 2)."""
+        for phase in ("extract", "transform"):
+            Told(self.clock.progress, phase, name, 0).advance(0, 0.0, last=True)
+        return Made(Outcome(name, 0), (), last=True)
+
     def _archived(self, table: Table) -> Iterator[Made]:
+        if not self.extractor.count(table.name):
+            yield self._nothing(table.name)
+            return
         by_row = self.extractor.has_null_key(table.name)
         for frame, last in self._parts(table.name, self._rows_at_once(table)):
             source = known_by_row(frame) if by_row else frame

@@ -65,10 +65,6 @@ class Tally:
         """How many cells a rule brought into canonical form, table by table."""
         return tuple(Normalisation(*spot, cells) for spot, cells in self.recast.items())
 
-    def normalised(self, table: str) -> tuple[Normalisation, ...]:
-        """What was normalised in one source table so far."""
-        return tuple(found for found in self.normalisations if found.table == table)
-
     def say(self, frames: Iterable[pl.DataFrame]) -> None:
         """Count discrepancies by kind, table and column."""
         for frame in frames:

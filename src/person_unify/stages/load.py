@@ -94,21 +94,20 @@ class Loader:
         self.ledger.archive(outcome.archive)
         return outcome.archive.frame.height
 
-    def end_table(self, source: str, normalised: Iterable[Normalisation]) -> None:
-        """Write what is only known when a source table is complete."""
+    def record_normalisations(self, found: Iterable[Normalisation]) -> None:
+        """Keep how many cells each rule brought into canonical form."""
         self.ledger.append_rows(
             "normalisations",
             (
                 {
-                    "source_table": found.table,
-                    "source_column": found.column,
-                    "rule": found.rule,
-                    "cells": found.cells,
+                    "source_table": rule.table,
+                    "source_column": rule.column,
+                    "rule": rule.rule,
+                    "cells": rule.cells,
                 }
-                for found in normalised
+                for rule in found
             ),
         )
-        self.ledger.end_archive(source)
 
     def record_source(self, rows: Mapping[str, int]) -> None:
         """Keep the old database's DDL and the rows of each table, for ``rebuild``."""
