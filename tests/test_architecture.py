@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"acceptance", "filling", "unfinished"}),
     frozenset({"diff", "linkage", "preflight", "recorded", "resume_state", "stream", "trace"}),
-    frozenset({"checkpoints", "clock", "lineage", "options", "page", "rundir", "tally"}),
+    frozenset({"checkpoints", "clock", "counts", "lineage", "options", "page", "rundir"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
@@ -41,7 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "timezones",
         }
     ),
-    frozenset({"allocators", "aside", "budget", "custody"}),
+    frozenset({"allocators", "background", "budget"}),
     frozenset({"errors", "__init__"}),
 )
 

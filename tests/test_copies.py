@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from tests.processes import holding, refused
 
-from person_unify import custody
 from person_unify.copies import Exclusive, copy_snapshot
 from person_unify.errors import SourceError, TargetError
+from person_unify.files import locks
 
 Trace = dict[str, tuple[bytes, int, int]]
 
@@ -215,7 +215,7 @@ def test_source_is_never_opened_for_writing(state: str, source: Path, tmp_path: 
 def changed(source: Path) -> tuple[Path, Path]:
     """A file that has been written since its backup was made, and that backup."""
     backup = source.with_name("backup.db")
-    custody.copy(source, backup)
+    locks.copy(source, backup)
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("UPDATE t SET n = n + 1000")
         connection.execute("CREATE TABLE more AS SELECT * FROM t, (SELECT 1 UNION SELECT 2)")
@@ -298,7 +298,7 @@ def _rows_after_recovery(path: Path) -> list[int]:
 def test_file_in_use_is_not_taken(statements: tuple[str, ...], source: Path) -> None:
     before = os.stat(source).st_ino
     with holding(source, *statements):
-        if statements == ("SELECT * FROM t",) and not custody.open_elsewhere(source):
+        if statements == ("SELECT * FROM t",) and not locks.open_elsewhere(source):
             pytest.skip("this system does not tell who has a file open")
         with pytest.raises(TargetError, match="in use by another program"):
             Exclusive(source, wait=0.2)

@@ -299,14 +299,14 @@ def test_run_that_could_not_note_what_it_left_needs_force(created: Path) -> None
 @pytest.mark.parametrize(
     ("kind", "where"),
     [
-        ("created", "custody:sync >1"),
+        ("created", "files.locks:sync >1"),
         ("created", "copies:Exclusive.remove >1"),
         ("created", "rollback:stamp >1"),
         ("in_place", "copies:Exclusive.put_back <1"),
         ("in_place", "copies:closing >1"),
-        ("in_place", "custody:reading <5"),
+        ("in_place", "files.locks:reading <5"),
         ("in_place", "copies:Exclusive.put_back >1"),
-        ("in_place", "custody:sync >2"),
+        ("in_place", "files.locks:sync >2"),
     ],
 )
 def test_killed_rollback_is_finished_by_the_next(

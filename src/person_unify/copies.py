@@ -1,6 +1,6 @@
 """Whole database files: the snapshot of a source, and a target put back from its backup.
 
-This is where Python's own SQLite library works; see :mod:`person_unify.custody` for why it never
+This is where Python's own SQLite library works; :mod:`person_unify.files.locks` says why it never
 meets the others on one file.
 """
 
@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote as percent
 
-from person_unify import custody
 from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError, TargetInUse
+from person_unify.files import locks
 from person_unify.files.journal import beside, forget_super_journal, require_harmless
 
 HEADER_BYTES = 100
@@ -109,7 +109,7 @@ def _require_one_name(source: Path, real: Path) -> None:
 
 def undo(path: Path) -> None:
     """Let SQLite roll back what a dead program left half done in a database."""
-    with custody.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
+    with locks.holding(path, _LIBRARY), closing(_connect(path, "rw")) as there:
         there.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if there.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
             # A journal of changes that had not reached the file is not hot, and would stay.
@@ -127,14 +127,14 @@ class Exclusive:
         if we are to be ``alone`` and the system tells (Linux), have it open at all.
         """
         self.path = path
-        if alone and custody.open_elsewhere(path):
+        if alone and locks.open_elsewhere(path):
             raise _in_use(path)
         require_harmless(path)
-        self._identity = custody.take(path, _LIBRARY)
+        self._identity = locks.take(path, _LIBRARY)
         try:
             self._connection = _connect(path, "rw")
         except BaseException:
-            custody.release(self._identity)
+            locks.release(self._identity)
             raise
         try:
             self._lock(wait)
@@ -171,11 +171,11 @@ class Exclusive:
     def close(self) -> None:
         """Let the others in again."""
         self._connection.close()
-        custody.release(self._identity)
+        locks.release(self._identity)
 
     def sha256(self, start: int = 0, limit: int | None = None) -> str:
         """SHA-256 of the main file, which holds everything, or of a part of it in bytes."""
-        return custody.sha256(self.path, beside=True, start=start, limit=limit)
+        return locks.sha256(self.path, beside=True, start=start, limit=limit)
 
     def remove(self) -> None:
         """Remove the file, provided that it is still the one that was locked."""
@@ -186,7 +186,7 @@ class Exclusive:
 
     def copy(self, to: Path) -> str:
         """Copy the main file, which holds everything, byte for byte; returns its SHA-256."""
-        return custody.copy(self.path, to, beside=True)[1]
+        return locks.copy(self.path, to, beside=True)[1]
 
     def fingerprint(self) -> str:
         """See :func:`fingerprint`."""
@@ -216,16 +216,16 @@ class Exclusive:
             self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
             # Immutable: a reader of a file in WAL mode would leave side files beside it.
             with (
-                custody.holding(backup, _LIBRARY, settled=True),
+                locks.holding(backup, _LIBRARY, settled=True),
                 closing(_connect(backup, "ro&immutable=1")) as saved,
             ):
                 saved.backup(self._connection, pages=-1)
         except sqlite3.Error as error:
             kind = DiskError if _cannot_write(error) else DatabaseError
             raise kind(f"could not put {self.path} back: {_reason(error)}") from error
-        with custody.reading(backup) as file:
+        with locks.reading(backup) as file:
             header = file.read(HEADER_BYTES)
-        with custody.reading(self.path, beside=True, mode="rb+") as file:
+        with locks.reading(self.path, beside=True, mode="rb+") as file:
             file.write(header)
             file.truncate(backup.stat().st_size)
             file.flush()
@@ -241,7 +241,7 @@ class Exclusive:
         journal = self.path.with_name(self.path.name + "-journal")
         if not journal.exists():
             return
-        with custody.reading(journal) as file:
+        with locks.reading(journal) as file:
             if file.read(1) not in (b"", b"\0"):
                 raise DatabaseError(f"could not put {self.path} back for good: run rollback again")
         journal.unlink()
@@ -251,9 +251,9 @@ def fingerprint(path: Path, *, beside: bool = False) -> str:
     """SHA-256 of a database's main file, but for what its header counts of changes.
 
     It is the same again when SQLite has undone a transaction, or the journal mode was changed.
-    ``beside``: see :func:`person_unify.custody.reading`.
+    ``beside``: see :func:`person_unify.files.locks.reading`.
     """
-    with custody.reading(path, beside=beside) as file:
+    with locks.reading(path, beside=beside) as file:
         header = bytearray(file.read(HEADER_BYTES))
         for counters in _COUNTERS:
             header[counters] = bytes(len(header[counters]))
@@ -270,7 +270,7 @@ def is_in_wal_mode(path: Path) -> bool:
 
 def set_wal_mode(path: Path, *, on: bool) -> None:
     """Have a closed database of ours ask for a write-ahead log, or for a rollback journal."""
-    with custody.reading(path, mode="rb+") as file:
+    with locks.reading(path, mode="rb+") as file:
         file.seek(18)
         file.write(b"\x02\x02" if on else b"\x01\x01")
 
@@ -281,17 +281,17 @@ def _in_use(path: Path) -> TargetInUse:
 
 def _backed_up(real: Path, copy: Path, wait: float) -> bool:
     """Copy by the online backup; False where a dead program's transaction must be undone first."""
-    with custody.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
+    with locks.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
         if not _read_locked(origin, real, wait):
             return False
         _create(copy)
-        with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
+        with locks.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
             origin.backup(saved, pages=-1)
         # The backup counts as a change of the copy: with the source's own counters in the header
         # the two are equal byte for byte.
-        with custody.reading(real, beside=True) as file:
+        with locks.reading(real, beside=True) as file:
             header = file.read(HEADER_BYTES)
-        with custody.reading(copy, mode="rb+") as file:
+        with locks.reading(copy, mode="rb+") as file:
             file.write(header)
     return True
 
@@ -328,7 +328,7 @@ def _no_checkpoint(real: Path, wait: float) -> Iterator[None]:
     deadline = time.monotonic() + wait
     with ExitStack() as stack:
         if os.access(index, os.R_OK):
-            file = stack.enter_context(custody.reading(index))
+            file = stack.enter_context(locks.reading(index))
             for start in (121, 127):
                 while time.monotonic() < deadline:
                     try:
@@ -352,7 +352,7 @@ def _copy_bytes(source: Path, real: Path, copy: Path) -> None:
         try:
             for suffix in _MOVING:
                 if beside(real, suffix).exists():
-                    custody.copy(beside(real, suffix), beside(copy, suffix))
+                    locks.copy(beside(real, suffix), beside(copy, suffix))
             if all(_stood_still(beside(real, s), beside(copy, s), s) for s in _MOVING):
                 return
         except FileNotFoundError:
@@ -371,7 +371,7 @@ def _stood_still(original: Path, copied: Path, suffix: str) -> bool:
         length = copied.stat().st_size
         if original.stat().st_size != length:
             return False
-    return custody.sha256(original, limit=length) == custody.sha256(copied, limit=length)
+    return locks.sha256(original, limit=length) == locks.sha256(copied, limit=length)
 
 
 def _committed(log: Path) -> int:
@@ -379,7 +379,7 @@ def _committed(log: Path) -> int:
 
     The rest is a transaction under way, or what an earlier round of the log left in the file.
     """
-    with custody.reading(log) as file:
+    with locks.reading(log) as file:
         header = file.read(32)
         page_size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
         end = position = len(header)
@@ -394,9 +394,9 @@ def _settle(copy: Path) -> None:
     """Recover what the copy brought along, and make it one file."""
     if beside(copy, "-journal").exists():
         forget_super_journal(beside(copy, "-journal"))
-    with custody.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
+    with locks.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
         saved.execute("PRAGMA journal_mode = DELETE").fetchone()
-    custody.sync(copy)
+    locks.sync(copy)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -417,7 +417,7 @@ def _create(path: Path) -> None:
 
 
 def _header(path: Path) -> bytes:
-    with custody.reading(path) as file:
+    with locks.reading(path) as file:
         return file.read(HEADER_BYTES)
 
 

@@ -1,7 +1,7 @@
 """Where databases are opened and driver errors become ours.
 
 Three SQLite libraries live in this process, and each file has one of them at a time
-(:mod:`person_unify.custody` says why, and sees to it):
+(:mod:`person_unify.files.locks` says why, and sees to it):
 
 * the source: Python's, in :mod:`person_unify.copies`, and only while the snapshot is taken;
 * the snapshot: connectorx for reading frames and ADBC (:class:`Database`), both without locks,
@@ -27,7 +27,6 @@ import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
 import polars as pl
 
-from person_unify import custody
 from person_unify.errors import (
     BatchTooLarge,
     DatabaseError,
@@ -35,6 +34,7 @@ from person_unify.errors import (
     DiskError,
     FeatureMissing,
 )
+from person_unify.files import locks
 from person_unify.files.journal import require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
@@ -90,7 +90,7 @@ class Database:
         :class:`DatabaseError`.
         """
         self.path = path
-        self._taken: list[custody.Identity] = []
+        self._taken: list[locks.Identity] = []
         uri = self._take(path, "ro" if read_only else "rwc", settled)
         try:
             with _translated(f"open {path.name}"):
@@ -113,13 +113,13 @@ class Database:
         self.execute(f"ATTACH '{uri}' AS {name}")
 
     def _take(self, path: Path, mode: str, settled: bool) -> str:
-        """Take custody of a file, made first where it may be created; returns its URI."""
+        """Take account of a file, made first where it may be created; returns its URI."""
         if mode == "rwc" and not settled:
             require_harmless(path)
         try:
             if mode == "rwc" and not settled and not path.exists():
                 path.touch(mode=0o600)
-            self._taken.append(custody.take(path, "ADBC", settled=settled))
+            self._taken.append(locks.take(path, "ADBC", settled=settled))
         except OSError as error:
             raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
         chosen = "mode=ro&immutable=1" if settled else f"mode={mode}"
@@ -127,7 +127,7 @@ class Database:
 
     def _release(self) -> None:
         while self._taken:
-            custody.release(self._taken.pop())
+            locks.release(self._taken.pop())
 
     def __enter__(self) -> Self:
         return self
@@ -271,7 +271,7 @@ def read_frame(
     mode = "mode%3Dro%26immutable%3D1" if settled else "mode%3Dro"
     uri = f"sqlite://file%3A{percent(percent(str(path)))}%3F{mode}"
     try:
-        with custody.holding(path, "connectorx", settled=settled):
+        with locks.holding(path, "connectorx", settled=settled):
             frame: pl.DataFrame = _connectorx().read_sql(
                 uri, [sentinel, *queries], return_type="polars"
             )

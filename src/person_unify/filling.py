@@ -7,26 +7,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from person_unify.aside import ahead
+from person_unify.background import prefetch
 from person_unify.checkpoints import Checkpoint
 from person_unify.clock import Clock, now_ms
+from person_unify.counts import Counts
 from person_unify.findings import FINDINGS
 from person_unify.frames import Outcome
 from person_unify.lineage import lineage
 from person_unify.preflight import must_relax_unique
-from person_unify.progress import PhaseStarted, Told
+from person_unify.progress import PhaseStarted, TableProgress
 from person_unify.schema import Schema
 from person_unify.stages.load import Loader
 from person_unify.stages.resolve import Resolution
-from person_unify.stream import Made, Stream
-from person_unify.tally import Tally
+from person_unify.stream import PartResult, Stream
 
 
 @dataclass(slots=True)
 class Loading:
     """One table that is being loaded: since when (ms), and what its parts add up to."""
 
-    told: Told
+    told: TableProgress
     began: int = field(default_factory=now_ms)
     source_rows: int = 0
     errors: Counter[str] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Filling:
 
     loader: Loader
     stream: Stream
-    tally: Tally
+    counts: Counts
     _under_way: Loading | None = None
 
     @property
@@ -57,34 +57,34 @@ class Filling:
 
     def carry_out(self, schema: Schema, relax_unique: bool) -> dict[str, int]:
         """Fill everything and commit; returns the terms of the equations."""
-        first = ahead(self.stream.first())
+        first = prefetch(self.stream.first())
         self._clock.progress(PhaseStarted("load"))
         self.loader.begin(schema.values())
         self.loader.ledger.append("lineage", lineage(self.stream.plan))
         self._load_all(first)
-        counts = self._persons(schema, relax_unique)
-        self._load_all(ahead(self.stream.rest()))
+        people = self._persons(schema, relax_unique)
+        self._load_all(prefetch(self.stream.rest()))
         started = perf_counter()
         self.loader.finish(schema.values())
-        self.loader.record_normalisations(self.tally.normalisations)
-        self.loader.record_source({t.source: t.source_rows for t in self.tally.tables})
+        self.loader.record_normalisations(self.counts.normalisations)
+        self.loader.record_source({t.source: t.source_rows for t in self.counts.tables})
         self.loader.commit()
         self._clock.add("load", 0, perf_counter() - started)
         for phase in ("extract", "resolve", "transform", "load", "archive"):
             self._clock.done(phase)
         self._clock.checkpoints.show()
-        return counts
+        return people
 
     def _persons(self, schema: Schema, relax_unique: bool) -> dict[str, int]:
         """Fill persons and views; what is known of all persons is gone at its end."""
         resolution = self.stream.people()
         if must_relax_unique(resolution, schema, relax_unique):
             self.loader.drop_unique("parent_child_views", "person_id")
-        self._load_all(ahead(self.stream.represented(resolution.outcomes)))
+        self._load_all(prefetch(self.stream.represented(resolution.outcomes)))
         self._load_resolution(resolution)
         return {**resolution.counts, "implied": resolution.implied.height}
 
-    def _load_all(self, items: Iterable[Made]) -> None:
+    def _load_all(self, items: Iterable[PartResult]) -> None:
         for made in items:
             self._load(made.taken(self._clock), last=made.last)
 
@@ -92,7 +92,7 @@ class Filling:
         """Load a table, or the next part of the one that is under way."""
         if self._under_way is None:
             expected = outcome.source_rows if last else None
-            told = Told(self._clock.progress, "load", outcome.source, expected)
+            told = TableProgress(self._clock.progress, "load", outcome.source, expected)
             self._under_way = Loading(told)
         table = self._under_way
         started = perf_counter()
@@ -103,7 +103,7 @@ class Filling:
         started = perf_counter()
         archived = self.loader.archive(outcome)
         self._clock.add("archive", archived, perf_counter() - started)
-        self.tally.add(outcome)
+        self.counts.add(outcome)
         if last:
             self._clock.checkpoints.add(table.ended())
             self._under_way = None
@@ -121,7 +121,7 @@ class Filling:
         self.loader.ledger.append("decisions", resolution.decisions)
         rows = views.height + resolution.implied.height
         self._clock.add("load", rows, perf_counter() - started)
-        self.tally.say(resolution.discrepancies)
+        self.counts.say(resolution.discrepancies)
 
 
 def _errors(outcome: Outcome) -> Counter[str]:

@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from person_unify import __version__, custody, resume_state
+from person_unify import __version__, resume_state
 from person_unify.acceptance import require_no_errors, require_sound, run_checks, run_inverse
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
+from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
-from person_unify.files import replace_private
+from person_unify.files import locks, replace_private
 from person_unify.files.journal import SIDE_FILES
 from person_unify.filling import Filling
 from person_unify.finished import report_in
@@ -58,7 +59,6 @@ from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import Files, VerifyOptions
 from person_unify.stream import Stream
-from person_unify.tally import Tally, count_decisions
 from person_unify.unfinished import (
     BEFORE,
     STAGED_LEDGER,
@@ -87,7 +87,7 @@ class Migration:
     facts: Facts
     clock: Clock
     decisions: Decisions
-    tally: Tally = field(init=False)
+    counts: Counts = field(init=False)
     sealed: Sealed = field(init=False)
 
     @property
@@ -139,22 +139,22 @@ class Migration:
         """Fill and verify the staged files, but for what a stopped attempt has filled."""
         extractor = Extractor(self.snapshot.path)
         plan, schema = self._plan(extractor)
-        counts = self._loaded()
-        if counts is None:
-            counts = self._load(extractor, plan, schema)
+        people = self._loaded()
+        if people is None:
+            people = self._load(extractor, plan, schema)
         if self.options.strict:
-            require_no_errors(self.tally.errors)
-        return self._verify(plan, counts)
+            require_no_errors(self.counts.errors)
+        return self._verify(plan, people)
 
     def _loaded(self) -> dict[str, int] | None:
         """What an attempt that was stopped after loading counted; None if it is to be loaded."""
         if "load" not in self.facts.phases:
             return None
         if self.facts.machine == this_machine() and self._are_intact():
-            counts = resume_state.restore(self.staging, self.tally, self.clock)
-            if counts is not None:
+            people = resume_state.restore(self.staging, self.counts, self.clock)
+            if people is not None:
                 self.clock.progress(Note("taken over: the snapshot and every row"))
-                return counts
+                return people
         self.clock.progress(Note("the staged rows are not intact: they are loaded again"))
         return None
 
@@ -177,14 +177,14 @@ class Migration:
         loader = Loader(self._staged_target, self._staged_ledger, self.snapshot.path, before)
         try:
             filling = self._filling(loader, extractor, plan)
-            counts = filling.carry_out(schema, self.options.relax_unique)
+            people = filling.carry_out(schema, self.options.relax_unique)
         finally:
             loader.close()
-        resume_state.save(self.staging, counts, self.tally, self.clock)
+        resume_state.save(self.staging, people, self.counts, self.clock)
         self.facts = self.directory.done(self.facts, "load")
-        return counts
+        return people
 
-    def _verify(self, plan: Plan, counts: Mapping[str, int]) -> Report:
+    def _verify(self, plan: Plan, people: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
         files = Files(self.snapshot.path, self._staged_target, self._staged_ledger)
         with self.clock.phase("verify"):
@@ -192,9 +192,9 @@ class Migration:
             staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
             checks += run_inverse(*staged, plan)
         with self._opened() as database:
-            report = self._report(database, plan, counts, checks)
+            report = self._report(database, plan, people, checks)
             require_sound(report)
-        self._look_at_source(custody.sha256(self._staged_target))
+        self._look_at_source(locks.sha256(self._staged_target))
         self._record(report)
         self._sync()
         return report
@@ -217,7 +217,7 @@ class Migration:
     def _sync(self) -> None:
         """Have what is verified on the disk, and say so."""
         for staged in (self._staged_target, self._staged_ledger):
-            custody.sync(staged)
+            locks.sync(staged)
         self.facts = self.directory.done(self.facts, "verify")
 
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
@@ -226,7 +226,7 @@ class Migration:
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
         stream.phases = tuple(phase for phase in PHASES if phase != "snapshot")
-        return Filling(loader, stream, self.tally)
+        return Filling(loader, stream, self.counts)
 
     @property
     def _staged_target(self) -> Path:
@@ -292,14 +292,14 @@ class Migration:
                 require_empty(database, plan)
         if not self.options.allow_empty:
             require_persons(extractor, plan)
-        self.tally = Tally(plan)
+        self.counts = Counts(plan)
         return plan, schema
 
     def _verify_options(self) -> VerifyOptions:
         return VerifyOptions(self.options.timezone, self.options.implied_grants, self.run_time)
 
     def _report(
-        self, database: Database, plan: Plan, counts: Mapping[str, int], checks: list[CheckResult]
+        self, database: Database, plan: Plan, people: Mapping[str, int], checks: list[CheckResult]
     ) -> Report:
         actual = {
             table: int(database.value(f"SELECT count(*) FROM {quote(table)}"))
@@ -318,11 +318,11 @@ class Migration:
             outcome="verified",
             options={**self.options.recorded(), **self.decisions.recorded()},
             phases=self.clock.timings(),
-            tables=tuple(self.tally.tables),
-            equations=self.tally.equations(counts, actual),
-            discrepancies=self.tally.discrepancies(),
+            tables=tuple(self.counts.tables),
+            equations=self.counts.equations(people, actual),
+            discrepancies=self.counts.discrepancies(),
             decisions=count_decisions(recorded_decisions(database)),
-            normalisations=self.tally.normalisations,
+            normalisations=self.counts.normalisations,
             drift=plan.notes,
             verification=tuple(checks),
             lineage=lines(plan),

@@ -16,16 +16,17 @@ from uuid import uuid4
 
 import polars as pl
 
-from person_unify import __version__, custody
+from person_unify import __version__
 from person_unify.acceptance import run_checks, run_inverse
-from person_unify.aside import ahead, over_within
+from person_unify.background import over_within, prefetch
 from person_unify.budget import budget_of
 from person_unify.checkpoints import Checkpoints
 from person_unify.clock import Clock, now_ms
+from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import TargetInUse, UsageError
-from person_unify.files import private_directory
+from person_unify.files import locks, private_directory
 from person_unify.files.names import require_room_for_names
 from person_unify.files.new import require_hard_links
 from person_unify.files.private import temporary_files_in
@@ -73,7 +74,6 @@ from person_unify.stages.snapshot import (
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import Files
 from person_unify.stream import Stream
-from person_unify.tally import Tally, count_decisions
 from person_unify.timezones import zone
 from person_unify.unfinished import (
     can_be_resumed,
@@ -212,7 +212,7 @@ def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock
             options.busy_timeout,
             before_naming=partial(directory.adopt, facts, path),
         )
-        digest = custody.sha256(path)
+        digest = locks.sha256(path)
     if taken.note is not None:
         clock.progress(Note(taken.note))
     facts = replace(
@@ -281,10 +281,10 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         registry = Registry(FreshIds(run_time))
         budget = budget_of(options.memory)
         stream = Stream(extractor, plan, chosen, clock, registry, decisions, budget)
-        tally = Tally(plan)
+        counts = Counts(plan)
         witness(plan)
-        resolution = _gone_through(stream, schema, tally, witness)
-    counts = {**resolution.counts, "implied": resolution.implied.height}
+        resolution = _gone_through(stream, schema, counts, witness)
+    people = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
         command="check",
@@ -300,33 +300,33 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
             **decisions.recorded(),
         },
         phases=clock.timings(),
-        tables=tuple(tally.tables),
-        equations=tally.equations(counts, tally.rows),
-        discrepancies=tally.discrepancies(),
+        tables=tuple(counts.tables),
+        equations=counts.equations(people, counts.rows),
+        discrepancies=counts.discrepancies(),
         decisions=count_decisions(resolution.decisions),
-        normalisations=tally.normalisations,
+        normalisations=counts.normalisations,
         drift=plan.notes,
         lineage=lines(plan),
         failed_migrations=failed,
     )
 
 
-def _gone_through(stream: Stream, schema: Schema, tally: Tally, witness: Witness) -> Resolution:
+def _gone_through(stream: Stream, schema: Schema, counts: Counts, witness: Witness) -> Resolution:
     """Pull all outcomes, count them and show them to the witness; returns the persons'."""
 
     def see(outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            tally.add(outcome)
+            counts.add(outcome)
             witness(outcome)
 
-    see(made.taken(stream.clock) for made in ahead(stream.first()))
+    see(made.taken(stream.clock) for made in prefetch(stream.first()))
     resolution = stream.people()
     must_relax_unique(resolution, schema, relax=False)
-    see(made.taken(stream.clock) for made in ahead(stream.represented(resolution.outcomes)))
+    see(made.taken(stream.clock) for made in prefetch(stream.represented(resolution.outcomes)))
     witness(resolution)
-    see(made.taken(stream.clock) for made in ahead(stream.rest()))
-    tally.say(resolution.discrepancies)
-    tally.rows["access_grants"] += resolution.implied.height
+    see(made.taken(stream.clock) for made in prefetch(stream.rest()))
+    counts.say(resolution.discrepancies)
+    counts.rows["access_grants"] += resolution.implied.height
     return resolution
 
 
@@ -360,7 +360,7 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         started_ms=int(moment.timestamp() * 1000),
         finished_ms=now_ms(),
         source=_facts(source, snapshot),
-        target=FileFacts(str(target), target.stat().st_size, custody.sha256(target)),
+        target=FileFacts(str(target), target.stat().st_size, locks.sha256(target)),
         ledger=str(ledger),
         outcome="NOT VERIFIED" if failed else "verified",
         phases=clock.timings(),

@@ -96,7 +96,7 @@ def silent(event: Event) -> None:
 
 
 @dataclass(slots=True)
-class Told:
+class TableProgress:
     """Tells the progress of one table in one phase, part by part.
 
     expected: its rows, None while nobody has counted them.

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from person_unify import custody
 from person_unify.errors import TargetError
+from person_unify.files import locks
 from person_unify.files.names import STAMP, stamped
 from person_unify.files.private import abandoned, temporary_root
 from person_unify.recorded import Artefact, recorded_files
@@ -85,7 +85,7 @@ def purge(target: Path, found: Iterable[Leftover]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-        custody.sync(path.parent)
+        locks.sync(path.parent)
 
 
 def _of_a_dead_run(target: Path) -> Iterator[tuple[Path, str]]:
@@ -178,7 +178,7 @@ def _holds(path: Path, recorded: Artefact) -> bool:
     if not _is_file(path) or path.stat().st_size != recorded.bytes:
         return False
     try:
-        return custody.sha256(path) == recorded.sha256
+        return locks.sha256(path) == recorded.sha256
     except OSError:
         return False
 

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from person_unify.clock import Clock, Worked
+from person_unify.counts import Counts
 from person_unify.report import TableCount
 from person_unify.rundir import write_json
-from person_unify.tally import Tally
 
 _NAME = "loaded.json"
 
 
-def save(directory: Path, counts: Mapping[str, int], tally: Tally, clock: Clock) -> None:
-    """Write down what was counted; ``counts`` are the terms of the equations."""
+def save(directory: Path, people: Mapping[str, int], counts: Counts, clock: Clock) -> None:
+    """Write down what was counted; ``people`` are the terms of the equations."""
     write_json(
         directory / _NAME,
         {
-            "counts": dict(counts),
-            "tally": _tally_to_json(tally),
+            "people": dict(people),
+            "counts": _counts_to_json(counts),
             "phases": {name: asdict(work) for name, work in clock.phases.items()},
             "checkpoints": clock.checkpoints.to_json(),
         },
@@ -31,31 +31,31 @@ def save(directory: Path, counts: Mapping[str, int], tally: Tally, clock: Clock)
     )
 
 
-def restore(directory: Path, tally: Tally, clock: Clock) -> dict[str, int] | None:
+def restore(directory: Path, counts: Counts, clock: Clock) -> dict[str, int] | None:
     """Bring back what :func:`save` wrote, and its counts; None if it is missing or damaged."""
     try:
         raw = json.loads((directory / _NAME).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    _tally_from_json(tally, raw["tally"])
+    _counts_from_json(counts, raw["counts"])
     clock.phases = {name: Worked(**work) for name, work in raw["phases"].items()}
     clock.checkpoints.restore(raw["checkpoints"])
-    counts: dict[str, int] = raw["counts"]
-    return counts
+    people: dict[str, int] = raw["people"]
+    return people
 
 
-def _tally_to_json(tally: Tally) -> dict[str, Any]:
+def _counts_to_json(counts: Counts) -> dict[str, Any]:
     return {
-        "tables": [asdict(table) for table in tally.tables],
-        "places": [[*place, count] for place, count in tally.places.items()],
-        "normalisations": [asdict(rule) for rule in tally.normalisations],
-        "rows": tally.rows,
+        "tables": [asdict(table) for table in counts.tables],
+        "places": [[*place, count] for place, count in counts.places.items()],
+        "normalisations": [asdict(rule) for rule in counts.normalisations],
+        "rows": counts.rows,
     }
 
 
-def _tally_from_json(tally: Tally, raw: Mapping[str, Any]) -> None:
-    tally.tables = [TableCount(**table) for table in raw["tables"]]
-    tally.places = Counter({(kind, table, at): n for kind, table, at, n in raw["places"]})
+def _counts_from_json(counts: Counts, raw: Mapping[str, Any]) -> None:
+    counts.tables = [TableCount(**table) for table in raw["tables"]]
+    counts.places = Counter({(kind, table, at): n for kind, table, at, n in raw["places"]})
     rules = raw["normalisations"]
-    tally.recast = Counter({(r["table"], r["column"], r["rule"]): r["cells"] for r in rules})
-    tally.rows = Counter(raw["rows"])
+    counts.recast = Counter({(r["table"], r["column"], r["rule"]): r["cells"] for r in rules})
+    counts.rows = Counter(raw["rows"])

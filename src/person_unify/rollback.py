@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from person_unify import custody
 from person_unify.copies import HEADER_BYTES, Exclusive
 from person_unify.errors import TargetError
+from person_unify.files import locks
 from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import stamp, stamped
 from person_unify.files.new import rename_to_free
@@ -63,14 +63,14 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
     finally:
         directory.leave()
     ledger.unlink()
-    custody.sync(ledger.parent)
+    locks.sync(ledger.parent)
     return RolledBack(target, backup is not None, tuple(kept))
 
 
 def begun(ledger: Path) -> str | None:
     """The instant of a rollback that was stopped, as it stands in names; None if none was begun."""
     for path in stamped(ledger, ROLLED_BACK):
-        if path.is_file() and custody.alike(path, ledger):
+        if path.is_file() and locks.alike(path, ledger):
             return path.name.rpartition(ROLLED_BACK)[2]
     return None
 
@@ -112,7 +112,7 @@ def _begin(target: Path, moment: str) -> None:
     kept = _aside(ledger, moment)
     if not kept.exists():
         os.link(ledger, kept)
-    custody.sync(target.parent)
+    locks.sync(target.parent)
 
 
 def _ledger(target: Path) -> Path:
@@ -147,7 +147,7 @@ def _backup(target: Path, recorded: Artefact | None) -> Path | None:
             f"{target.with_name(name)} does not exist: without it the target cannot be put back"
         )
     for path in found:
-        if path.stat().st_size == recorded.bytes and custody.sha256(path) == recorded.sha256:
+        if path.stat().st_size == recorded.bytes and locks.sha256(path) == recorded.sha256:
             return path
     raise TargetError(f"{found[-1]} is not what the run wrote: the target cannot be put back")
 
@@ -160,7 +160,7 @@ def _changed(held: Exclusive, recorded: Artefact | None, backup: Path | None) ->
         return True
     # Put back, but killed before the header's counters were, or before the end was cut off.
     length = backup.stat().st_size - HEADER_BYTES
-    rest = custody.sha256(backup, start=HEADER_BYTES)
+    rest = locks.sha256(backup, start=HEADER_BYTES)
     return held.sha256(HEADER_BYTES, length) != rest
 
 
@@ -173,8 +173,8 @@ def _keep_changed(held: Exclusive, directory: RunDirectory, moment: str, force: 
         )
     kept, copy = _aside(path, moment), directory.path / "changed.db"
     copy.unlink(missing_ok=True)
-    custody.copy(path, copy, beside=True)
-    if kept.exists() and not custody.alike(copy, kept):
+    locks.copy(path, copy, beside=True)
+    if kept.exists() and not locks.alike(copy, kept):
         kept = _aside(path, stamp(datetime.now(UTC)))
     _rename(copy, kept)
     return kept
@@ -199,8 +199,8 @@ def _aside(path: Path, moment: str) -> Path:
 
 def _rename(path: Path, kept: Path) -> None:
     """Give a file the name under which it is kept; a kill may have left it with both."""
-    if kept.exists() and custody.alike(kept, path):
+    if kept.exists() and locks.alike(kept, path):
         path.unlink()
     else:
         rename_to_free(path, kept)
-    custody.sync(kept.parent)
+    locks.sync(kept.parent)

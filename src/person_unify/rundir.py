@@ -19,9 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from person_unify import custody
 from person_unify.errors import MigrationError, TargetError
-from person_unify.files import replace_private
+from person_unify.files import locks, replace_private
 from person_unify.files.private import abandoned
 
 LOCK, FACTS = "lock", "run.json"
@@ -224,7 +223,7 @@ class RunDirectory:
             own = (found.st_dev, found.st_ino) == facts.snapshot_file
             if own != self.is_home(facts) or not stat.S_ISREG(found.st_mode):
                 continue
-            if facts.snapshot_sha256 in (None, custody.sha256(path)):
+            if facts.snapshot_sha256 in (None, locks.sha256(path)):
                 return path
         return None
 
@@ -233,7 +232,7 @@ class RunDirectory:
         own = self.snapshot(facts)
         made = Path(facts.snapshot)
         places = (*(directory / made.name for directory in self._backups(facts)), made)
-        same = (p for p in places if p.is_file() and custody.sha256(p) == facts.snapshot_sha256)
+        same = (p for p in places if p.is_file() and locks.sha256(p) == facts.snapshot_sha256)
         return own or next(same, None)
 
     def remove_snapshot(self, facts: Facts) -> None:

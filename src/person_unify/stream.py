@@ -21,7 +21,7 @@ from person_unify.errors import SourceError
 from person_unify.frames import ROW, Outcome, SourceFrame, renamed_fields
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.progress import Note, Planned, Told
+from person_unify.progress import Note, Planned, TableProgress
 from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
@@ -50,7 +50,7 @@ Spent: TypeAlias = tuple[str, int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PartResult:
     """What became of a source table or of one part of it, and the work that it took.
 
     last: whether no further part of the table follows.
@@ -101,7 +101,7 @@ class Stream:
         self.twins = frozenset(name for name in twins if name)
         self.looked_up = frozenset({*FIRST, *names, *vias, *self.twins})
 
-    def first(self) -> Iterator[Made]:
+    def first(self) -> Iterator[PartResult]:
         """Users and parents, who decide which views can be made."""
         names = {*(b.name for b in self.plan.bound), *(t.name for t in self.plan.unmapped)}
         rows = sum(map(self.extractor.count, names))
@@ -166,7 +166,7 @@ class Stream:
             ),
         )
 
-    def represented(self, outcomes: Outcomes) -> Iterator[Made]:
+    def represented(self, outcomes: Outcomes) -> Iterator[PartResult]:
         """What became of every patient, parent link and child, in parts; to be taken to the end."""
         for source in REPRESENTED:
             name = self.plan.source_names.get(source)
@@ -182,7 +182,7 @@ class Stream:
         bound = (b for b in self.plan.bound if b.mapping.source not in opened)
         return (*bound, *self.plan.unmapped)
 
-    def rest(self) -> Iterator[Made]:
+    def rest(self) -> Iterator[PartResult]:
         """Every other table, one after the other.
 
         May run ahead of who takes them, in another thread: the clock is left to that one.
@@ -207,7 +207,7 @@ class Stream:
         Who takes a part lets go of it before it asks for the next one.  ``thrifty``: memory goes
         back after each part already, as what resolving persons took is still about.
         """
-        told = Told(self.clock.progress, "extract", name)
+        told = TableProgress(self.clock.progress, "extract", name)
         started = perf_counter()
         for frame, last in self.extractor.parts(name, rows):
             seconds = perf_counter() - started
@@ -237,7 +237,7 @@ class Stream:
         give_memory_back()
         return cells
 
-    def _transformed(self, bound: BoundMapping) -> Iterator[Made]:
+    def _transformed(self, bound: BoundMapping) -> Iterator[PartResult]:
         source = bound.mapping.source
         known = OLD.get(source, bound.target)
         task = Task(
@@ -266,7 +266,7 @@ class Stream:
         make: Callable[[SourceFrame, bool], Outcome],
         *,
         thrifty: bool = False,
-    ) -> Iterator[Made]:
+    ) -> Iterator[PartResult]:
         """What became of a table: ``make`` tells it of a part, and hears whether it is the last.
 
         rows, thrifty: see :meth:`_parts`.
@@ -274,30 +274,30 @@ class Stream:
         if not self.extractor.count(name):
             yield self._nothing(name)
             return
-        told = Told(self.clock.progress, "transform", name)
+        told = TableProgress(self.clock.progress, "transform", name)
         for frame, last in self._parts(name, rows, thrifty=thrifty):
             started = perf_counter()
             outcome = self._as_written(make(frame, last))
             seconds = perf_counter() - started
             self._spent.append(("transform", frame.height, seconds))
             told.advance(frame.height, seconds, last=last)
-            yield Made(outcome, self._all_spent(), last)
+            yield PartResult(outcome, self._all_spent(), last)
             del frame, outcome
 
-    def _nothing(self, name: str) -> Made:
+    def _nothing(self, name: str) -> PartResult:
         """What became of a table without rows: as if the file did not have it (section 2)."""
         for phase in ("extract", "transform"):
-            Told(self.clock.progress, phase, name, 0).advance(0, 0.0, last=True)
-        return Made(Outcome(name, 0), (), last=True)
+            TableProgress(self.clock.progress, phase, name, 0).advance(0, 0.0, last=True)
+        return PartResult(Outcome(name, 0), (), last=True)
 
-    def _archived(self, table: Table) -> Iterator[Made]:
+    def _archived(self, table: Table) -> Iterator[PartResult]:
         if not self.extractor.count(table.name):
             yield self._nothing(table.name)
             return
         by_row = self.extractor.has_null_key(table.name)
         for frame, last in self._parts(table.name, self._rows_at_once(table)):
             source = known_by_row(frame) if by_row else frame
-            yield Made(archive_whole(source), self._all_spent(), last)
+            yield PartResult(archive_whole(source), self._all_spent(), last)
             del frame, source
 
     def _rows_at_once(self, table: Table) -> int:

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Mapping
 from pathlib import Path
 
-from person_unify import __version__, custody
+from person_unify import __version__
 from person_unify.copies import Exclusive, fingerprint
 from person_unify.errors import (
     DiskError,
@@ -19,6 +19,7 @@ from person_unify.errors import (
     TargetError,
     TargetInUse,
 )
+from person_unify.files import locks
 from person_unify.files.names import stamp
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
@@ -93,7 +94,7 @@ def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
     if facts.in_place:
         begun = "verify" in facts.phases
         return begun and target.exists() and is_put_back(staged, target, wait)
-    return target.exists() and custody.alike(staged, target)
+    return target.exists() and locks.alike(staged, target)
 
 
 def is_verified(directory: RunDirectory, facts: Facts) -> bool:
@@ -112,7 +113,7 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
         (BEFORE, target_backup(target, facts)),
     ):
         made = directory.path / staged
-        if made.is_file() and final.is_file() and custody.alike(made, final):
+        if made.is_file() and final.is_file() and locks.alike(made, final):
             final.unlink()
     directory.remove_snapshot(facts)
     checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none

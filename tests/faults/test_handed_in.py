@@ -16,7 +16,7 @@ from tests.faults.test_commands import migrated, out
 from tests.faults.trials import SHARES, Trials
 from tests.files.test_journal import hot_journal
 
-from person_unify import custody
+from person_unify.files import locks
 
 LINKED = ("new.db", "new.ledger.db", "new.checkpoints.json", "new.report.json", "new.report.html")
 SIDES = ("new.db-journal", "new.db-wal", "new.ledger.db-journal", ".new.db.migrating")
@@ -84,7 +84,7 @@ def test_edited_ledger(site: Site, trials: Trials) -> None:
         names = {
             "victim": str(victim),
             "source": str(site.source),
-            "digest": custody.sha256(site.source),
+            "digest": locks.sha256(site.source),
             "size": site.source.stat().st_size,
         }
         with trials.trial(f"{way}: {edit}"):

@@ -14,9 +14,9 @@ import pytest
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.processes import holding, killed, run
 
-from person_unify import custody
 from person_unify.copies import fingerprint
 from person_unify.errors import TargetError
+from person_unify.files import locks
 from person_unify.files.journal import SIDE_FILES
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note
@@ -48,8 +48,8 @@ def _in_order(source: Path, target: Path) -> None:
     assert query(target, COUNT) == [{"n": 1}]
     assert verify(source, target).failed_checks == ()
     report = json.loads(target.with_name("new.report.json").read_text())
-    assert report["target"]["sha256"] in (custody.sha256(target), None)
-    assert report["source"]["sha256"] == report["source_sha256_after"] == custody.sha256(source)
+    assert report["target"]["sha256"] in (locks.sha256(target), None)
+    assert report["source"]["sha256"] == report["source_sha256_after"] == locks.sha256(source)
     assert len(list(target.parent.glob("old.db.backup-*"))) == 1
 
 
@@ -337,6 +337,6 @@ def test_hashes_stand_in_report_and_ledger(source: Path, target: Path) -> None:
     }
     snapshot = next(target.parent.glob("old.db.backup-*"))
     for kind, path in (("source", source), ("snapshot", snapshot), ("target", target)):
-        assert noted[kind] == (custody.sha256(path), path.stat().st_size)
+        assert noted[kind] == (locks.sha256(path), path.stat().st_size)
     assert noted["source_after"][0] == noted["source"][0] == noted["snapshot"][0]
     _in_order(source, target)

@@ -4,7 +4,8 @@
   free, or not at all;
 * :mod:`~person_unify.files.private`: a directory to work in, which nobody else can enter, and which
   is found again if its process is killed;
-* :mod:`~person_unify.files.received`: what somebody hands in, read within bounds.
+* :mod:`~person_unify.files.received`: what somebody hands in, read within bounds;
+* :mod:`~person_unify.files.locks`: which SQLite library has which file, so that no lock is lost.
 """
 
 from person_unify.files.new import NewFiles, create_private, replace_private

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from person_unify import custody
 from person_unify.copies import is_in_wal_mode, set_wal_mode
 from person_unify.database import Database
 from person_unify.errors import TargetError
+from person_unify.files import locks
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import Normalisation
@@ -42,7 +42,7 @@ class Loader:
         """
         self._before = before
         if before is not None:
-            custody.copy(before, target)
+            locks.copy(before, target)
             set_wal_mode(target, on=False)
         self.database = Database(target)
         try:

@@ -10,9 +10,9 @@ import os
 import stat
 from pathlib import Path
 
-from person_unify import custody
 from person_unify.copies import Exclusive, fingerprint, is_database
 from person_unify.errors import DatabaseError, MigrationError, TargetError
+from person_unify.files import locks
 from person_unify.files.journal import SIDE_FILES
 from person_unify.files.names import require_room_for_names
 
@@ -130,11 +130,11 @@ def publish(staged: Path, final: Path) -> None:
     with the staging directory; until then an attempt that was cut off can be told and repeated.
     """
     staged.chmod(0o600)
-    custody.sync(staged)
+    locks.sync(staged)
     try:
         os.link(staged, final)
     except FileExistsError as error:
-        if not custody.alike(staged, final):
+        if not locks.alike(staged, final):
             raise TargetError(
                 f"{final} appeared while the run was under way; it was not touched"
             ) from error
@@ -145,7 +145,7 @@ def publish(staged: Path, final: Path) -> None:
             f"the volume of {final} knows no hard links, which publishing needs: "
             "choose another volume"
         ) from error
-    custody.sync(final.parent)
+    locks.sync(final.parent)
 
 
 def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
@@ -155,7 +155,7 @@ def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
     copied; raises :class:`TargetError` if somebody has written to it since, and
     :class:`TargetInUse` if another program keeps it locked for more than ``wait`` seconds.
     """
-    digest = custody.sha256(staged)
+    digest = locks.sha256(staged)
     with Exclusive(target, wait, alone=False) as held:
         if held.sha256() != digest:
             # The second is an attempt that was killed between the pages and the header's counters.
@@ -170,7 +170,7 @@ def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
             if held.sha256() != digest:
                 raise DatabaseError(f"{target} is not what was written into it: run with --resume")
         held.remove_spent_journal()
-    custody.sync(target.parent)
+    locks.sync(target.parent)
 
 
 def is_put_back(staged: Path, target: Path, wait: float) -> bool:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from person_unify import custody
 from person_unify.copies import copy_snapshot, is_in_wal_mode
 from person_unify.damage import has_unreadable_pages
 from person_unify.errors import DatabaseError, MigrationError, SourceError
-from person_unify.files import private_directory
+from person_unify.files import locks, private_directory
 from person_unify.files.journal import beside
 from person_unify.files.names import stamp
 from person_unify.files.new import rename_to_free
@@ -61,7 +60,7 @@ def take(
             if before_naming is not None:
                 before_naming(working / "copy.db")
             rename_to_free(working / "copy.db", path)
-        custody.sync(directory)
+        locks.sync(directory)
     except OSError as error:
         why = "there is one of that name already" if path.exists() else error.strerror
         raise MigrationError(
@@ -103,7 +102,7 @@ def snapshot_path(source: Path, directory: Path, moment: datetime) -> Path:
 def sha256_now(source: Path) -> str | None:
     """SHA-256 of the source's main file as it is now; None if it cannot be read any more."""
     try:
-        return custody.sha256(source)
+        return locks.sha256(source)
     except OSError:
         return None
 
@@ -115,7 +114,7 @@ def changed_since(snapshot: Snapshot, source: Path, now: str | None) -> bool:
 
 def _readable_sha256(source: Path) -> str:
     try:
-        return custody.sha256(source)
+        return locks.sha256(source)
     except OSError as error:
         raise SourceError(f"{source} cannot be read: {error.strerror}") from error
 
@@ -124,7 +123,7 @@ def _log_sha256(source: Path) -> str | None:
     real = source.resolve()
     log = beside(real, "-wal")
     try:
-        return custody.sha256(log) if log.stat().st_size else None
+        return locks.sha256(log) if log.stat().st_size else None
     except OSError:
         return None
 

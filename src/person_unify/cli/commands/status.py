@@ -121,7 +121,7 @@ def doctor(
 
 def _examined(source: Path, target: Path) -> Iterator[tuple[bool, str]]:
     from person_unify.budget import usual
-    from person_unify.custody import open_elsewhere
+    from person_unify.files.locks import open_elsewhere
     from person_unify.rundir import holder
     from person_unify.stages.publish import ledger_path
     from person_unify.stages.snapshot import require_file

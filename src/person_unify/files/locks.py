@@ -1,10 +1,10 @@
-"""Custody: which SQLite library has which file open in this process.
+"""Locks: which SQLite library has which file open in this process.
 
 Python, connectorx and ADBC bring an SQLite each.  POSIX locks belong to the process: whoever closes
 a file, a plain ``open(path).close()`` included, drops the locks that any other part of the process
 holds on it, and other programs may write into the middle of a transaction.  So a file has one
 library at a time, and is not opened beside it; a violation is a bug of ours and raises
-:class:`CustodyError` before any harm is done.
+:class:`HeldElsewhere` before any harm is done.
 
 Exempt are *settled* files, our finished snapshots: nobody writes them, SQLite opens them
 ``immutable`` and takes no lock that could be lost.
@@ -30,7 +30,7 @@ Identity = tuple[int, int]
 """Device and inode: the same file under whatever name."""
 
 
-class CustodyError(Exception):
+class HeldElsewhere(Exception):
     """Two parts of this process reached for one file: an internal error, no state of the data."""
 
 
@@ -53,7 +53,7 @@ def take(path: Path, library: str, *, settled: bool = False) -> Identity:
         _HELD[identity] = _Held(library, settled)
         return identity
     if held.settled != settled or (held.owner != library and not settled):
-        raise CustodyError(f"{path.name} is open in {held.owner} and was asked for by {library}")
+        raise HeldElsewhere(f"{path.name} is open in {held.owner} and was asked for by {library}")
     held.holders += 1
     return identity
 
@@ -87,7 +87,7 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
     """
     held = _HELD.get(_identity(path))
     if held is not None and not held.settled and not beside:
-        raise CustodyError(f"{path.name} is open in {held.owner} and was to be read beside it")
+        raise HeldElsewhere(f"{path.name} is open in {held.owner} and was to be read beside it")
     file: BinaryIO = path.open(mode)  # type: ignore[assignment]
     try:
         yield file
@@ -160,7 +160,7 @@ def open_elsewhere(path: Path) -> bool:
 def sync(path: Path) -> None:
     """Flush a file that no library has open, or a directory's entries, to the disk."""
     if (held := _HELD.get(_identity(path))) is not None and not held.settled:
-        raise CustodyError(f"{path.name} is open in {held.owner} and was to be flushed")
+        raise HeldElsewhere(f"{path.name} is open in {held.owner} and was to be flushed")
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

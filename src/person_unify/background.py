@@ -17,7 +17,7 @@ T = TypeVar("T")
 _RUNNING: set[Thread] = set()
 
 
-class Aside(Generic[T]):
+class Background(Generic[T]):
     """A call that runs beside the caller, from now on."""
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -49,18 +49,18 @@ class Aside(Generic[T]):
         return self._answer[0]
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetch(items: Iterator[T]) -> Iterator[T]:
     """The same items, each made while the caller works on the one before; begins at once."""
 
     def following() -> list[T]:
         return list(islice(items, 1))
 
-    def handed_out(upcoming: Aside[list[T]]) -> Iterator[T]:
+    def handed_out(upcoming: Background[list[T]]) -> Iterator[T]:
         while found := upcoming.result():
-            upcoming = Aside(following)
+            upcoming = Background(following)
             yield found[0]
 
-    return handed_out(Aside(following))
+    return handed_out(Background(following))
 
 
 def over_within(seconds: float) -> bool:

@@ -7,7 +7,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from person_unify.aside import Aside, ahead, over_within
+from person_unify.background import Background, over_within, prefetch
 
 LONG = 30.0
 """Seconds after which a test that waits for another thread gives up."""
@@ -21,7 +21,7 @@ def test_call_runs_while_the_caller_goes_on() -> None:
         assert asked.wait(LONG)
         return current_thread().name
 
-    other = Aside(call)
+    other = Background(call)
     assert answered.wait(LONG)
     asked.set()
 
@@ -33,7 +33,7 @@ def test_error_of_the_call_is_the_callers() -> None:
     def call() -> None:
         raise KeyError("beside")
 
-    other = Aside(call)
+    other = Background(call)
 
     with pytest.raises(KeyError, match="beside"):
         other.result()
@@ -41,7 +41,7 @@ def test_error_of_the_call_is_the_callers() -> None:
 
 def test_call_that_goes_on_is_known() -> None:
     finish = Event()
-    other = Aside(lambda: finish.wait(LONG))
+    other = Background(lambda: finish.wait(LONG))
 
     assert not over_within(0.01)
     finish.set()
@@ -57,7 +57,7 @@ def test_next_item_is_made_while_one_is_used_and_no_other() -> None:
             event.set()
             yield number
 
-    for number in ahead(items()):
+    for number in prefetch(items()):
         if number + 1 < len(made):
             assert made[number + 1].wait(LONG)
         assert [event.is_set() for event in made[number + 2 :]] == [False] * (2 - number)
@@ -70,7 +70,7 @@ def test_items_come_in_order_and_end_with_their_error() -> None:
 
     taken: list[int] = []
     with pytest.raises(ValueError, match="the fourth"):
-        taken.extend(ahead(items()))
+        taken.extend(prefetch(items()))
 
     assert taken == [0, 1, 2]
-    assert list(ahead(iter(()))) == []
+    assert list(prefetch(iter(()))) == []

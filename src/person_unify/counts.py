@@ -24,7 +24,7 @@ from person_unify.report import (
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """Counts of one run over the tables of a plan.
 
     places: discrepancies by kind, source table and column.  recast: cells by source table, column
@@ -98,30 +98,30 @@ class Tally:
         )
 
     def equations(
-        self, counts: Mapping[str, int], actual: Mapping[str, int]
+        self, people: Mapping[str, int], actual: Mapping[str, int]
     ) -> tuple[Equation, ...]:
         """The reconciliation; ``actual`` are target rows by table, as counted in the target."""
         standalone = (
-            _plus("standalone", counts["standalone"]),
-            _plus("missing link", counts["missing_link"]),
+            _plus("standalone", people["standalone"]),
+            _plus("missing link", people["missing_link"]),
         )
-        linked = [_plus("linked", counts["linked"])]
-        if counts["merged"]:
-            linked.append(_plus("merged by decision", counts["merged"]))
-        children = Equation("children", counts["children"], (*linked, *standalone))
+        linked = [_plus("linked", people["linked"])]
+        if people["merged"]:
+            linked.append(_plus("merged by decision", people["merged"]))
+        children = Equation("children", people["children"], (*linked, *standalone))
         persons = Equation(
-            "persons", actual["persons"], (_plus("patients", counts["patients"]), *standalone)
+            "persons", actual["persons"], (_plus("patients", people["patients"]), *standalone)
         )
-        return (children, persons, self._grants(counts, actual))
+        return (children, persons, self._grants(people, actual))
 
-    def _grants(self, counts: Mapping[str, int], actual: Mapping[str, int]) -> Equation:
+    def _grants(self, people: Mapping[str, int], actual: Mapping[str, int]) -> Equation:
         name = self.plan.source_names.get("consent_grants", "consent_grants")
         consents = next((t for t in self.tables if t.source == name), None)
         lost = dict(consents.archived) if consents else {}
         terms = [_plus("consents", consents.source_rows if consents else 0)]
         terms.append(_minus("orphaned", lost.pop("orphaned_consent_grant", 0)))
         terms += [_minus(reason.replace("_", " "), count) for reason, count in lost.items()]
-        terms.append(_plus("implied", counts["implied"]))
+        terms.append(_plus("implied", people["implied"]))
         return Equation("grants", actual["access_grants"], tuple(terms))
 
 
