@@ -36,6 +36,10 @@ demo: setup ## sample, check, migrate and verify 2000 persons in build/demo
 	$(RUN) -m person_unify check $(DEMO)/old.db
 	$(RUN) -m person_unify migrate $(DEMO)/old.db $(DEMO)/new.db
 	$(RUN) -m person_unify verify $(DEMO)/old.db $(DEMO)/new.db
+	@echo
+	@echo "open next: $(DEMO)/new.report.html in a browser"
+	@echo "           person-unify review export $(DEMO)/new.db review.xlsx"
+	@echo "           person-unify leftovers $(DEMO)/new.db"
 
 test: lint ## lint, then every test
 	$(RUN) -m pytest -n $(JOBS)
@@ -63,6 +67,7 @@ docs: setup ## print docs/MAPPINGS.md, docs/FINDINGS.md and every page's console
 	mv build/findings.md docs/FINDINGS.md
 	$(RUN) -m person_unify.explore.document docs/EXPLORE.md
 	$(RUN) -m tests.tour
+	$(RUN) -m tests.pictures
 
 notebooks: setup ## open the notebooks in jupyterlab
 	$(RUN) -m jupyterlab notebooks

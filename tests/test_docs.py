@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.tour import PAGES, README, ROOT, blocks, masked, play, shorten
+from typer.testing import CliRunner
 
 from person_unify import errors
+from person_unify.cli.app import app
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.findings import DECISIONS, FINDINGS, QUESTIONS
 from person_unify.findings import render as render_findings
@@ -28,9 +30,10 @@ def text() -> str:
     return README.read_text(encoding="utf-8")
 
 
-def table(heading: str) -> Iterator[list[str]]:
-    """The cells of the rows of the table that follows a heading of the README."""
-    section = text().split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+def table(page: str, heading: str) -> Iterator[list[str]]:
+    """The cells of the rows of the table that follows a heading of a page."""
+    written = (DOCS / page).read_text(encoding="utf-8")
+    section = written.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     for line in lines[2:]:
         yield [cell.strip().strip("`") for cell in line.strip("|").split("|")]
@@ -73,8 +76,8 @@ def test_every_decision_has_words_and_answers_a_question() -> None:
     )
 
 
-def test_readme_states_every_exit_code() -> None:
-    stated = {code for code, *_ in table("## Exit codes")}
+def test_page_states_every_exit_code() -> None:
+    stated = {code for code, *_ in table("OPERATING.md", "## Exit codes")}
     in_help = set(re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE))
     tree = {
         str(value.exit_code)
@@ -86,14 +89,19 @@ def test_readme_states_every_exit_code() -> None:
     assert tree | {"0", "130"} == in_help
 
 
-def test_readme_names_every_ledger_table() -> None:
-    stated = {name for cell, *_ in table("### The ledger") for name in re.findall(r"\w+", cell)}
+def test_page_names_every_ledger_table() -> None:
+    stated = {
+        name
+        for cell, *_ in table("LEDGER.md", "## The ledger")
+        for name in re.findall(r"\w+", cell)
+    }
 
     assert set(TABLES) <= stated
 
 
 def test_named_checks_exist() -> None:
-    section = text().split("### Verification\n", 1)[1].split("\n#", 1)[0]
+    written = (DOCS / "LEDGER.md").read_text(encoding="utf-8")
+    section = written.split("## Verification\n", 1)[1].split("\n#", 1)[0]
 
     assert set(re.findall(r"`(\w+_\w+)`", section)) <= set(NAMES)
 
@@ -152,9 +160,30 @@ def _every_query_answers(ledger: Path, queries: list[str]) -> None:
         connection.close()
 
 
-def test_picture_is_small_and_alone() -> None:
-    picture = (DOCS / "flow.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "most"), [("flow.svg", 10_000), ("terminal.svg", 60_000)])
+def test_picture_is_small_and_alone(name: str, most: int) -> None:
+    picture = (DOCS / name).read_text(encoding="utf-8")
 
-    assert os.path.getsize(DOCS / "flow.svg") < 10_000
-    assert "prefers-color-scheme: dark" in picture
-    assert not re.search(r"<script|<image|href=", picture)
+    assert os.path.getsize(DOCS / name) < most
+    assert ("prefers-color-scheme: dark" in picture) == (name == "flow.svg")
+    assert not re.search(r"<script|<image|href=|@font-face|url\(http", picture)
+
+
+def test_readme_is_short_and_has_a_runbook() -> None:
+    assert len(text().splitlines()) <= 230
+    steps = ("Rehearse", "Freeze", "Migrate", "Verify", "Switch", "Keep", "Purge", "roll back")
+    places = [text().index(f"**{step}") for step in steps if f"**{step}" in text()]
+    assert len(places) >= len(steps) - 1
+    assert places == sorted(places)
+
+
+def test_page_names_every_option_of_migrate() -> None:
+    stated = " ".join(cell for cell, *_ in table("OPERATING.md", "## Options"))
+    options = re.findall(r"^  (?:-q, )?(--[a-z-]+)", _help("migrate"), re.MULTILINE)
+
+    told = {option for option in options if option not in ("--source-env", "--keep-backup")}
+    assert {option for option in told if option not in stated} <= {"--help"}
+
+
+def _help(command: str) -> str:
+    return CliRunner().invoke(app, [command, "--help"]).stdout

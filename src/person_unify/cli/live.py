@@ -18,7 +18,6 @@ from rich.progress import (
     TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
@@ -151,9 +150,8 @@ class RichProgress:
             TextColumn("  {task.description:<9}", style="bold"),
             BarColumn(bar_width=28, complete_style="cyan", finished_style="green"),
             TaskProgressColumn(),
-            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[left]}"),
-            TimeRemainingColumn(compact=True),
             console=console,
         )
         self._phases = Bars(
