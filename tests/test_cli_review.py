@@ -125,9 +125,10 @@ def test_stale_decisions_are_named_on_the_screen(
         DecisionCount("demographic_mismatch", "stale", 40, stale),
     )
 
-    render(replace(report, decisions=counts), screen(sys.stdout))
+    for everything in (False, True):
+        render(replace(report, decisions=counts), screen(sys.stdout), everything=everything)
 
-    output = capsys.readouterr().out
-    assert "stale: demographic_mismatch of children c0" in output
-    assert "and 28 more: table decisions of the ledger" in output
-    assert output.isascii()
+        output = " ".join(capsys.readouterr().out.split())
+        assert "stale demographic_mismatch 40 children c0" in output
+        assert output.isascii()
+    assert "and more (28), in the ledger's table decisions" in output

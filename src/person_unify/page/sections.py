@@ -209,7 +209,8 @@ def _decisions(report: Report) -> Section:
         tone: Tone = "good" if entry.outcome == "applied" else "warning"
         records = ", ".join(entry.rows[:_SHOWN_ROWS])
         if len(entry.rows) > _SHOWN_ROWS:
-            records += " and more, in the ledger's table decisions"
+            more = len(entry.rows) - _SHOWN_ROWS
+            records += f" and more ({more:,}), in the ledger's table decisions"
         outcome = Cell(_words(entry.outcome), tone)
         rows.append((outcome, Cell(entry.kind, code=True), Cell(f"{entry.count:,}"), Cell(records)))
     return Section(
