@@ -125,6 +125,7 @@ def test_stale_decisions_are_named_on_the_screen(
         DecisionCount("demographic_mismatch", "stale", 40, stale),
     )
 
+    output = ""
     for everything in (False, True):
         render(replace(report, decisions=counts), screen(sys.stdout), everything=everything)
 

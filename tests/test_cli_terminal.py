@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from person_unify.cli.app import COMMANDS, app
 from person_unify.cli.help import EXAMPLES, GROUPS
 from person_unify.cli.live import Done
 from person_unify.options import MigrateOptions
+from person_unify.page.advice import next_steps
 from person_unify.pipeline import migrate
 from person_unify.progress import (
     Event,
@@ -241,6 +243,27 @@ def test_leftovers_are_grouped_named_and_written(tmp_path: Path) -> None:
     assert "lost2: " not in named.stdout
     assert "and 1 more" in named.stdout
     assert (grouped.exit_code, named.exit_code, wrong.exit_code) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("name", ["new.db", "new.ledger.db"])
+def test_what_the_next_steps_say_works_for_database_and_ledger(name: str, tmp_path: Path) -> None:
+    write_sample(tmp_path / "old.db", SampleOptions(persons=30, seed=3, faults=0.3))
+    report = migrate(MigrateOptions(tmp_path / "old.db", tmp_path / "new.db"))
+
+    commands = [c for step in next_steps(report) for c in step.commands if "person-unify" in c]
+    assert {c.split()[1] for c in commands} == {
+        "review",
+        "leftovers",
+        "verify",
+        "rollback",
+        "purge",
+    }
+    for command in commands:
+        words = shlex.split(command.replace("review.xlsx", str(tmp_path / "r.csv")))[1:]
+        words = [str(tmp_path / name) if word.endswith("new.db") else word for word in words]
+        if words[0] != "rollback":
+            done = CliRunner().invoke(app, words)
+            assert done.exit_code == 0, done.output
 
 
 def test_lineage_of_one_table_or_column(tmp_path: Path) -> None:

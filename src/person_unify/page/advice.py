@@ -98,21 +98,21 @@ def _judging(report: Report, target: str) -> Iterator[Step]:
         count[FINDINGS[found.kind].acts] += found.count
     if count["clinic"]:
         yield Step(
-            f"{_questions(count['clinic'], 'clinic')}: export them, have them judged, and feed the "
+            f"{_counted(count['clinic'], 'clinic')}: export them, have them judged, and feed the "
             "decisions into a further run.",
             (command("review export", target, "review.xlsx"),),
         )
     if count["engineer"]:
         yield Step(
-            f"{_questions(count['engineer'], 'engineer')}: look through them by kind, table and "
+            f"{_counted(count['engineer'], 'engineer')}: look through them by kind, table and "
             "column.",
             (command("leftovers", target),),
         )
 
 
-def _questions(count: int, who: Acts) -> str:
+def _counted(count: int, who: Acts) -> str:
     what, whom = {
-        "clinic": ("question", "the clinic's staff"),
+        "clinic": ("finding", "the clinic's staff"),
         "engineer": ("leftover", "the engineer"),
     }[who]
     return f"{count:,} {what}{'' if count == 1 else 's'} for {whom}"

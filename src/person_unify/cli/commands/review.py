@@ -28,7 +28,7 @@ review = typer.Typer(
 
 @review.command("export", cls=Command, epilog=EXIT_CODES)
 def export(
-    ledger: Annotated[
+    new_db: Annotated[
         Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
     ],
     file: Annotated[Path, file_argument("FILE", "A new .xlsx or .csv file.", new=True)],
@@ -39,8 +39,11 @@ def export(
 ) -> None:
     """Write the questions of a finished migration for the people who can judge."""
     with honest_exit():
+        from person_unify.finished import target_of
         from person_unify.review import export_review
+        from person_unify.stages.publish import ledger_path
 
+        ledger = ledger_path(target_of(new_db))
         written = export_review(ledger, file, _suspects(ledger) if suspects else None)
         total = sum(written.questions.values())
         write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
