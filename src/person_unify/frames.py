@@ -86,7 +86,7 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 class SourceFrame:
     """One source table: ``@row`` and its columns (by :func:`held`), in the lane ``lanes`` names.
 
-    ``usual_key`` names the rows of a known table whose file declares no primary key.
+    ``usual_key`` names the rows of a known table, whatever key its file declares.
     """
 
     table: Table
@@ -97,7 +97,7 @@ class SourceFrame:
     @property
     def key(self) -> tuple[str, ...]:
         """The columns by which other rows name a row of this table; empty if there are none."""
-        return self.table.primary_key or self.usual_key
+        return self.usual_key or self.table.primary_key
 
     @property
     def height(self) -> int:

@@ -17,7 +17,7 @@ import polars as pl
 
 from person_unify.archiving import Mask, assemble
 from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames import ROW, Archive, SourceFrame, discrepancies
+from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, held
 from person_unify.schema import Column
 from person_unify.values import (
     NULL,
@@ -151,9 +151,10 @@ class Reader:
         """Whether the cell is not NULL, readable or not."""
         if self.source.lane(column) == "absent":
             return pl.repeat(value=False, n=pl.len())
+        cell = pl.col(held(column))
         if self.source.lane(column) == "mixed":
-            return pl.col(column).struct.field("class") != NULL
-        return pl.col(column).is_not_null()
+            return cell.struct.field("class") != NULL
+        return cell.is_not_null()
 
     def complete(self, column: str, type_: Type) -> bool:
         """Whether no cell of the column can be without a value."""

@@ -348,15 +348,17 @@ def _empty(table: Table) -> SourceFrame:
 def _keyed(source: SourceFrame, known: Table | None) -> SourceFrame:
     """The frame with the key of its table, also where the file declares none."""
     usual = known.primary_key if known is not None else ()
-    return replace(source, usual_key=tuple(c for c in usual if c in source.lanes))
+    there = (source.table.column(column) for column in usual)
+    return replace(source, usual_key=tuple(column.name for column in there if column))
 
 
 def _require_keys(source: SourceFrame, *, whole: bool) -> None:
-    """Refuse a primary key that is NULL, not TEXT, or not valid UTF-8 (contract section 2)."""
+    """Refuse a key that is NULL, and an id that is not TEXT or not valid UTF-8 (section 2)."""
     reader = Reader(source, run_time=0)
-    for column in source.key:
-        if source.lane(column) == "text":
-            bad = source.frame[column].null_count()
+    for column in dict.fromkeys((*source.key, *source.table.primary_key)):
+        wrong = "NULL, not TEXT or not valid UTF-8" if column in source.key else "NULL"
+        if source.lane(column) == "text" or column not in source.key:
+            bad = source.frame.select((~reader.stated(column)).sum()).item()
         elif source.lane(column) == "mixed":
             stored = pl.col(column).struct.field("class")
             read = reader.peek(column, "TEXT").value
@@ -366,8 +368,7 @@ def _require_keys(source: SourceFrame, *, whole: bool) -> None:
         if bad:
             raise SourceError(
                 f"{source.table.name} has {'' if whole else 'at least '}{bad} rows whose primary "
-                f"key {column} is NULL, not TEXT or not valid UTF-8: give those rows proper ids "
-                "first"
+                f"key {source.table.written(column)} is {wrong}: give those rows proper ids first"
             )
 
 

@@ -53,7 +53,7 @@ def _make_grant(state: State, record: Record) -> None:
     grant |= {"id": New("grant", (record.source_id,)), "person_id": record.person}
     grant |= {"grantor_type": "parent", "grantor_id": record.carry("parent_id", "TEXT")}
     grant["grantee_type"] = "clinician"
-    record.mark_carried("id")
+    record.map_id()
     carry_person(record, "patient_id")
     for name in BY_NAME:
         grant[name] = record.carry_into(name, _column(name))

@@ -97,7 +97,7 @@ def settle_persons(state: State, people: People) -> None:
 
 
 def person_of_patient(state: State, people: People, old_id: str, record: Record) -> None:
-    record.mark_carried("id")
+    record.map_id()
     target = _blank_person(record)
     gender = _own_gender(record)
     for child in people.linked.get(old_id, ()):
@@ -108,7 +108,7 @@ def person_of_patient(state: State, people: People, old_id: str, record: Record)
 
 
 def person_of_child(state: State, people: People, old_id: str, record: Record) -> None:
-    record.mark_carried("id")
+    record.map_id()
     target = _blank_person(record)
     gender = _own_gender(record)
     others = [people.children[child] for child, head in people.joined.items() if head == old_id]

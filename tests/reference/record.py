@@ -157,6 +157,7 @@ class Record:
         self.row = row
         self.source_id = source_id
         self.person: Stored = None
+        self.known_by: frozenset[str] = frozenset()
         self.whole = False
         self._carried: set[str] = set()
         self._keep: set[str] = set()
@@ -241,9 +242,10 @@ class Record:
             return self.state.run_ms if created is None else created
         return column_default(target)
 
-    def mark_carried(self, column: str) -> None:
-        """Says that the cell has its counterpart, through an id map for example."""
-        self._carried.add(column)
+    def map_id(self) -> None:
+        """Says that an id map has the row's id; the archive goes by it where it is the key."""
+        if self.table.key_columns == ("id",):
+            self._carried.add("id")
 
     def lose(self, column: str) -> None:
         """Says that a cell that was carried is not after all: kept, and nothing counted."""
@@ -262,9 +264,9 @@ class Record:
             for column, cell in self.row.cells.items()
             if self.whole or column in self._keep or column not in self._carried
         }
-        if kept and self.table.key_columns == ("_rowid",):
+        if kept and not set(self.table.key_columns) <= self.known_by:
             known = OLD.get(self.table.usual) or UNIFIED[self.table.usual]
-            # The target does not know the rowid that the archive goes by.
+            # The target does not know the rowid, or the key, that the archive goes by.
             kept |= {column: self.row.cells[column] for column in known.primary_key}
         if kept:
             self.state.archive.setdefault(self.table.name, {})[self.row.key] = (kept, reason)

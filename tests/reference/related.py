@@ -20,6 +20,12 @@ SOURCE_OF = {
 }
 """Where ids of a target table come from when the old schema declares no foreign key."""
 
+RENUMBERED = (
+    *("patients", "children", "parent_children", "consent_grants", "patient_tags"),
+    *("peps", "pep_goals", "pep_goal_progress"),
+)
+"""Tables whose rows may have another id in the target."""
+
 CONVENTION = ("schools", "teachers", "school_student_views")
 
 
@@ -41,6 +47,9 @@ class TableLoader:
         self.rule = rule
         self.target: Table = UNIFIED[rule.target]
         self.direct = self._direct_columns()
+        self.letter_for_letter = frozenset(
+            source for name, source in self.direct.items() if self._is_kept(name, source)
+        )
 
     def _direct_columns(self) -> dict[str, str]:
         """Target column -> the source column that it holds, person aside."""
@@ -54,6 +63,20 @@ class TableLoader:
                 direct[name] = source
         return direct
 
+    def _is_kept(self, name: str, source: str) -> bool:
+        """Whether every loaded row has the text of the source cell there, and so is known by it."""
+        column = self.target.column(name)
+        assert column is not None
+        if column.type != "TEXT" or name in self.rule.fallbacks or name == "target_behavior":
+            return False
+        key = self.target.foreign_key(name)
+        old = OLD.get(self.table.usual)
+        if key is None and (old is None or old.foreign_key(source) is None):
+            return True
+        return self._looked_up_in(name, source) not in RENUMBERED and (
+            key is None or column.not_null
+        )
+
     def _has_person(self) -> bool:
         return self.rule.person is not None or self.rule.via is not None
 
@@ -65,6 +88,7 @@ class TableLoader:
     def _load(self, row: SourceRow) -> None:
         key = self.target.primary_key[0]
         record = Record(self.state, self.table, row, row.text(key))
+        record.known_by = self.letter_for_letter
         try:
             via = self._required_references(record)
         except OrphanError as orphan:

@@ -213,6 +213,8 @@ def _check_keys(usual: str, table: SourceTable) -> None:
             cell = row.cells[column]
             if cell.kind != "text" or text_of(cell) is None:
                 raise Refused(f"{usual}.{column} holds a key that is no text")
+    if any(cell.kind == "null" for row in table.rows for cell in row.key):
+        raise Refused(f"{usual} has a key that is NULL")
 
 
 def _check_uniques(usual: str, table: SourceTable) -> None:

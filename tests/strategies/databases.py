@@ -124,7 +124,9 @@ def old_databases(draw: st.DrawFn, strays: bool = True) -> Description:
     if strays and draw(st.booleans()):
         _stray(draw, tables, strict)
         chosen = draw(st.lists(st.sampled_from(range(len(drift.STRANGERS))), max_size=3))
-        strangers = [copy.deepcopy(drift.STRANGERS[index]) for index in sorted(set(chosen))]
+        taken = {table.name for table in tables.values()}
+        found = [copy.deepcopy(drift.STRANGERS[index]) for index in sorted(set(chosen))]
+        strangers = [table for table in found if table.name not in taken]
         bystanders = drift.BYSTANDERS if draw(st.booleans()) else ()
     for name in OLD if draw(st.booleans()) else ():
         if name not in tables:
@@ -145,6 +147,25 @@ def _spelling(tables: list[TableDescription]) -> st.SearchStrategy[dict[str, str
     return st.one_of(st.just({}), drawn)
 
 
+def _key_otherwise(draw: st.DrawFn, usual: str, table: TableDescription) -> None:
+    """Takes the key away, with an id there twice, or declares another one than usual."""
+    columns = [c for c in table.columns if c not in table.key]
+    kind = draw(st.sampled_from(["none", "none", "number", "text", "beside", "other"]))
+    if kind == "none":
+        table.key = ()
+        if len(table.rows) > 1 and usual not in drift.RENUMBERED and draw(st.booleans()):
+            first, second = table.rows[0], table.rows[-1]
+            second |= {column: first[column] for column in described(usual).primary_key}
+    elif kind in ("number", "text"):
+        table.columns["own_key"] = {"number": "INTEGER", "text": "TEXT"}[kind]
+        table.key = ("own_key",)
+        for position, row in enumerate(table.rows):
+            row["own_key"] = 7 - position if kind == "number" else f"key {position}"
+    elif columns:
+        other = draw(st.sampled_from(columns))
+        table.key = (other, *table.key) if kind == "beside" else (other,)
+
+
 def _use_person_column(table: TableDescription, as_child: bool) -> None:
     """School views of an old file name a patient or a child, not a person."""
     name = "child_id" if as_child else "patient_id"
@@ -155,7 +176,8 @@ def _use_person_column(table: TableDescription, as_child: bool) -> None:
 
 def _stray(draw: st.DrawFn, tables: dict[str, TableDescription], strict: bool) -> None:
     """Adds, drops and undeclares columns, gives tables their short names, leaves tables out."""
-    for table, column, kind in draw(st.lists(st.sampled_from(drift.EXTRA), max_size=4)):
+    extra = st.one_of(st.sampled_from(drift.EXTRA), st.sampled_from(drift.SHARED))
+    for table, column, kind in draw(st.lists(extra, max_size=4)):
         if table in tables:
             tables[table].columns[column] = kind
             offset = draw(st.integers(0, 30))
@@ -170,6 +192,9 @@ def _stray(draw: st.DrawFn, tables: dict[str, TableDescription], strict: bool) -
     for usual, short in drift.SHORT.items():
         if usual in tables and draw(st.booleans()):
             tables[usual].name = short
+    if not strict:
+        for table in draw(st.lists(st.sampled_from(sorted(tables)), max_size=3, unique=True)):
+            _key_otherwise(draw, table, tables[table])
     missing = draw(st.sampled_from([None, None, None, "children", "patients", "users", "parents"]))
     if missing is not None:
         tables.pop(missing, None)

@@ -65,6 +65,18 @@ EXTRA: list[tuple[str, str, str]] = [
     ("reports", "created_at", "DATETIME"),
 ]
 
+SHARED: list[tuple[str, str, str]] = [
+    ("children", "nickname", "TEXT"),
+    ("parent_children", "nickname", "TEXT"),
+    ("children", "parent_notes", "TEXT"),
+    ("parent_children", "parent_notes", "TEXT"),
+    ("patients", "nickname", "TEXT"),
+]
+"""Unknown columns that the target has a home for, in more than one table."""
+
+RENUMBERED = ("patients", "children", "parent_children", "consent_grants")
+"""Tables in which an id must not stand twice."""
+
 STRANGERS: list[TableDescription] = [
     TableDescription("legacy notes", {"a": "", "b": "TEXT"}, rows=[{"a": 1}, {"b": "p2"}]),
     TableDescription("settings", {"id": "INTEGER", "v": ""}, ("id",), [{"id": 7, "v": b"\xff"}]),
@@ -74,6 +86,13 @@ STRANGERS: list[TableDescription] = [
     TableDescription("_prisma_migrations", {"id": "TEXT", "n": "INTEGER"}, ("id",), [{"id": "m"}]),
     TableDescription("persons", {"id": "TEXT", "first_name": "TEXT"}, ("id",), [{"id": "p2"}]),
     TableDescription("empty_one", {"id": "TEXT"}, ("id",)),
+    TableDescription("sessions", {"sid": "TEXT", "expired": "INTEGER"}, ("sid",), [{"sid": "p2"}]),
+    TableDescription("tags", {"id": "TEXT", "name": "TEXT"}, ("id",), [{"id": "c2", "name": "x"}]),
+    TableDescription("contacts", {"id": "TEXT", "message": "TEXT"}, ("id",), [{"id": "m"}]),
+    TableDescription("activities", {"id": "TEXT", "patient_id": "TEXT"}, ("id",), [{"id": "a"}]),
+    TableDescription(
+        "devices", {"user_id": "TEXT", "updated_at": "DATETIME"}, (), [{"user_id": "u1"}]
+    ),
     TableDescription('we"ird %s?1', {"ro wid": "TEXT", 'q"': ""}, rows=[{'q"': 2.5}]),
     TableDescription("rowid_column", {"rowid": "TEXT", "v": "TEXT"}, rows=[{"rowid": "a"}]),
 ]

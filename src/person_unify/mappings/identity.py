@@ -18,7 +18,7 @@ def identity(bound: BoundMapping, usual_key: tuple[str, ...]) -> tuple[str, ...]
     """The source columns that the target holds letter for letter and that name one loaded row.
 
     They are the file's primary key, else the columns that fill the target's key, else (where every
-    row has a new id) ``usual_key``, the key of the old schema.
+    row has a new id) ``usual_key``, the key of the old schema, by which the id maps go.
     """
     held = {b.target.name: source for b in bound.columns if (source := _verbatim(b))}
     declared = bound.source.primary_key
@@ -26,7 +26,7 @@ def identity(bound: BoundMapping, usual_key: tuple[str, ...]) -> tuple[str, ...]
         return declared
     assert bound.target is not None
     home = tuple(held.get(column, "") for column in bound.target.primary_key)
-    return home if all(home) else declared or usual_key
+    return home if all(home) else usual_key or declared
 
 
 def _verbatim(binding: Binding) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from person_unify.mappings.bind import BoundMapping
+from person_unify.schema import OLD
 from person_unify.spec import Type
 
 
 def reads(bound: BoundMapping) -> list[tuple[str, Type]]:
     """Every source column that a bound mapping reads, with the type it reads it as."""
-    found: list[tuple[str, Type]] = [(name, "TEXT") for name in bound.source.primary_key]
+    usual = OLD.get(bound.mapping.source, bound.source)
+    found: list[tuple[str, Type]] = [(name, "TEXT") for name in usual.primary_key]
     found.append((bound.mapping.created, "DATETIME"))
     for binding in bound.columns:
         type_: Type = "TEXT" if binding.names is not None else binding.type

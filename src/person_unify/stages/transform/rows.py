@@ -226,4 +226,5 @@ def _tag_map(rows: pl.DataFrame, merged: pl.DataFrame, table: AtHand) -> pl.Data
         ]
     )
     joined = every.join(kept, on=KEEPER, how="inner", maintain_order="left")
-    return joined.select("patient_id", "tag", "new_id")
+    # Where the file does not say that they are unique, a row may be there twice.
+    return joined.select("patient_id", "tag", "new_id").unique(maintain_order=True)
