@@ -33,6 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "schema",
             "database",
             "damage",
+            "demands",
             "copies",
             "progress",
             "files",

@@ -333,29 +333,37 @@ def inspect(database: Database, catalog: str = "main") -> Catalogue[Table]:
         f"FROM {tables}, pragma_foreign_key_list(m.name, {schema}) AS k ORDER BY m.n, k.id"
     ):
         keys.setdefault(name, []).append(ForeignKey(column, table, referenced or "id", on_delete))
-    indexes: dict[str, dict[str, list[str | None]]] = {}
-    for name, index, column in database.rows(
-        f"SELECT m.name, i.name, c.name FROM {tables}, "
-        f"pragma_index_list(m.name, {schema}) AS i, pragma_index_info(i.name, {schema}) AS c "
-        "WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk' "
-        "ORDER BY m.n, i.seq DESC, c.seqno"
+    indexes: dict[str, dict[tuple[str, str], list[tuple[str | None, str]]]] = {}
+    for name, index, origin, column, collation in database.rows(
+        f"SELECT m.name, i.name, i.origin, c.name, upper(c.coll) FROM {tables}, "
+        f"pragma_index_list(m.name, {schema}) AS i, pragma_index_xinfo(i.name, {schema}) AS c "
+        'WHERE i."unique" AND NOT i.partial AND c."key" ORDER BY m.n, i.seq DESC, c.seqno'
     ):
-        indexes.setdefault(name, {}).setdefault(index, []).append(column)
+        indexes.setdefault(name, {}).setdefault((index, origin), []).append((column, collation))
     return Catalogue(
         {
             name: Table(
-                name, tuple(listed), tuple(keys.get(name, ())), _uniques(indexes.get(name, {}))
+                name, tuple(listed), tuple(keys.get(name, ())), *_uniques(indexes.get(name, {}))
             )
             for name, listed in columns.items()
         }
     )
 
 
-def _uniques(indexes: Mapping[str, Sequence[str | None]]) -> tuple[tuple[str, ...], ...]:
-    """The column lists of UNIQUE indexes, but for those over expressions."""
-    groups = (tuple(c for c in columns if c is not None) for columns in indexes.values())
-    return tuple(
-        group
-        for group, columns in zip(groups, indexes.values(), strict=True)
-        if None not in columns
-    )
+def _uniques(
+    indexes: Mapping[tuple[str, str], Sequence[tuple[str | None, str]]],
+) -> tuple[
+    tuple[tuple[str, ...], ...], tuple[()], tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+]:
+    """The column lists of UNIQUE indexes but for those over expressions, and their collations."""
+    uniques, collations = [], []
+    for (_, origin), columns in indexes.items():
+        names = tuple(name for name, _ in columns if name is not None)
+        if len(names) < len(columns):
+            continue
+        if origin != "pk":
+            uniques.append(names)
+        how = tuple(collation for _, collation in columns)
+        if set(how) != {"BINARY"}:
+            collations.append((names, how))
+    return tuple(uniques), (), tuple(collations)

@@ -112,8 +112,8 @@ class Filling:
     def _load_resolution(self, resolution: Resolution) -> None:
         started = perf_counter()
         views = resolution.outcomes.other_views()
-        self.loader.database.ingest("parent_child_views", views)
-        self.loader.database.ingest("access_grants", resolution.implied)
+        self.loader.append("parent_child_views", views)
+        self.loader.append("access_grants", resolution.implied)
         for frame in resolution.discrepancies:
             self.loader.ledger.append("discrepancies", frame)
         self.loader.ledger.append("person_notes", resolution.notes)

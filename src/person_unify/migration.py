@@ -32,6 +32,7 @@ from person_unify.preflight import (
     planned,
     require_empty,
     require_persons,
+    with_demands,
 )
 from person_unify.progress import PHASES, Note, PhaseStarted
 from person_unify.recorded import (
@@ -290,6 +291,7 @@ class Migration:
                 schema = unified_tables(database)
                 plan = planned(extractor, schema)
                 require_empty(database, plan)
+                plan = with_demands(plan, database)
         if not self.options.allow_empty:
             require_persons(extractor, plan)
         self.counts = Counts(plan)

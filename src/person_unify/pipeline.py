@@ -47,6 +47,7 @@ from person_unify.preflight import (
     require_text_paths,
     require_two_files,
     schema_of,
+    with_demands,
 )
 from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
 from person_unify.recorded import recorded_run, source_check
@@ -275,6 +276,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         if options.target is not None and options.target.exists():
             with Database(options.target, read_only=True) as database:
                 require_empty(database, plan)
+                plan = with_demands(plan, database)
                 failed = failed_migrations(database)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)

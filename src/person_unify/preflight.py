@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from person_unify.database import Database
+from person_unify.demands import ASKS, demands
 from person_unify.errors import DatabaseError, SourceError, TargetError, UsageError
 from person_unify.lineage import lineage, without_line
 from person_unify.mappings import MAPPINGS
@@ -209,6 +211,12 @@ def needs_baseline(database: Database) -> bool:
     if HISTORY not in unified_tables(database):
         return True
     return not database.value(f"SELECT EXISTS (SELECT 1 FROM {HISTORY})")
+
+
+def with_demands(plan: Plan, database: Database) -> Plan:
+    """The plan, and what the target asks of its rows beyond the built-in schema, in its notes."""
+    asked = (f"{ASKS} {demand.table}: {demand.name}" for demand in demands(database))
+    return replace(plan, notes=(*plan.notes, *asked))
 
 
 def must_relax_unique(resolution: Resolution, schema: Schema, relax: bool) -> bool:

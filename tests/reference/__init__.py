@@ -60,7 +60,7 @@ def migrate_reference(
 ) -> ReferenceResult:
     """Migrates the old database at ``path`` in memory.
 
-    ``target`` is looked at for one thing only: whether ``persons.migration_notes`` exists.
+    ``target`` is looked at for whether ``persons.migration_notes`` exists, and for its NOCASE.
     Raises :class:`Refused` for the preconditions of contract section 2 that concern the source, and
     for ``decisions`` that cannot be carried out together.
     """
@@ -76,6 +76,7 @@ def migrate_reference(
     names = {table: {v: k for k, v in columns.items()} for table, columns in written.items()}
     given = {_named(tuple(d[name] for name in NAMES), names): dict(d) for d in decisions}
     state = State(source, run_time_ms, timezone, implied_grants, frozenset(old_ids), Desk(given))
+    state.nocase = frozenset() if target is None else _nocase(target)
     load_tables(state, FIRST_RULES)
     people = make_people(state)
     make_views(state, people)
@@ -127,6 +128,20 @@ def _named(key: QuestionKey, names: Mapping[str, Mapping[str, str]]) -> Question
     """The key of a question with another name of its field; names: by table."""
     *question, field = key
     return (*question, names.get(str(key[1]), {}).get(str(field), field))
+
+
+def _nocase(target: Path) -> frozenset[tuple[str, str]]:
+    """The columns that a UNIQUE of the target compares without case."""
+    connection = sqlite3.connect(f"{target.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        found = connection.execute(
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_index_list(m.name) AS i, "
+            "pragma_index_xinfo(i.name) AS c WHERE m.type = 'table' AND i.\"unique\" AND c.key "
+            "AND NOT i.partial AND upper(c.coll) = 'NOCASE'"
+        ).fetchall()
+    finally:
+        connection.close()
+    return frozenset((table, column) for table, column in found if column is not None)
 
 
 def _has_notes(target: Path) -> bool:

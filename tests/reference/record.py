@@ -105,6 +105,7 @@ class State:
         default_factory=dict
     )
 
+    nocase: frozenset[tuple[str, str]] = frozenset()
     patients: dict[str, SourceRow] = field(default_factory=dict)
     person_of_child: dict[str, New] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from .mappings import RULES, Context, Rule, behaviour_or_focus
 from .people import resolve
 from .record import Loaded, New, Record, State, Stored, TargetRow
 from .soft import searched, spot
-from .source import SourceRow, SourceTable
+from .source import SourceRow, SourceTable, low
 
 SOURCE_OF = {
     "screenings": "parent_screenings",
@@ -231,8 +231,9 @@ def keep_taken_out(
 ) -> bool:
     """Keeps a row out whose values under a UNIQUE are taken; else takes them for it."""
     constraints = [table.primary_key, *table.uniques]
+    found = {column: _as_compared(record, table, column, target[column]) for column in target}
     for columns in constraints:
-        values = tuple(target[column] for column in columns)
+        values = tuple(found[column] for column in columns)
         keeper = record.state.taken.get((table.name, columns), {}).get(values)
         if None not in values and keeper is not None:
             record.keep_out(
@@ -243,10 +244,18 @@ def keep_taken_out(
             )
             return True
     for columns in constraints:
-        values = tuple(target[column] for column in columns)
+        values = tuple(found[column] for column in columns)
         if None not in values:
             record.state.taken.setdefault((table.name, columns), {})[values] = record.source_id
     return False
+
+
+def _as_compared(record: Record, table: Table, column: str, value: Stored) -> Stored:
+    """The value as the target's UNIQUE sees it."""
+    if (table.name, column) not in record.state.nocase or not isinstance(value, str):
+        return value
+    head, nul, _ = value.partition("\0")
+    return low(head) + (f"\0{len(value.encode())}" if nul else "")
 
 
 def load_tables(state: State, rules: dict[str, Rule]) -> None:

@@ -228,14 +228,17 @@ def _text(pair: Pair, name: str) -> Stored:
 
 
 def _carry_unknown(pair: Pair, view: TargetRow) -> None:
-    """Columns that only this file has: the earliest child speaks, else the speaking row."""
+    """Columns that only this file has: the earliest child speaks, or, of its own, a link."""
     for column in VIEW.columns:
         if column.name in FILLED:
             continue
         for record in [*pair.children[:1], *pair.links[:1]]:
-            if column.name in record.table.columns:
+            children = record.state.source.known.get("children")
+            of_children = children is not None and column.name in children.columns
+            if column.name in record.table.columns and (
+                record.table.usual == "children" or not of_children
+            ):
                 view[column.name] = record.carry_into(column.name, column)
-                break
 
 
 def _make_clinician_view(state: State, record: Record) -> None:

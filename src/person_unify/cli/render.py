@@ -16,6 +16,7 @@ from rich.text import Text
 
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
+from person_unify.demands import ASKS
 from person_unify.page.advice import diff_command, next_steps, verdict
 from person_unify.page.sections import (
     Block,
@@ -103,6 +104,9 @@ def _unsaid(report: Report) -> Iterator[Text]:
     said = [f"{count:,} {what}" for count, what in counts if count]
     if said:
         yield Text(f"  {', '.join(said)}: see --tables", style=DIM)
+    for note in report.drift:
+        if note.startswith(ASKS):
+            yield Text(f"  {printable(note)}", style="yellow")
 
 
 def _file_line(label: str, facts: FileFacts) -> Text:

@@ -193,12 +193,13 @@ def _bind_one(
 
 def _missing_columns(mapping: Mapping, target: Table) -> Iterator[str]:
     """Columns that the mapping fills, or fills by their name, and the target does not have."""
+    there = {*target.column_names, *target.computed}
     for name in mapping.columns:
-        if target.column(name) is None and (target.name, name) != NOTES:
+        if name not in there and (target.name, name) != NOTES:
             yield f"column {target.name}.{name} is missing"
     for name in OLD[mapping.source].column_names:
         builtin = UNIFIED[target.name].column(name) if target.name in UNIFIED else None
-        if target.column(name) is None and builtin is not None:
+        if name not in there and builtin is not None:
             yield f"column {target.name}.{name} is missing"
 
 

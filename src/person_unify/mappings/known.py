@@ -52,7 +52,10 @@ def old_table(name: str) -> Table | None:
 
 
 def unified_tables(database: Database, catalog: str = "main") -> Catalogue[Table]:
-    """The tables of a target, by the unified schema's names; so are those that keys reference."""
+    """The tables of a target, by the unified schema's names; so are those that keys reference.
+
+    Generated columns are left to SQLite.
+    """
 
     def usual(table: str) -> str:
         known = UNIFIED.get(table)
@@ -63,6 +66,8 @@ def unified_tables(database: Database, catalog: str = "main") -> Catalogue[Table
             usual(name): replace(
                 table,
                 name=usual(name),
+                columns=tuple(c for c in table.columns if not c.generated),
+                computed=tuple(c.name for c in table.columns if c.generated),
                 foreign_keys=tuple(replace(k, table=usual(k.table)) for k in table.foreign_keys),
             )
             for name, table in known_tables(database, catalog).items()

@@ -40,19 +40,30 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: columns in order, foreign keys, UNIQUE column lists and plain index column lists."""
+    """A table: columns in order, foreign keys, UNIQUE column lists and plain index column lists.
+
+    collations: the primary key's or a UNIQUE's columns, and the collation of each, for those that
+    are not all BINARY.  computed: of a target, the columns that SQLite computes, which are not
+    among the others.
+    """
 
     name: str
     columns: tuple[Column, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    collations: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    computed: tuple[str, ...] = ()
 
     @property
     def primary_key(self) -> tuple[str, ...]:
         """Names of the primary key's columns in key order; empty where the table has none."""
         keyed = sorted((c for c in self.columns if c.key_position), key=lambda c: c.key_position)
         return tuple(column.name for column in keyed)
+
+    def collation(self, unique: tuple[str, ...]) -> tuple[str, ...]:
+        """By which collation the columns of a key or UNIQUE are compared."""
+        return dict(self.collations).get(unique, ("BINARY",) * len(unique))
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -108,6 +119,7 @@ class Table:
             ),
             uniques=tuple(map(named, self.uniques)),
             indexes=tuple(map(named, self.indexes)),
+            collations=tuple((named(unique), how) for unique, how in self.collations),
         )
 
 

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
+
 from person_unify.copies import is_in_wal_mode, set_wal_mode
 from person_unify.database import Database
-from person_unify.errors import TargetError
+from person_unify.demands import Demand, demands, put_back, set_aside
+from person_unify.errors import DatabaseError, TargetError
 from person_unify.files import locks
 from person_unify.frames import Outcome
 from person_unify.ledger import CATALOG, Ledger
@@ -60,9 +63,10 @@ class Loader:
             raise
         self.ledger = Ledger(self.database)
         self._triggers: list[str] = []
+        self._demands: list[Demand] = []
 
     def begin(self, schema: Iterable[Table]) -> None:
-        """Begin to write: create the tables of a new target, set an old one's triggers aside."""
+        """Begin to write: make a new target's tables, set aside an old one's triggers and rules."""
         self.database.execute("BEGIN EXCLUSIVE")
         self.ledger.create()
         if self._before is None:
@@ -74,18 +78,32 @@ class Loader:
         ):
             self._triggers.append(sql)
             self.database.execute(f"DROP TRIGGER {quote(name)}")
+        self._demands = demands(self.database)
+        set_aside(self.database, self._demands)
 
     def load(self, outcome: Outcome) -> int:
         """Append what became of a source table or a part of it, but the archive; returns rows."""
         loaded = 0
         for table, rows in outcome.rows.items():
-            self.database.ingest(table, rows)
+            self.append(table, rows)
             loaded += rows.height
         for table, frame in outcome.maps.items():
             self.ledger.append(table, frame)
         for frame in outcome.discrepancies:
             self.ledger.append("discrepancies", frame)
         return loaded
+
+    def append(self, table: str, rows: pl.DataFrame) -> None:
+        """Append rows to a table; raises :class:`TargetError` for a constraint of the target."""
+        try:
+            self.database.ingest(table, rows)
+        except DatabaseError as error:
+            if "constraint failed" not in str(error):
+                raise
+            raise TargetError(
+                f"the target does not take the rows of {table} ({error}), nothing was published: "
+                "give it the platform's current schema, or drop that constraint first"
+            ) from error
 
     def archive(self, outcome: Outcome) -> int:
         """Write what the target does not hold of these rows; returns the archive's rows."""
@@ -148,11 +166,15 @@ class Loader:
             self.database.execute(f"DROP INDEX {quote(name)}")
 
     def finish(self, schema: Iterable[Table]) -> None:
-        """Create what is cheaper to make once the rows are there: indexes, and triggers again."""
+        """Create what is cheaper to make once the rows are there: indexes, and triggers again.
+
+        Raises :class:`TargetError` for rows that an old target does not take.
+        """
         if self._before is None:
             for table in schema:
                 for statement in create_index(table):
                     self.database.execute(statement)
+        put_back(self.database, self._demands)
         for statement in self._triggers:
             self.database.execute(statement)
         self.ledger.index()

@@ -10,7 +10,7 @@ from person_unify.frames import DISCREPANCY, MAP, ROW, discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.at_hand import AtHand
-from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
+from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, collated, losers
 
 _FRESH = "@fresh"
 
@@ -45,9 +45,12 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
 def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Rows whose values under a UNIQUE of the target an earlier row has taken."""
     uniques = _uniques(table, rows.columns)
-    targets = [[f"@target:{c}" for c in unique] for unique in uniques]
-    columns = dict.fromkeys(c for unique in targets for c in unique)
-    known = rows.select(ROW, table.key.alias("@kept"), *columns)
+    compared = [_compared(table, unique, rows.schema) for unique in uniques]
+    targets = [list(columns) for columns in compared]
+    columns = {name: cell for found in compared for name, cell in found.items()}
+    known = rows.select(
+        ROW, table.key.alias("@kept"), *(cell.alias(name) for name, cell in columns.items())
+    )
     every = table.parts.with_rivals(known, targets)
     lost = losers(every, targets)
     named = every.select(pl.col(ROW).alias(KEEPER), "@kept")
@@ -71,6 +74,19 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
 
 
+def _compared(table: AtHand, unique: tuple[str, ...], there: pl.Schema) -> dict[str, pl.Expr]:
+    """What the columns of a UNIQUE are compared by: their cells as its collations see them."""
+    assert table.bound.target is not None
+    found = {}
+    for column, collation in zip(unique, table.bound.target.collation(unique), strict=True):
+        name = f"@target:{column}"
+        if collation == "BINARY" or there[name] != pl.String:
+            found[name] = pl.col(name)
+        else:
+            found[f"@{collation}:{column}"] = collated(pl.col(name), collation)
+    return found
+
+
 def _uniques(table: AtHand, there: Sequence[str]) -> list[tuple[str, ...]]:
     """The UNIQUEs of the target that rows of this table could violate among themselves."""
     target = table.bound.target
@@ -89,7 +105,8 @@ def _keeps_its_key(table: AtHand) -> bool:
         for b in table.bound.columns
         if isinstance(b.word, Copy) and b.word.column == b.target.name and b.names is None
     }
-    return key == table.bound.target.primary_key and copied.issuperset(key)
+    plain = set(table.bound.target.collation(key)) == {"BINARY"}
+    return plain and key == table.bound.target.primary_key and copied.issuperset(key)
 
 
 def _source_column(bound: BoundMapping, target: str) -> str | None:
