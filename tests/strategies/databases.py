@@ -108,8 +108,8 @@ def _described(table: str, rows: list[dict[str, Any]], twin: bool) -> TableDescr
 
 
 @st.composite
-def old_databases(draw: st.DrawFn, strays: bool = True) -> Description:
-    """Draws a description; ``strays`` lets its schema differ from the old one."""
+def old_databases(draw: st.DrawFn, strays: bool = True, keys: bool = False) -> Description:
+    """Draws a description; ``strays`` lets its schema differ from the old one, ``keys`` keys too."""
     families = draw(
         st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=5, unique=True)
     )
@@ -123,6 +123,8 @@ def old_databases(draw: st.DrawFn, strays: bool = True) -> Description:
     strict = draw(st.integers(0, 5)) == 5
     if strays and draw(st.booleans()):
         _stray(draw, tables, strict)
+        for usual in draw(_some(tables)) if keys and not strict else ():
+            _key_otherwise(draw, usual, tables[usual])
         chosen = draw(st.lists(st.sampled_from(range(len(drift.STRANGERS))), max_size=3))
         taken = {table.name for table in tables.values()}
         found = [copy.deepcopy(drift.STRANGERS[index]) for index in sorted(set(chosen))]
@@ -145,6 +147,10 @@ def _spelling(tables: list[TableDescription]) -> st.SearchStrategy[dict[str, str
     some = st.dictionaries(st.sampled_from(sorted(names)), case, max_size=12)
     drawn = some.map(lambda found: {name: how(name) for name, how in found.items()})
     return st.one_of(st.just({}), drawn)
+
+
+def _some(tables: dict[str, TableDescription]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(sorted(tables)), max_size=3, unique=True)
 
 
 def _key_otherwise(draw: st.DrawFn, usual: str, table: TableDescription) -> None:
@@ -192,9 +198,6 @@ def _stray(draw: st.DrawFn, tables: dict[str, TableDescription], strict: bool) -
     for usual, short in drift.SHORT.items():
         if usual in tables and draw(st.booleans()):
             tables[usual].name = short
-    if not strict:
-        for table in draw(st.lists(st.sampled_from(sorted(tables)), max_size=3, unique=True)):
-            _key_otherwise(draw, table, tables[table])
     missing = draw(st.sampled_from([None, None, None, "children", "patients", "users", "parents"]))
     if missing is not None:
         tables.pop(missing, None)
