@@ -109,7 +109,7 @@ def _described(table: str, rows: list[dict[str, Any]], twin: bool) -> TableDescr
 
 @st.composite
 def old_databases(draw: st.DrawFn, strays: bool = True, keys: bool = False) -> Description:
-    """Draws a description; ``strays`` lets its schema differ from the old one, ``keys`` keys too."""
+    """Draws a description; ``strays`` lets its schema differ from the old one, ``keys`` keys."""
     families = draw(
         st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=5, unique=True)
     )
