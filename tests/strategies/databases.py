@@ -108,8 +108,8 @@ def _described(table: str, rows: list[dict[str, Any]], twin: bool) -> TableDescr
 
 
 @st.composite
-def old_databases(draw: st.DrawFn, strays: bool = True, keys: bool = False) -> Description:
-    """Draws a description; ``strays`` lets its schema differ from the old one, ``keys`` keys."""
+def old_databases(draw: st.DrawFn, strays: bool = True) -> Description:
+    """Draws a description; ``strays`` lets its schema differ from the old one."""
     families = draw(
         st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=5, unique=True)
     )
@@ -123,8 +123,10 @@ def old_databases(draw: st.DrawFn, strays: bool = True, keys: bool = False) -> D
     strict = draw(st.integers(0, 5)) == 5
     if strays and draw(st.booleans()):
         _stray(draw, tables, strict)
-        for usual in draw(_some(tables)) if keys and not strict else ():
-            _key_otherwise(draw, usual, tables[usual])
+        if not strict:
+            chosen_tables = st.lists(st.sampled_from(sorted(tables)), max_size=3, unique=True)
+            for usual in draw(chosen_tables):
+                _key_otherwise(draw, usual, tables[usual])
         chosen = draw(st.lists(st.sampled_from(range(len(drift.STRANGERS))), max_size=3))
         taken = {table.name for table in tables.values()}
         found = [copy.deepcopy(drift.STRANGERS[index]) for index in sorted(set(chosen))]
@@ -147,10 +149,6 @@ def _spelling(tables: list[TableDescription]) -> st.SearchStrategy[dict[str, str
     some = st.dictionaries(st.sampled_from(sorted(names)), case, max_size=12)
     drawn = some.map(lambda found: {name: how(name) for name, how in found.items()})
     return st.one_of(st.just({}), drawn)
-
-
-def _some(tables: dict[str, TableDescription]) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(sorted(tables)), max_size=3, unique=True)
 
 
 def _key_otherwise(draw: st.DrawFn, usual: str, table: TableDescription) -> None:

@@ -147,7 +147,7 @@ def key_of(table: Table, usual: str) -> tuple[str, ...]:
     """The columns by which discrepancies and people name a table's rows; () if there are none."""
     known = OLD[usual].primary_key if usual in OLD else ()
     there = all(table.column(column) is not None for column in known)
-    return table.primary_key or (known if there else ())
+    return (known if there else ()) or table.primary_key
 
 
 def gathered(frame: pl.DataFrame, on: pl.Series, key: str) -> pl.DataFrame:

@@ -127,7 +127,8 @@ def _nothing(rows: Rows) -> pl.Series:
 def source_ids(bound: BoundMapping, rows: Rows) -> pl.Series:
     """What discrepancies call the rows: the first column of their key."""
     known = OLD.get(bound.mapping.source, bound.target)
-    names = bound.source.primary_key or (known.primary_key if known else ())
+    there = (bound.source.column(name) for name in (known.primary_key if known else ()))
+    names = [column.name for column in there if column] or bound.source.primary_key
     return rows.value(names[0], "TEXT") if names else _nothing(rows)
 
 
