@@ -61,7 +61,6 @@ class Context:
     normalised: dict[tuple[str, str, str], int] = field(default_factory=dict)
     homes: dict[str, Home] = field(default_factory=dict)
     soft: set[tuple[str, str]] = field(default_factory=set)
-    collations: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
 
     people: People = field(init=False)
     decisions: Decisions = field(init=False)

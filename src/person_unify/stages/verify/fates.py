@@ -325,7 +325,7 @@ def _groups(context: Context, words: Words, keys: pl.DataFrame) -> list[tuple[st
     found: list[tuple[str, pl.Series]] = []
     for group in (bound.target.primary_key, *bound.target.uniques):
         parts: list[pl.Series] = []
-        collations = context.collations.get((bound.target.name, group), ("BINARY",) * len(group))
+        collations = bound.target.collation(group)
         for name, collation in zip(group, collations, strict=True):
             binding = bindings.get(name)
             if group == bound.target.primary_key and not bound.mapping.merge_on:
@@ -340,7 +340,7 @@ def _groups(context: Context, words: Words, keys: pl.DataFrame) -> list[tuple[st
             if value is None:
                 break
             value = value.cast(pl.String)
-            parts.append(_folded(value) if collation == "NOCASE" else value)
+            parts.append(_as_compared(value, collation))
         else:
             column = str(getattr(getattr(bindings.get(group[0]), "word", None), "column", group[0]))
             whole = parts[0] if len(parts) == 1 else _joined(parts)
@@ -348,10 +348,18 @@ def _groups(context: Context, words: Words, keys: pl.DataFrame) -> list[tuple[st
     return found
 
 
-def _folded(values: pl.Series) -> pl.Series:
-    """Letters A to Z in lower case and nothing else, as NOCASE compares."""
+def _as_compared(values: pl.Series, collation: str) -> pl.Series:
+    """Texts of which those are equal that SQLite's collation takes for equal.
+
+    NOCASE knows the letters A to Z; behind a NUL it looks at nothing but the length.
+    """
+    if collation == "RTRIM":
+        return values.str.strip_chars_end(" ")
+    if collation != "NOCASE":
+        return values
     upper = [chr(c) for c in range(65, 91)]
-    return values.str.replace_many(upper, [c.lower() for c in upper])
+    heads = values.str.replace_many(upper, [c.lower() for c in upper]).str.split("\0").list.first()
+    return values.str.len_bytes().cast(pl.String) + ":" + heads
 
 
 def _joined(parts: Sequence[pl.Series]) -> pl.Series:
