@@ -104,7 +104,8 @@ def narrow(context: Context, usual: str) -> Rows:
         empty = {c: pl.Series(c, [], dtype=pl.String) for c in _NARROW[usual][:1]}
         return Rows(_ABSENT, Cells(pl.Series("row", [], dtype=pl.Int64), empty))
     table = context.source.tables[name]
-    columns = [c for c in _NARROW[usual] if table.column(c) is not None]
+    decisive = (c for c in _NARROW[usual] if table.column(c) is not None)
+    columns = list(dict.fromkeys((*table.primary_key, *decisive)))
     return Rows(table, context.source.read(table, columns))
 
 

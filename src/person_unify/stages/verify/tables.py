@@ -257,5 +257,7 @@ def check_archived_whole(context: Context, source: Table, usual: str) -> None:
 
 def _whole_rows(context: Context, source: Table, usual: str) -> tuple[Rows, list[Range] | None]:
     ranges = context.source.ranges(source, source.column_names, context.size)
-    columns = key_of(source, usual) if ranges is not None else source.column_names
+    columns = source.column_names
+    if ranges is not None:
+        columns = tuple(dict.fromkeys((*source.primary_key, *key_of(source, usual))))
     return Rows(source, context.source.read(source, columns)), ranges
