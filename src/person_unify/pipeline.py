@@ -149,9 +149,9 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     source, target = options.source, options.target
     exists = require_publishable(target, ledger_path(target))
     backups = options.backup_dir or source.parent
-    require_room_for_names(backups / source.name)
     size = source.stat().st_size
     require_space(backups, size, "the backup")
+    require_room_for_names(backups / source.name)
     require_space(target.parent, 2 * size, "the migration")
     moment = datetime.now(UTC)
     return Facts(

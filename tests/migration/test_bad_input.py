@@ -24,6 +24,7 @@ from person_unify.errors import (
     SourceError,
     StrictStop,
     TargetError,
+    TargetInUse,
     UsageError,
     VerificationFailed,
 )
@@ -400,7 +401,7 @@ def test_target_is_locked(place: Place) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with _refused(place, TargetError, "in use by another program", "run again"):
+        with _refused(place, TargetInUse, "in use by another program", "run again"):
             _run(place, busy_timeout=0.2)
         other.communicate("")
 

@@ -159,7 +159,7 @@ def test_drawn_decisions_over_a_faulty_sample(seed: int, tmp_path: Path) -> None
     migrate(MigrateOptions(source, tmp_path / "new.db"))
     ledger = tmp_path / "new.ledger.db"
     for attempt in range(20):
-        given_ = answers(ledger, random.Random(seed * 100 + attempt), 0.3)
+        given_ = answers(ledger, random.Random(seed * 100 + attempt), 0.3 * (1 - attempt / 20))
         if agree(source, tmp_path, given_) != {"refused"}:
             break
     assert (tmp_path / "decided.db").exists()

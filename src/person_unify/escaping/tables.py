@@ -20,7 +20,7 @@ _SKIPPED = (
     "\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\\xad\u1680\u2000-\u200f\u2028\u2029\u202f\u205f"
     "\u2060\u3000\ufeff"
 )
-_LEADING = rf"[{_SKIPPED}]*{_SIGN}|[\t\r\n']"
+_LEADING = rf"[{_SKIPPED}\t\r\n]*{_SIGN}|[\t\r\n']"
 """What may be a formula; and an apostrophe, so that it is always right to take one off again."""
 _BEHIND = rf"[{_SKIPPED}\"]*{_SIGN}|'"
 """The same behind what a spreadsheet may take for the end of a cell, whatever is quoted."""

@@ -20,6 +20,8 @@ from person_unify.stages.rebuild.columns import Column, pairs
 from person_unify.stages.rebuild.inverse import MAPS, Inverse
 from person_unify.stages.rebuild.store import File, Store
 
+_OLD = "@old"
+
 
 @dataclass(slots=True)
 class Rebuilt:
@@ -28,7 +30,8 @@ class Rebuilt:
     usual: its key in the old schema.  instants: columns whose cells may come in another form.
     rows: ``t0``, ``t1``, … the ``@row`` of the target rows that speak for each, ``a`` of its row in
     the archive, NULL where there is none; ``whole``: the archive row is all there is; ``list``: the
-    columns that it archives.
+    columns that it archives; ``@old``: the id that a map names, for two children of one person may
+    share a target row.
     """
 
     table: Table
@@ -44,7 +47,7 @@ class Rebuilt:
     def __post_init__(self) -> None:
         """Find the rows."""
         targets = {f"t{n}": pl.Int64 for n in range(len(self.bounds))}
-        schema = {**targets, "a": pl.Int64, "whole": pl.Boolean, "list": pl.String}
+        schema = {**targets, "a": pl.Int64, "whole": pl.Boolean, "list": pl.String, _OLD: pl.String}
         found = []
         if self.archive is not None:
             found.append(_known(self.archive).filter("whole"))
@@ -110,9 +113,7 @@ class Rebuilt:
             for column, binding in mine.items():
                 found[column] = self.inverse.held(bound, binding, read[binding.target.name])
         if self._mapped and self._id in columns:
-            known = self._map(0).rename({"old_id": "@old"})
-            rows = rows.join(known, on="t0", how="left", maintain_order="left")
-            found[self._id] = Column("text", pl.col("@old"))
+            found[self._id] = Column("text", pl.col(_OLD))
         return rows, found
 
     @property
@@ -163,7 +164,7 @@ class Rebuilt:
             frame, cells = self._beside([self._id])
             kept = frame.select("a", cells[self._id].main.alias("old_id"))
             rows = rows.join(kept, on="old_id", how="left", maintain_order="left")
-        return rows.drop("old_id")
+        return rows.rename({"old_id": _OLD})
 
     def _by_identity(self) -> pl.DataFrame:
         """Rows that kept what names them, and the tags."""
