@@ -47,8 +47,11 @@ class TableLoader:
         self.rule = rule
         self.target: Table = UNIFIED[rule.target]
         self.direct = self._direct_columns()
+        known = OLD.get(table.usual) or self.target
         self.letter_for_letter = frozenset(
-            source for name, source in self.direct.items() if self._is_kept(name, source)
+            source
+            for name, source in self.direct.items()
+            if source in known.primary_key and self._is_kept(name, source)
         )
 
     def _direct_columns(self) -> dict[str, str]:

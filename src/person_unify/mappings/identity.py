@@ -18,11 +18,12 @@ def identity(bound: BoundMapping, usual_key: tuple[str, ...]) -> tuple[str, ...]
     """The source columns that the target holds letter for letter and that name one loaded row.
 
     They are the file's primary key, else the columns that fill the target's key, else (where every
-    row has a new id) ``usual_key``, the key of the old schema, by which the id maps go.
+    row has a new id) ``usual_key``, the key of the old schema, by which the id maps go.  Only cells
+    of the usual key are sure to be texts, which the target holds as they are.
     """
     held = {b.target.name: source for b in bound.columns if (source := _verbatim(b))}
     declared = bound.source.primary_key
-    if declared and set(declared) <= set(held.values()):
+    if declared and set(declared) <= set(held.values()) & set(usual_key):
         return declared
     assert bound.target is not None
     home = tuple(held.get(column, "") for column in bound.target.primary_key)

@@ -44,6 +44,7 @@ SMALL = 2_000
 """Rows up to which ADBC reads a table: opening connectorx takes as long as reading as many."""
 
 _SPLIT = 50_000
+_FEW = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Cells:
 
     def take(self, at: pl.Series) -> Cells:
         """The rows at some positions, each position once at most."""
+        if at.len() == self.height and at.is_sorted():
+            return self
         columns = {name: column.gather(at) for name, column in self.columns.items()}
         moved = pl.DataFrame({"at": at.cast(pl.UInt32), "to": pl.arange(0, at.len(), eager=True)})
         odd = {}
@@ -229,10 +232,11 @@ class File:
         lanes: of columns that are to be read in another lane than their declared type's.
         """
         wanted = list(columns)
+        place, types = self._origin(table), {c.name: c.type for c in table.columns}
         found: Cells | None = None
         for start in range(0, max(1, len(wanted)), _COLUMNS_PER_QUERY):
             group = wanted[start : start + _COLUMNS_PER_QUERY]
-            part = self._group(_Query(table, group, self._origin(table), lanes or {}), ranges)
+            part = self._group(_Query(table, group, place, lanes or {}, types), ranges)
             found = part if found is None else found.beside(part)
         assert found is not None
         return found
@@ -350,6 +354,7 @@ class _Query:
     columns: list[str]
     place: tuple[str, str]
     lanes: Mapping[str, Lane]
+    types: Mapping[str, str]
 
     @property
     def origin(self) -> str:
@@ -362,14 +367,12 @@ class _Query:
     def lane(self, column: str) -> Lane:
         if column in self.lanes:
             return self.lanes[column]
-        declared = self.table.column(column)
-        return "text" if declared is None else lane_of(declared.type)
+        return lane_of(self.types.get(column, ""))
 
     def is_odd(self, column: str) -> str:
         """Whether a cell has another class than its lane's; BLOBs sort behind every text."""
         cell, lane = quote(column), self.lane(column)
-        declared = self.table.column(column)
-        type_ = "" if declared is None else declared.type.upper()
+        type_ = self.types.get(column, "").upper()
         affine = any(word in type_ for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in type_
         if lane == "text" and affine:
             return f"{cell} >= x''"
@@ -439,11 +442,18 @@ def decoded(cells: pl.Series) -> pl.Series:
         return cells.cast(pl.String)
     except pl.exceptions.ComputeError:
         # Polars refuses a column for one bad cell: look for it in ever smaller parts.
-        if cells.len() == 1:
-            return pl.Series(cells.name, [None], dtype=pl.String)
+        if cells.len() <= _FEW:
+            return pl.Series(cells.name, list(map(_text, cells.to_list())), dtype=pl.String)
         step = (cells.len() + 15) // 16
         parts = [decoded(cells[n : n + step]) for n in range(0, cells.len(), step)]
         return pl.concat(parts)
+
+
+def _text(raw: bytes | None) -> str | None:
+    try:
+        return None if raw is None else raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _where(row: str, ranges: Sequence[Range] | None, condition: str | None = None) -> str:
