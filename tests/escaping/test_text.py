@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import jinja2
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from person_unify.escaping.text import as_code, in_markdown, in_mermaid, on_page, printable
@@ -25,6 +25,7 @@ def steering(text: str) -> list[str]:
     return [c for c in text if unicodedata.category(c) in UNSEEN or c in "\u3164\u034f\ufe0f"]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example("\u034f\u3164\ufe0f\U000e0101")
 def test_a_terminal_gets_nothing_that_cannot_be_seen(text: str) -> None:
@@ -47,6 +48,7 @@ def test_a_joiner_stays_where_a_script_is_spelled_with_it() -> None:
     assert printable("Ash\u200da") == "Ash\\u200da"
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_page_shows_it_as_text(text: str) -> None:
     template = jinja2.Environment(autoescape=True, finalize=on_page).from_string("<p>{{ x }}</p>")
@@ -57,6 +59,7 @@ def test_a_page_shows_it_as_text(text: str) -> None:
     assert [c for c in steering(page) if c not in "\u200c\u200d"] == []
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example("`")
 @example("a``b`")
@@ -73,6 +76,7 @@ def test_markdown_takes_a_name_as_code(name: str) -> None:
     assert inside.strip(" ").replace("\\|", "|") == printable(name).strip(" ")
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_markdown_takes_a_text_literally(text: str) -> None:
     shown = in_markdown(text)
@@ -81,6 +85,7 @@ def test_markdown_takes_a_text_literally(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*<>|\[\]&~]", shown)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_label_of_mermaid_holds_no_quote_and_no_markup(text: str) -> None:
     assert not re.search(r'["<>`&|\[\]{}()]', in_mermaid(text))

@@ -89,7 +89,7 @@ def test_killed_command(site: Site, trials: Trials, tmp_path: Path, share: int) 
         expected = whole(site, arguments)
         out(site)
         calls = thinned(calls_of(site, tmp_path / "trace", *arguments), 8)
-        calls = [call for call in calls if call[0] != "write"][:: 1 + len(calls) // 60]
+        calls = [call for call in calls if call[0] != "write"][:: 1 + len(calls) // 30]
         for call, number in trials.sample(calls, quick=2, share=share):
             out(site)
             with trials.trial(f"{name}: {call} {number}"):

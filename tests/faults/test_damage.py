@@ -17,7 +17,7 @@ from tests.faults.site import Site
 from tests.faults.trials import SHARES, Trials
 
 PAGE = 4096
-PLACES = range(1000)
+PLACES = range(300)
 CREATED = pytest.mark.parametrize("site", ["created"], indirect=True)
 
 

@@ -14,7 +14,7 @@ from tests.faults.site import Outcome, Site
 from tests.faults.strace import calls_of, injecting, require_strace, thinned
 from tests.faults.trials import FULL, SHARES, Trials
 
-RANDOM_KILLS = 200 if FULL else 4
+RANDOM_KILLS = 80 if FULL else 4
 RANDOM_SIGNALS = 60 if FULL else 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def test_killed_at_a_system_call(site: Site, trials: Trials, tmp_path: Path, share: int) -> None:
     """SIGKILL instead of a write-like system call."""
     require_strace()
-    calls = thinned(calls_of(site, tmp_path / "trace"), 2 if site.in_place else 1)
+    calls = thinned(calls_of(site, tmp_path / "trace"), 8)
     for position, (call, number) in enumerate(trials.sample(calls, quick=6, share=share)):
         site.reset()
         with trials.trial(f"{call} {number}"):
