@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference import values as reference
 
@@ -30,11 +30,13 @@ def minutes(moments: list[int], name: str) -> list[int]:
     return pl.select(minute_of_day(pl.lit(column), name)).to_series().to_list()
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(names())), st.lists(INSTANTS, min_size=1, max_size=50))
 def test_minute_of_the_day_in_any_zone_and_year(name: str, moments: list[int]) -> None:
     assert minutes(moments, name) == [reference.minute_of_day(ms, name) for ms in moments]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(names())), INSTANTS)
 def test_verifier_finds_the_same_offset_by_itself(name: str, moment: int) -> None:
     (found,) = verified_offsets(pl.Series([moment], dtype=pl.Int64), name)
