@@ -152,7 +152,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_room_for_names(backups / source.name)
-    require_space(target.parent, 2 * size, "the migration")
+    require_space(target.parent, (3 if exists else 2) * size, "the migration")
     moment = datetime.now(UTC)
     return Facts(
         id=str(uuid4()),
