@@ -14,9 +14,6 @@ from person_unify.database import Database
 from person_unify.errors import FeatureMissing, TargetError
 from person_unify.schema import quote
 
-ASKS = "the target asks of"
-"""How the notes of a plan begin that name one."""
-
 _TOKEN = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\s+|.""",
     re.DOTALL,

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from person_unify.database import Database
-from person_unify.demands import ASKS, demands
+from person_unify.demands import demands
 from person_unify.errors import DatabaseError, SourceError, TargetError, UsageError
 from person_unify.lineage import lineage, without_line
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.bind import BoundMapping, Plan, bind, names_in_file
 from person_unify.mappings.known import unified_tables
+from person_unify.report import ASKS
 from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import PERSON, Resolution

@@ -17,6 +17,10 @@ from person_unify.findings import Severity
 Outcome = Literal["passed", "failed", "not_applicable", "error"]
 
 
+ASKS = "the target asks of"
+"""How the notes of drift begin that name a rule of the target's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """A database file as it stood: size in bytes and SHA-256 (None where it was not hashed)."""

@@ -16,7 +16,6 @@ from rich.text import Text
 
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
-from person_unify.demands import ASKS
 from person_unify.page.advice import diff_command, next_steps, verdict
 from person_unify.page.sections import (
     Block,
@@ -29,7 +28,7 @@ from person_unify.page.sections import (
     files_of,
     sections,
 )
-from person_unify.report import Equation, FileFacts, Report
+from person_unify.report import ASKS, Equation, FileFacts, Report
 
 MOST_LINES = 40
 GOOD, BAD, DIM = "green", "bold red", "dim"

@@ -117,15 +117,15 @@ def _require_own_database(target: Path) -> None:
         raise TargetError(f"{target} is not a file: choose another path")
     if not os.access(target, os.R_OK | os.W_OK):
         raise TargetError(f"{target} cannot be written: permission denied")
+    if facts.st_size and not is_database(target):
+        raise TargetError(f"{target} is not an SQLite database: choose another path")
+    if facts.st_nlink > 1:
+        raise TargetError(f"{target} has several hard links: give a file of its own")
     if facts.st_size == 0:  # whoever locks it to look inside would write a header into it
         raise TargetError(
             f"{target} is an empty file and does not have the unified schema: remove it, and it is "
             "created, or make it with the platform's migrations first"
         )
-    if not is_database(target):
-        raise TargetError(f"{target} is not an SQLite database: choose another path")
-    if facts.st_nlink > 1:
-        raise TargetError(f"{target} has several hard links: give a file of its own")
 
 
 def publish(staged: Path, final: Path) -> None:
