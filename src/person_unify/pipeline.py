@@ -27,8 +27,8 @@ from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
 from person_unify.errors import TargetInUse, UsageError
 from person_unify.files import locks, private_directory
-from person_unify.files.names import require_room_for_names
-from person_unify.files.new import require_hard_links
+from person_unify.files.names import require_room_for_names, stamp
+from person_unify.files.new import rename_to_free, require_hard_links
 from person_unify.files.private import temporary_files_in
 from person_unify.frames import Outcome
 from person_unify.ids import FreshIds, new_seed
@@ -59,6 +59,7 @@ from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import (
     checkpoints_path,
+    evidence_of,
     finished_ledger,
     ledger_path,
     require_publishable,
@@ -154,6 +155,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     require_room_for_names(backups / source.name)
     require_space(target.parent, (3 if exists else 2) * size, "the migration")
     moment = datetime.now(UTC)
+    _keep_aside(target, moment)
     return Facts(
         id=str(uuid4()),
         tool_version=__version__,
@@ -166,6 +168,12 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
         machine=this_machine(),
         snapshot=str(snapshot_path(source, backups, moment).absolute()),
     )
+
+
+def _keep_aside(target: Path, moment: datetime) -> None:
+    """Let what tells of a run whose target and ledger are gone stand beside what this one tells."""
+    for path in evidence_of(target):
+        rename_to_free(path, path.with_name(f"{path.name}.earlier-{stamp(moment)}"))
 
 
 def _carry_out(

@@ -88,11 +88,6 @@ def require_publishable(target: Path, ledger: Path) -> bool:
     if not target.parent.is_dir():
         raise TargetError(f"{target.parent} is not a directory: create it first")
     require_room_for_its_files(target)
-    for path in evidence_of(target):
-        raise TargetError(
-            f"{path} exists already: it tells of an earlier run; move it away or choose another "
-            "target"
-        )
     _require_no_side_files(ledger)
     if not target.exists():
         _require_no_side_files(target)

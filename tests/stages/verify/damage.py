@@ -175,7 +175,7 @@ CELLS = (
         "bytes for a text",
         (change("main.journal_entries", "title = CAST(title AS BLOB)", "title <> ''"),),
         ("storage_classes", "journal_entries"),
-        ("cells_match", "archived_cells"),
+        ("cells_match", "archived_cells", "unreadable_values"),
     ),
     Damage(
         "a REAL for an INTEGER",

@@ -120,6 +120,8 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         bool, typer.Option("--fresh", help="Discard an unfinished run and start anew.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
+    # Operators' scripts of earlier releases ask for the proof that every run makes now.
+    prove: Annotated[bool, typer.Option("--prove", hidden=True)] = False,
 ) -> None:
     """Migrate OLD_DB into NEW_DB, prove it, and publish it."""
     if dry_run:
