@@ -175,7 +175,8 @@ class File:
         names = list(self.tables)
         for start in range(0, len(names), 100):
             listed = ", ".join(
-                f"(SELECT count(*) FROM {quote(name)})" for name in names[start : start + 100]
+                f"(SELECT count(*) FROM {quote(name)} NOT INDEXED)"
+                for name in names[start : start + 100]
             )
             found = self.database.rows(f"SELECT {listed}")[0]
             counts |= dict(zip(names[start : start + 100], map(int, found), strict=True))
@@ -269,7 +270,8 @@ class File:
         """FROM, and the expression of the row's number."""
         rowid = self.rowid(table)
         if rowid is not None:
-            return quote(table.name), rowid
+            # No index: one may go by a collation or a function that this SQLite lacks.
+            return f"{quote(table.name)} NOT INDEXED", rowid
         rank = "@rank"
         while table.column(rank) is not None:
             rank = f"@{rank}"
@@ -375,7 +377,7 @@ class _Query:
         type_ = self.types.get(column, "").upper()
         affine = any(word in type_ for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in type_
         if lane == "text" and affine:
-            return f"{cell} >= x''"
+            return f"{cell} COLLATE BINARY >= x''"
         return f"typeof({cell}) NOT IN ('{lane}', 'null')"
 
     def only(self, columns: list[str]) -> _Query:
