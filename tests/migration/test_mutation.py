@@ -177,18 +177,6 @@ def test_bystanders_are_ignored(tmp_path: Path) -> None:
     assert require_every_cell_kept(tmp_path, Strangers([], [], list(BYSTANDERS)))
 
 
-def test_known_columns_in_another_case_are_unknown_ones(tmp_path: Path) -> None:
-    renamed = (
-        *(("patients", "first_name"), ("children", "gender"), ("users", "created_at")),
-        *(("patient_contacts", "patient_id"), ("ieps", "academic_year")),
-    )
-    added = Strangers(
-        statements=[f"ALTER TABLE {t} RENAME COLUMN {c} TO {c.upper()}" for t, c in renamed]
-    )
-
-    assert require_every_cell_kept(tmp_path, added)
-
-
 def test_a_table_may_be_as_wide_as_its_archive_can_be(tmp_path: Path) -> None:
     names = "|".join(f"c{n}" for n in range(1_997))
     mixed: list[object] = [[None, n, str(n), b"\xff", n + 0.5][n % 5] for n in range(1_997)]
