@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +18,7 @@ from person_unify.conversions import decode_utf8
 from person_unify.database import Database, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError, FeatureMissing, SourceError
 from person_unify.frames import ROW, SourceFrame, held
-from person_unify.lanes import scanned
+from person_unify.lanes import Range, scanned
 from person_unify.mappings.known import readable_tables
 from person_unify.schema import Catalogue, Column, Table, quote
 from person_unify.values import DTYPES, MIXED, NULL, TEXT, Lane
@@ -44,25 +43,6 @@ _MIXED_FIELDS = {
     "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ('text', 'blob') THEN CAST({c} AS BLOB) END"),
     "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN printf('%!.15g', {c}) END"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Rows whose rowid, under the name that reaches it, lies from ``first`` to ``last``."""
-
-    rowid: str
-    first: int
-    last: int
-
-    @property
-    def where(self) -> str:
-        """The WHERE clause."""
-        return f" WHERE {self.rowid} BETWEEN {self.first} AND {self.last}"
-
-    def cut(self, step: int) -> list[Range]:
-        """Ranges of ``step`` rowids in order, the last one of what is left."""
-        starts = range(self.first, self.last + 1, step)
-        return [Range(self.rowid, s, min(s + step - 1, self.last)) for s in starts]
 
 
 class Extractor:
