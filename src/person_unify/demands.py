@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from person_unify.database import Database
-from person_unify.errors import FeatureMissing, TargetError
+from person_unify.errors import DatabaseError, DatabaseLocked, DiskError, TargetError
 from person_unify.schema import quote
 
 _TOKEN = re.compile(
@@ -77,7 +77,9 @@ def put_back(database: Database, asked: Sequence[Demand]) -> None:
                 problems.append(f"{said} {demand.name} of {demand.table}")
             elif demand.index is not None:
                 database.execute(demand.index)
-        except FeatureMissing as error:
+        except (DiskError, DatabaseLocked):
+            raise
+        except DatabaseError as error:
             problems.append(f"{demand.name} of {demand.table} cannot be judged ({error})")
     if problems:
         raise TargetError(

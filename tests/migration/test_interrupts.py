@@ -116,7 +116,7 @@ def test_interrupted_before_there_is_anything_to_keep(tmp_path: Path) -> None:
 from person_unify.cli.commands import run
 def watch(real=run.watch, **options):
     from person_unify import pipeline
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         while True:
             pass

@@ -63,6 +63,18 @@ def test_rows_that_break_a_rule_end_the_run_and_check_names_the_rule(
     assert target.read_bytes() == before
     assert not (tmp_path / "new.ledger.db").exists()
 
+def test_rule_that_cannot_be_judged_on_a_row_is_named(tmp_path: Path) -> None:
+    source, target = source_and_target(
+        tmp_path, ["CREATE INDEX by_json ON users (json_extract(email, '$.a'))"], users=USERS
+    )
+    before = target.read_bytes()
+
+    with pytest.raises(TargetError, match=r"by_json of users cannot be judged.*Nothing was pub"):
+        migrate(MigrateOptions(source, target))
+
+    assert target.read_bytes() == before
+    assert not list(tmp_path.glob("new.ledger*"))
+
 
 @pytest.mark.parametrize("name", RULES)
 def test_rows_that_keep_a_rule_are_loaded_and_the_rule_stays(name: str, tmp_path: Path) -> None:

@@ -247,6 +247,7 @@ class Record:
         """Says that an id map has the row's id; the archive goes by it where it is the key."""
         if self.table.key_columns == ("id",):
             self._carried.add("id")
+            self.known_by |= {"id"}
 
     def lose(self, column: str) -> None:
         """Says that a cell that was carried is not after all: kept, and nothing counted."""

@@ -88,6 +88,11 @@ def require_publishable(target: Path, ledger: Path) -> bool:
     if not target.parent.is_dir():
         raise TargetError(f"{target.parent} is not a directory: create it first")
     require_room_for_its_files(target)
+    for path in evidence_of(target):
+        if path.is_symlink() or not path.is_file():
+            raise TargetError(
+                f"{path} is no file that a run wrote: move it away or choose another target"
+            )
     _require_no_side_files(ledger)
     if not target.exists():
         _require_no_side_files(target)
