@@ -200,22 +200,27 @@ def _untruths_of(files: Files, name: str) -> Iterator[str]:
     own = ", ".join(map(quote, table.primary_key)) or rowid
     listed = ", ".join(map(quote, table.column_names))
     rows = files.rows(f"SELECT {own}, {listed} FROM s.{quote(name)}")
+    # Where the file declares another key or none, the id by which the target knows a row is kept.
+    known = OLD.get(name) or UNIFIED.get(name)
+    known_by = known.primary_key if known else ()
+    beside = set(known_by) if known_by != table.primary_key else set()
     width = len(table.primary_key) or 1
     lines = files.lines.filter(pl.col("source_table") == name).to_dicts()
     for row in rows:
         cells = dict(zip(table.column_names, row[width:], strict=True))
         kept = archived.get(tuple(row[:width]), (set(), "loaded"))
-        yield from _untruths_of_row(files, lines, cells, *kept)
+        yield from _untruths_of_row(files, lines, cells, kept, beside)
 
 
 def _untruths_of_row(
     files: Files,
     lines: list[dict[str, Any]],
     cells: Mapping[str, Any],
-    listed: set[str],
-    reason: str,
+    kept: tuple[set[str], str],
+    beside: set[str],
 ) -> Iterator[str]:
-    name = lines[0]["source_table"]
+    """``kept``: the row's archived columns and the reason; ``beside``: those that name it there."""
+    name, (listed, reason) = lines[0]["source_table"], kept
     for column, cell in cells.items():
         own = [line for line in lines if line["source_column"] == column]
         places = [line for line in own if line["target_table"] is not None]
@@ -226,7 +231,7 @@ def _untruths_of_row(
             if column not in listed and not any(held):
                 yield f"{name}.{column}: said to be carried, and is neither carried nor archived"
             whole = reason != "not_carried" or name in ("children", "parent_children")
-            if column in listed and not whole and "exactly" in held:
+            if column in listed - beside and not whole and "exactly" in held:
                 yield f"{name}.{column}: carried and yet archived"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
-from tests.reference import migrate_reference
+from hypothesis import HealthCheck, given, reject, settings
+from tests.reference import Refused, migrate_reference
 from tests.reference.materialise import materialise
 from tests.strategies import Description, build, old_databases
 
@@ -40,7 +40,10 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
 def test_the_reference_passes(description: Description) -> None:
     for mode in ("active", "pending", "none"):
         with tempfile.TemporaryDirectory() as folder:
-            checks = verified(description, Path(folder), mode)
+            try:
+                checks = verified(description, Path(folder), mode)
+            except Refused:
+                reject()  # no migration, nothing to verify
         assert [check for check in checks if check.outcome in ("failed", "error")] == []
         if mode == "active" and not description.rows("consent_grants"):
             break
