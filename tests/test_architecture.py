@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
     frozenset({"lanes"}),
-    frozenset({"spec", "values", "conversions", "names", "ids"}),
+    frozenset({"spec", "values", "collations", "conversions", "names", "ids"}),
     frozenset(
         {
             "schema",
@@ -63,6 +63,7 @@ OWNERS: dict[str, frozenset[str]] = {
 FORBIDDEN: dict[tuple[str, str], str] = {
     ("stages.verify", "values"): "the verifier shares no code with the transform",
     ("stages.verify", "conversions"): "the verifier shares no code with the transform",
+    ("stages.verify", "collations"): "the verifier shares no code with the transform",
     ("spec", "values"): "mappings are written without Polars",
     ("spec", "conversions"): "mappings are written without Polars",
 }

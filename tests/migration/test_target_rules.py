@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.migration.test_against_reference import _differences
 
+from person_unify.collations import collated
 from person_unify.database import Database
 from person_unify.demands import demands
 from person_unify.errors import TargetError
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate, verify
-from person_unify.stages.transform.uniques import collated
 
 USERS = [{"id": n, "email": f"{n}@example.org"} for n in ("u1", "u2", "u3")]
 CHECKED = (
@@ -62,6 +62,7 @@ def test_rows_that_break_a_rule_end_the_run_and_check_names_the_rule(
     assert f"the target asks of users: {name}" in checked.drift
     assert target.read_bytes() == before
     assert not (tmp_path / "new.ledger.db").exists()
+
 
 def test_rule_that_cannot_be_judged_on_a_row_is_named(tmp_path: Path) -> None:
     source, target = source_and_target(
@@ -141,6 +142,28 @@ def test_rows_that_a_unique_without_case_takes_for_one_are_doubles(tmp_path: Pat
         tmp_path / "new.ledger.db", "SELECT * FROM discrepancies WHERE kind = 'duplicate_key'"
     )
     assert (lost["source_id"], lost["related_id"], lost["field"]) == ("u2", "u1", "email")
+    assert not verify(source, target).failed_checks
+
+
+def test_numbers_that_the_target_takes_for_one_go_to_the_first_holder(tmp_path: Path) -> None:
+    nocase = ["DROP INDEX persons_udid_number_key"]
+    nocase += ["CREATE UNIQUE INDEX persons_udid_number_key ON persons(udid_number COLLATE NOCASE)"]
+    patients = [
+        {"id": "p1", "udid_number": "mh-1", "created_at": 1_600_000_000_002},
+        {"id": "p2", "udid_number": "MH-1", "created_at": 1_600_000_000_001},
+        {"id": "p3", "udid_number": "MH-2", "created_at": 1_600_000_000_003},
+    ]
+    source, target = source_and_target(tmp_path, nocase, patients=patients)
+
+    migrate(MigrateOptions(source, target))
+
+    numbers = query(target, "SELECT udid_number FROM persons ORDER BY udid_number")
+    assert [row["udid_number"] for row in numbers] == [None, "MH-1", "MH-2"]
+    logged = query(
+        tmp_path / "new.ledger.db",
+        "SELECT source_id, related_id FROM discrepancies WHERE kind = 'duplicate_udid'",
+    )
+    assert logged == [{"source_id": "p1", "related_id": "p2"}]
     assert not verify(source, target).failed_checks
 
 

@@ -84,7 +84,7 @@ def resolve(
     tables, ids, decisions = core.tables, registry.ids, choices.decisions
     humans = settle_humans(core.patients, core.children, tables, decisions, ids)
     registry.people = people_of(humans.records)
-    udids = settle_udids(humans.records, tables, decisions)
+    udids = settle_udids(humans.records, tables, decisions, _collation_of_udids(bound))
     notes = demographics.notes(humans.differing)
     records = demographics.with_taken(
         humans.records.with_columns(
@@ -132,6 +132,12 @@ def resolve(
         decisions=answers.drop("options"),
         counts=counts,
     )
+
+
+def _collation_of_udids(bound: Mapping[tuple[str, str], BoundMapping]) -> str:
+    """How the target compares the numbers that it wants to be unique."""
+    targets = (b.target for (_, name), b in bound.items() if name == "persons" and b.target)
+    return next((target.collation(("udid_number",))[0] for target in targets), "BINARY")
 
 
 def _missing_log(records: pl.DataFrame, tables: Tables) -> list[pl.DataFrame]:

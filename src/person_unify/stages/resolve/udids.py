@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.collations import collated
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.links import ALONE, CHILD, CREATED, ID, PERSON
 
 FIELD = "udid_number"
 _KIND = "duplicate_udid"
+_SAME = "@same"
+"""What the numbers are that the target takes for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,21 @@ class Udids:
     asked: pl.DataFrame
 
 
-def settle_udids(records: pl.DataFrame, tables: Tables, decisions: pl.DataFrame) -> Udids:
-    """Give each number to its first holder, or to the one that a decision names."""
+def settle_udids(
+    records: pl.DataFrame, tables: Tables, decisions: pl.DataFrame, collation: str
+) -> Udids:
+    """Give each number to its first holder, or to the one that a decision names.
+
+    ``collation``: how the target's UNIQUE on the numbers compares them.
+    """
+    number = pl.col(FIELD)
     held = _placed(
-        records.filter(pl.col(ALONE) & (pl.col(FIELD) != ""))
-        .select(*(ID, CREATED, PERSON, CHILD), pl.col(FIELD).alias("@udid"))
+        records.filter(pl.col(ALONE) & (number != ""))
+        .select(
+            *(ID, CREATED, PERSON, CHILD),
+            number.alias("@udid"),
+            collated(number, collation).alias(_SAME),
+        )
         .sort(CHILD, CREATED, ID, nulls_last=True)
     )
     asked = _questions(held, records, tables)
@@ -39,7 +52,7 @@ def settle_udids(records: pl.DataFrame, tables: Tables, decisions: pl.DataFrame)
         held.join(chosen, on=[CHILD, ID], how="left", maintain_order="left").sort(
             "@this", nulls_last=True, maintain_order=True
         )
-    ).with_columns(pl.col("@this").any().over("@udid").fill_null(value=False).alias("@decided"))
+    ).with_columns(pl.col("@this").any().over(_SAME).fill_null(value=False).alias("@decided"))
     kept = placed.filter(pl.col("@place") == 0).select(CHILD, ID, "@udid")
     losers = Case(_KIND, placed.filter(pl.col("@place") > 0), "@keeper", FIELD)
     return Udids(
@@ -54,16 +67,16 @@ def settle_udids(records: pl.DataFrame, tables: Tables, decisions: pl.DataFrame)
 def _placed(ordered: pl.DataFrame) -> pl.DataFrame:
     """With the ``@place`` of each holder of a number, and the id of the first, who keeps it."""
     return ordered.with_columns(
-        pl.int_range(pl.len()).over("@udid").alias("@place"),
-        pl.col(ID).first().over("@udid").alias("@keeper"),
+        pl.int_range(pl.len()).over(_SAME).alias("@place"),
+        pl.col(ID).first().over(_SAME).alias("@keeper"),
     )
 
 
 def _questions(held: pl.DataFrame, records: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Whose number is it: one question per record that would lose it."""
-    contested = held.filter(pl.len().over("@udid") > 1)
+    contested = held.filter(pl.len().over(_SAME) > 1)
     contested = with_facts(contested, records, pl.col(CHILD), ID, "@facts").with_columns(
-        pl.col("@facts").sort_by("@place").first().over("@udid").alias("@theirs")
+        pl.col("@facts").sort_by("@place").first().over(_SAME).alias("@theirs")
     )
     losing = Case(_KIND, contested.filter(pl.col("@place") > 0), "@keeper", FIELD)
     evidence = [pl.col("@udid"), pl.col("@facts"), pl.col("@theirs")]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from person_unify.collations import collated
 from person_unify.frames import DISCREPANCY, MAP, ROW, discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.at_hand import AtHand
-from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, collated, losers
+from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
 
 _FRESH = "@fresh"
 

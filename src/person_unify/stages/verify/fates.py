@@ -15,6 +15,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.platform import CLOSED
 from person_unify.schema import OLD
 from person_unify.spec import Copy, NewId, Person, Via
+from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, Rows, entries, gathered, key_of
 from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.words import Words
@@ -340,26 +341,12 @@ def _groups(context: Context, words: Words, keys: pl.DataFrame) -> list[tuple[st
             if value is None:
                 break
             value = value.cast(pl.String)
-            parts.append(_as_compared(value, collation))
+            parts.append(as_compared(value, collation))
         else:
             column = str(getattr(getattr(bindings.get(group[0]), "word", None), "column", group[0]))
             whole = parts[0] if len(parts) == 1 else _joined(parts)
             found.append((column, whole))
     return found
-
-
-def _as_compared(values: pl.Series, collation: str) -> pl.Series:
-    """Texts of which those are equal that SQLite's collation takes for equal.
-
-    NOCASE knows the letters A to Z; behind a NUL it looks at nothing but the length.
-    """
-    if collation == "RTRIM":
-        return values.str.strip_chars_end(" ")
-    if collation != "NOCASE":
-        return values
-    upper = [chr(c) for c in range(65, 91)]
-    heads = values.str.replace_many(upper, [c.lower() for c in upper]).str.split("\0").list.first()
-    return values.str.len_bytes().cast(pl.String) + ":" + heads
 
 
 def _joined(parts: Sequence[pl.Series]) -> pl.Series:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.people import KNOWN_BY
@@ -254,7 +255,9 @@ def _genders(context: Context) -> dict[str, pl.Series]:
 
 def _udids(context: Context) -> dict[str, pl.Series]:
     """Who keeps a UDID: the decided one, else patients before children, the earliest first."""
-    people = context.people
+    people, targets = context.people, (b.target for b in context.plan.bound)
+    persons = next(target for target in targets if target is not None and target.name == "persons")
+    (collation,) = persons.collation(("udid_number",))
     parts = []
     for rank, (usual, frame) in enumerate(
         (("patients", people.patients), ("children", people.children))
@@ -273,6 +276,11 @@ def _udids(context: Context) -> dict[str, pl.Series]:
     ranked = (
         pl.concat(parts)
         .filter(pl.col("udid") != "")
+        .with_columns(
+            pl.col("udid").map_batches(
+                lambda numbers: as_compared(numbers, collation), return_dtype=pl.String
+            )
+        )
         .sort("udid", "other", "rank", "created", "old", nulls_last=True)
         .with_columns(
             keeper=pl.col("old").first().over("udid"), n=pl.int_range(pl.len()).over("udid")
