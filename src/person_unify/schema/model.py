@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -38,7 +39,7 @@ class ForeignKey:
     on_delete: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """A table: columns in order, foreign keys, UNIQUE column lists and plain index column lists.
 
@@ -55,7 +56,7 @@ class Table:
     collations: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
     computed: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def primary_key(self) -> tuple[str, ...]:
         """Names of the primary key's columns in key order; empty where the table has none."""
         keyed = sorted((c for c in self.columns if c.key_position), key=lambda c: c.key_position)
@@ -65,15 +66,18 @@ class Table:
         """By which collation the columns of a key or UNIQUE are compared."""
         return dict(self.collations).get(unique, ("BINARY",) * len(unique))
 
-    @property
+    @cached_property
     def column_names(self) -> tuple[str, ...]:
         """All column names in declared order."""
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column | None:
         """The column of that name in any case, or None."""
-        wanted = folded(name)
-        return next((column for column in self.columns if folded(column.name) == wanted), None)
+        return self._by_name.get(folded(name))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {folded(column.name): column for column in reversed(self.columns)}
 
     def known(self, written: str) -> str:
         """A column's name as the program knows it, of the one that the file writes."""
