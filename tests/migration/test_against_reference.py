@@ -20,6 +20,7 @@ from tests.reference import Refused, migrate_reference
 from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import write
+from tests.strategies.targets import Foreign, build_target, foreign_tables, held
 
 from person_unify.budget import Budget
 from person_unify.errors import SchemaRefused
@@ -59,11 +60,15 @@ def _refused(source: Path) -> bool:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(old_databases(), st.sampled_from([2, 5, 25_000]), st.sampled_from(ZONES))
-def test_drawn_databases(description: Description, rows_at_once: int, zone: str) -> None:
+@given(old_databases(), foreign_tables(), st.sampled_from([2, 5, 25_000]), st.sampled_from(ZONES))
+def test_drawn_databases(
+    description: Description, foreign: Foreign | None, rows_at_once: int, zone: str
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory) / "old.db", Path(directory) / "new.db"
         build(description, source)
+        if foreign is not None:
+            build_target(target, foreign)
         kept = Path(tempfile.gettempdir()) / "person-unify-failing.db"
         try:
             with pytest.MonkeyPatch.context() as patch:
@@ -81,6 +86,7 @@ def test_drawn_databases(description: Description, rows_at_once: int, zone: str)
         if found:
             shutil.copy(source, kept)
         assert not found, "\n".join([f"reproduce with {kept}", *found[:20]])
+        assert foreign is None or held(target, foreign) == foreign
 
 
 @pytest.mark.parametrize(
