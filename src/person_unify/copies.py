@@ -61,6 +61,8 @@ def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
         )
     for suffix in _MOVING[1:]:
         _require_readable(beside(real, suffix))
+    if not locks.has_locks(real):
+        raise SourceError(_without_locks(source))
     try:
         if is_in_wal_mode(real):
             _require_one_name(source, real)
@@ -129,6 +131,8 @@ class Exclusive:
         self.path = path
         if alone and locks.open_elsewhere(path):
             raise _in_use(path)
+        if not locks.has_locks(path):
+            raise TargetError(_without_locks(path))
         require_harmless(path)
         self._identity = locks.take(path, _LIBRARY)
         try:
@@ -273,6 +277,13 @@ def set_wal_mode(path: Path, *, on: bool) -> None:
     with locks.reading(path, mode="rb+") as file:
         file.seek(18)
         file.write(b"\x02\x02" if on else b"\x01\x01")
+
+
+def _without_locks(path: Path) -> str:
+    return (
+        f"the volume of {path} knows no file locks, by which other programs are kept from writing "
+        "meanwhile: use a copy on another volume"
+    )
 
 
 def _in_use(path: Path) -> TargetInUse:

@@ -135,7 +135,7 @@ class RunDirectory:
                     f"cannot write into {path.parent}: {error.strerror}"
                 ) from error
             try:
-                _lock(lock, target)
+                _lock(lock, path, target)
             except BaseException:
                 os.close(lock)
                 raise
@@ -322,7 +322,7 @@ def _opened(path: Path) -> int:
     return os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
-def _lock(handle: int, target: Path) -> None:
+def _lock(handle: int, path: Path, target: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -331,7 +331,13 @@ def _lock(handle: int, target: Path) -> None:
             f"{target} is being migrated by another process (pid {holder}): wait for its end"
         ) from error
     except OSError as error:
-        raise MigrationError(f"cannot lock {target.name}: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            (path / LOCK).unlink()
+            path.rmdir()
+        raise MigrationError(
+            f"the volume of {target} knows no file locks ({error.strerror}), by which two runs are "
+            "kept apart: choose another volume"
+        ) from error
 
 
 def _is_still(handle: int, path: Path) -> bool:

@@ -98,6 +98,19 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
             held.parked.append(file)
 
 
+def has_locks(path: Path) -> bool:
+    """Whether the volume of a database knows locks; where it does not, SQLite says it is busy.
+
+    Locks a byte that SQLite never locks, for a moment, of a file that no library has open.
+    """
+    with reading(path) as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)
+        except OSError as error:
+            return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+    return True
+
+
 def sha256(path: Path, *, beside: bool = False, start: int = 0, limit: int | None = None) -> str:
     """SHA-256 in hexadecimal of a file, or of ``limit`` bytes of it from ``start`` on.
 
