@@ -27,6 +27,7 @@ import adbc_driver_manager
 import adbc_driver_sqlite.dbapi
 import polars as pl
 
+from person_unify.copies import is_in_wal_mode
 from person_unify.errors import (
     BatchTooLarge,
     DatabaseError,
@@ -35,7 +36,7 @@ from person_unify.errors import (
     FeatureMissing,
 )
 from person_unify.files import locks
-from person_unify.files.journal import require_harmless
+from person_unify.files.journal import beside, require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 _PAUSE_MS = 100
@@ -116,6 +117,8 @@ class Database:
         """Take account of a file, made first where it may be created; returns its URI."""
         if mode == "rwc" and not settled:
             require_harmless(path)
+        if mode == "ro" and not settled:
+            _require_room_for_log(path)
         try:
             if mode == "rwc" and not settled and not path.exists():
                 path.touch(mode=0o600)
@@ -231,6 +234,21 @@ class Database:
 
 Opener: TypeAlias = Callable[[], AbstractContextManager[Database]]
 """Opens files that are open already once more, for a thread that closes them again."""
+
+
+def _require_room_for_log(path: Path) -> None:
+    """Refuse a file whose write-ahead log SQLite would have to begin where nothing can be written.
+
+    It would only say that it cannot open the file.
+    """
+    if os.access(path.parent, os.W_OK) or beside(path, "-shm").exists() or not path.is_file():
+        return
+    if is_in_wal_mode(path):
+        raise DatabaseError(
+            f"{path} asks for a write-ahead log, and none can be begun beside it, where nothing "
+            "can be written: copy it, with its ledger and a -wal file if there is one, into a "
+            "directory of your own first"
+        )
 
 
 @contextmanager

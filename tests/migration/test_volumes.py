@@ -1,14 +1,17 @@
-"""Volumes without locks are refused before anything is read (section 9)."""
+"""Volumes without locks, or on which nothing can be written, and what is said of them."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.faults.strace import require_strace
-from tests.migration.support import SMALL, make_target, old_database
+from tests.migration.support import SMALL, change, make_target, migrated, old_database
+from tests.processes import run
 
 
 def _without(call: str, only: Path | None, *arguments: str | Path) -> tuple[int, str]:
@@ -41,3 +44,46 @@ def test_volume_without_locks(tmp_path: Path, which: str) -> None:
     assert code == (1 if which == "run directory" else 3), said
     assert "knows no file locks" in said
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@contextmanager
+def _unwritable(directory: Path) -> Iterator[None]:
+    """Have a directory mounted again so that nobody can write into it, whoever it is."""
+    again = ["mount", "-o", "remount,ro,bind", str(directory)]
+    bound = subprocess.run(["mount", "--bind", directory, directory], check=False)
+    if bound.returncode or subprocess.run(again, check=False).returncode:
+        pytest.skip("mounting is not permitted here: no read-only volume")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+@pytest.mark.parametrize("command", ["verify", "trace", "diff", "report", "rebuild", "lineage"])
+def test_target_that_asks_for_a_log_on_a_read_only_volume(finished: Path, command: str) -> None:
+    source, target = finished / "old.db", finished / "new.db"
+    call: dict[str, list[str | Path]] = {
+        "verify": [source, target],
+        "trace": [target, "children", "c1"],
+        "diff": [source, target],
+        "report": [target, finished.parent / "page.html"],
+        "rebuild": [target, finished.parent / "again.db"],
+        "lineage": [target],
+    }
+
+    with _unwritable(finished):
+        done = run(command, *call[command])
+
+    assert done.returncode == 1, done.stderr
+    assert "copy it, with its ledger and a -wal file if there is one" in done.stderr
+    assert [path.name for path in finished.parent.iterdir()] == [finished.name]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a finished run, whose target the platform has set to a write-ahead log."""
+    place = tmp_path_factory.mktemp("volume") / "media"
+    place.mkdir()
+    migrated(place, SMALL)
+    change(place / "new.db", "PRAGMA journal_mode = WAL")
+    return place
