@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from person_unify.rundir import write_json
+from person_unify.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

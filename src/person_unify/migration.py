@@ -15,7 +15,7 @@ from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions
 from person_unify.errors import DatabaseError
-from person_unify.files import locks, replace_private
+from person_unify.files import locks, replace_private, write_json
 from person_unify.files.journal import SIDE_FILES
 from person_unify.filling import Filling
 from person_unify.finished import report_in
@@ -44,7 +44,7 @@ from person_unify.recorded import (
 )
 from person_unify.registry import Registry
 from person_unify.report import CheckResult, FileFacts, Report
-from person_unify.rundir import Facts, RunDirectory, this_machine, write_json
+from person_unify.rundir import Facts, RunDirectory, this_machine
 from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader, opened_to_verify
@@ -211,7 +211,9 @@ class Migration:
             database.attach(self._staged_ledger, CATALOG)
             ledger = Ledger(database)
             database.execute("BEGIN IMMEDIATE")
-            record_run(ledger, report, self.facts, self.clock.checkpoints.rows())
+            names = {"source": Path(self.facts.source).name, "target": Path(self.facts.target).name}
+            named = {"id": self.facts.id, **names}
+            record_run(ledger, report, named, self.clock.checkpoints.rows())
             record_artefacts(ledger, self._artefacts())
             database.execute("COMMIT")
 

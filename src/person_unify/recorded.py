@@ -17,7 +17,6 @@ from person_unify.errors import DatabaseError, TargetError
 from person_unify.finished import run_record
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.report import CheckResult, Report
-from person_unify.rundir import Facts
 from person_unify.stages.verify import VerifyOptions
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -136,19 +135,23 @@ def recorded_run_id(ledger: Path) -> str | None:
 
 
 def record_run(
-    ledger: Ledger, report: Report, facts: Facts, checkpoints: Iterable[Mapping[str, object]]
+    ledger: Ledger,
+    report: Report,
+    named: Mapping[str, str],
+    checkpoints: Iterable[Mapping[str, object]],
 ) -> None:
-    """Write run, checkpoints and verification into the ledger."""
+    """Write run, checkpoints and verification into the ledger.
+
+    named: ``id`` of the run, names of the files of ``source`` and ``target``.
+    """
     ledger.append_rows(
         "run",
         [
             {
-                "id": facts.id,
+                **named,
                 "tool_version": report.tool_version,
                 "started": report.started_ms,
                 "finished": report.finished_ms,
-                "source": Path(facts.source).name,
-                "target": Path(facts.target).name,
                 "source_sha256": report.source.sha256,
                 "options": json.dumps(dict(report.options), sort_keys=True),
                 "outcome": report.outcome,

@@ -11,8 +11,8 @@ from typing import Any
 
 from person_unify.clock import Clock, Worked
 from person_unify.counts import Counts
+from person_unify.files import write_json
 from person_unify.report import TableCount
-from person_unify.rundir import write_json
 
 _NAME = "loaded.json"
 

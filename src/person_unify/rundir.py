@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
-from person_unify.files import locks, replace_private
+from person_unify.files import locks, write_json
 from person_unify.files.private import abandoned
 
 LOCK, FACTS = "lock", "run.json"
@@ -289,14 +289,6 @@ class RunDirectory:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
-
-    Raises :class:`MigrationError` when it cannot.
-    """
-    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
 
 
 def place_of(path: Path) -> Place:

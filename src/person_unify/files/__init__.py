@@ -8,7 +8,7 @@
 * :mod:`~person_unify.files.locks`: which SQLite library has which file, so that no lock is lost.
 """
 
-from person_unify.files.new import NewFiles, create_private, replace_private
+from person_unify.files.new import NewFiles, create_private, replace_private, write_json
 from person_unify.files.private import private_directory
 from person_unify.files.received import NotRead, read_bounded
 
@@ -19,4 +19,5 @@ __all__ = [
     "private_directory",
     "read_bounded",
     "replace_private",
+    "write_json",
 ]

@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from person_unify.errors import DiskError, MigrationError, UsageError
 
@@ -147,6 +148,14 @@ def replace_private(path: Path, content: bytes, *, durable: bool = True) -> None
     """
     with NewFiles(overwrite=True, durable=durable) as new:
         new.open(path).write(content)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
+
+    Raises :class:`MigrationError` when it cannot.
+    """
+    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
 
 
 def require_hard_links(directory: Path) -> None:
