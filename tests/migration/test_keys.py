@@ -142,25 +142,44 @@ def test_a_plan_that_stands_twice_and_shares_its_id_with_another_kind_of_plan(
     assert len(done.logged("duplicate_key", "x")) == len(done.logged("id_collision", "x")) == 1
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     column=st.sampled_from(["nickname", "parent_notes"]),
     case=st.sampled_from([str.lower, str.upper, str.title]),
     child=st.booleans(),
+    link=st.booleans(),
 )
 def test_an_unknown_column_that_children_and_links_share_is_the_childrens(
-    column: str, case: Any, child: bool, tmp_path_factory: pytest.TempPathFactory
+    column: str, case: Any, child: bool, link: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     source = tmp_path_factory.mktemp("shared") / "old.db"
     own = {case(column): "of the child"}
     children = [{**SMALL["children"][0], **own}] if child else []
-    links = [{**LINK, column: "of the link"}]
+    links = [{**LINK, column: "of the link"}] if link else []
     old_database(source, {**SMALL, "children": children, "parent_children": links})
     if not child:
         change(source, f"ALTER TABLE children ADD COLUMN {case(column)} TEXT")
+    if not link:
+        change(source, f"ALTER TABLE parent_children ADD COLUMN {column} TEXT")
 
     done = proven(source)
 
-    (view,) = done.rows(f"SELECT {column} AS said FROM parent_child_views")
-    assert view["said"] == ("of the child" if child else None)
-    assert [row[column] for row in done.archived("parent_children")] == ["of the link"]
+    views = done.rows(f"SELECT {column} AS said FROM parent_child_views")
+    assert [view["said"] for view in views] == ["of the child" if child else None] * (child or link)
+    if link:
+        assert [row[column] for row in done.archived("parent_children")] == ["of the link"]
+
+
+@pytest.mark.parametrize("links", [[], [LINK]], ids=["no link", "a link"])
+def test_a_column_that_only_links_have(links: Rows, tmp_path: Path) -> None:
+    source = old_database(tmp_path / "old.db", {**SMALL, "parent_children": links})
+    change(
+        source,
+        "ALTER TABLE parent_children ADD COLUMN nickname TEXT",
+        "UPDATE parent_children SET nickname = 'of the link'",
+    )
+
+    done = proven(source)
+
+    views = done.rows("SELECT nickname FROM parent_child_views")
+    assert [view["nickname"] for view in views] == ["of the link" if links else None]

@@ -419,8 +419,8 @@ def _of_link(context: Context, of: PairsOf, bound: BoundMapping, binding: Bindin
     expected = words.expected(binding)
     assert expected is not None
     value = expected.value.gather(of.of("link"))
-    default = words.unfilled(binding.target).value[:1]
-    return value.zip_with(of.of("link").is_not_null(), default)
+    default = Words(context, bound, context.people.rows["children"]).unfilled(binding.target)
+    return value.zip_with(of.of("link").is_not_null(), default.value)
 
 
 def check_links(context: Context, families: Families) -> None:
