@@ -26,8 +26,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
-    frozenset({"lanes"}),
-    frozenset({"spec", "values", "collations", "conversions", "names", "ids"}),
+    frozenset({"spec", "values"}),
+    frozenset({"lanes", "inserting", "collations", "conversions", "names", "ids"}),
     frozenset(
         {
             "schema",

@@ -89,7 +89,8 @@ def test_archive_in_parts_has_its_columns_in_the_order_of_the_source(tmp_path: P
     def part(names: tuple[str, ...], row: int) -> Archive:
         cells = {ROW: [row], **{n: [f"{n}{row}"] for n in names}}
         said = {"@archived": [json.dumps(names)], "@reason": ["not_carried"]}
-        return Archive("t", (), names, pl.DataFrame({**cells, **said}), table.column_names)
+        frame = pl.DataFrame({**cells, **said})
+        return Archive("t", (), names, frame, pl.DataFrame(), table.column_names)
 
     with Database(tmp_path / "target.db") as database:
         database.attach(tmp_path / "ledger.db", CATALOG)

@@ -9,7 +9,8 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive, held
+from person_unify.frames import ODD, ROW, Archive, SourceFrame, held
+from person_unify.lanes import FIELDS, odd_field
 from person_unify.schema import Table
 
 Mask = pl.Expr | None
@@ -21,7 +22,7 @@ _NEVER = pl.lit(value=False)
 
 
 def assemble(
-    table: Table,
+    source: SourceFrame,
     lost: Mapping[str, Sequence[Mask]],
     kept: pl.DataFrame,
     whole: Mask,
@@ -35,22 +36,27 @@ def assemble(
     others: rows that are not loaded, each frame with its reason.  identity: columns that a row with
     any archived cell archives too, so that it is known again in the target.
     """
+    table = source.table
     masks = _archived(table, lost, whole)
-    rows_kept = _kept_cells(table, kept, masks, identity)
-    wholes = [_whole(table, frame, reason) for frame, reason in others if frame.height]
-    parts = [part for part in (rows_kept, *wholes) if part is not None and part.height]
+    rows_kept = _kept_cells(source, kept, masks, identity)
+    wholes = [_whole(source, frame, reason) for frame, reason in others if frame.height]
+    parts = [part for part in (rows_kept, *wholes) if part is not None and part[0].height]
     if not parts:
         return None
     columns = [name for name in _beside_key(table) if wholes or name in masks]
-    frame = pl.concat(
-        [part.select(*_keys(table), *map(held, columns), "@archived", "@reason") for part in parts]
-    )
+    listed = (*_keys(table), *map(held, columns), ODD, "@archived", "@reason")
+    frames, odds, before = [], [], 0
+    for frame, odd in parts:
+        frames.append(frame.select(listed).with_columns(pl.col(ODD) + before))
+        odds.append(odd)
+        before += odd.height
     respelt = {held(name): held(written) for name, written in table.respelt.items()}
     return Archive(
         table.name,
         tuple(map(table.written, table.primary_key)),
         tuple(map(table.written, columns)),
-        frame.rename(respelt, strict=False),
+        pl.concat(frames).rename(respelt, strict=False),
+        _respelt(pl.concat(odds, how="diagonal"), table),
         tuple(map(table.written, _beside_key(table))),
     )
 
@@ -75,8 +81,11 @@ def _archived(
 
 
 def _kept_cells(
-    table: Table, kept: pl.DataFrame, masks: dict[str, pl.Expr | None], identity: Sequence[str]
-) -> pl.DataFrame | None:
+    source: SourceFrame,
+    kept: pl.DataFrame,
+    masks: dict[str, pl.Expr | None],
+    identity: Sequence[str],
+) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     """The archived cells of represented rows; drops from ``masks`` what no row archives."""
     if not masks or not kept.height:
         return None
@@ -96,7 +105,8 @@ def _kept_cells(
         flags = flags.with_columns(any_.alias(held(name)) for name in beside)
         masks |= dict.fromkeys(beside, _NEVER)
 
-    schema = kept.schema
+    table, schema = source.table, kept.schema
+    places, odd = _odd_cells(source, kept, {name: flags[held(name)] for name in masks})
 
     def cell(name: str) -> pl.Expr:
         own = held(name)
@@ -107,20 +117,62 @@ def _kept_cells(
         return pl.when(flags[own]).then(pl.col(own)).alias(own)
 
     cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
-    return cells.with_columns(
-        _listed(table, flags, list(masks)).alias("@archived"),
-        pl.lit("not_carried").alias("@reason"),
-    ).filter(pl.col("@archived") != "[]")
+    archived = _listed(table, flags, list(masks)).alias("@archived")
+    cells = cells.with_columns(places, archived, pl.lit("not_carried").alias("@reason"))
+    return cells.filter(pl.col("@archived") != "[]"), odd
 
 
-def _whole(table: Table, frame: pl.DataFrame, reason: str) -> pl.DataFrame:
+def _whole(
+    source: SourceFrame, frame: pl.DataFrame, reason: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Every cell of rows that are not loaded."""
-    return frame.select(
+    table = source.table
+    places, odd = _odd_cells(source, frame, dict.fromkeys(table.column_names))
+    cells = frame.select(
         *_keys(table),
         *map(held, _beside_key(table)),
         pl.lit(json.dumps(list(map(table.written, table.column_names)))).alias("@archived"),
         pl.lit(reason).alias("@reason"),
     )
+    return cells.with_columns(places), odd
+
+
+def _odd_cells(
+    source: SourceFrame, frame: pl.DataFrame, wanted: Mapping[str, pl.Series | None]
+) -> tuple[pl.Series, pl.DataFrame]:
+    """Where the odd cells of some columns stand for each row, and these cells.
+
+    wanted: column -> the rows of ``frame`` whose cell it is; None stands for all rows.  Those of
+    the key always count.
+    """
+    nothing = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
+    columns = [c for c in (*source.table.primary_key, *wanted) if source.has_odd(c)]
+    if not columns or not frame.height:
+        return nothing, pl.DataFrame()
+    pointed = frame[ODD].is_not_null()
+    odd = source.odd[frame[ODD].filter(pointed)]
+    kept: list[pl.Expr] = []
+    for column in dict.fromkeys(columns):
+        flags = wanted.get(column)
+        there = None if column in source.table.primary_key else flags
+        for name in FIELDS:
+            cell = pl.col(odd_field(column, name))
+            if there is not None:
+                cell = pl.when(there.filter(pointed)).then(cell)
+            kept.append(cell.alias(odd_field(column, name)))
+    odd = odd.select(kept)
+    place = pointed.cum_sum().cast(pl.UInt32) - 1
+    return place.zip_with(pointed, nothing).alias(ODD), odd
+
+
+def _respelt(odd: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Odd cells by the names that the file gives their columns."""
+    names = {
+        odd_field(name, field): odd_field(written, field)
+        for name, written in table.respelt.items()
+        for field in FIELDS
+    }
+    return odd.rename(names, strict=False)
 
 
 def _keys(table: Table) -> tuple[str, ...]:

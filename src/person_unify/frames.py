@@ -10,11 +10,11 @@ from string import Formatter
 import polars as pl
 
 from person_unify.findings import FINDINGS, ORDINARY
+from person_unify.lanes import ODD as ODD
+from person_unify.lanes import ROW as ROW
+from person_unify.lanes import odd_field
 from person_unify.schema import Table
 from person_unify.values import Lane
-
-ROW = "@row"
-"""Position of a row in source order: its rowid, or its rank by primary key."""
 
 
 def held(column: str) -> str:
@@ -84,14 +84,17 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One source table: ``@row`` and its columns (by :func:`held`), in the lane ``lanes`` names.
+    """One source table: its columns (by :func:`held`), in the lane ``lanes`` names.
 
-    ``usual_key`` names the rows of a known table, whatever key its file declares.
+    frame: ``@row``, ``@odd`` and the columns, odd cells NULL.  odd: the odd cells that ``@odd``
+    points at (by :func:`lanes.odd_field`).  ``usual_key`` names the rows of a known table, whatever
+    key its file declares.
     """
 
     table: Table
     frame: pl.DataFrame
     lanes: dict[str, Lane]
+    odd: pl.DataFrame = field(default_factory=pl.DataFrame)
     usual_key: tuple[str, ...] = ()
 
     @property
@@ -103,6 +106,10 @@ class SourceFrame:
     def height(self) -> int:
         """Number of rows."""
         return self.frame.height
+
+    def has_odd(self, column: str) -> bool:
+        """Whether some cell of the column is odd."""
+        return odd_field(column, "class") in self.odd.columns
 
     def lane(self, column: str) -> Lane:
         """The column's lane; ``absent`` where the file has no such column."""
@@ -117,7 +124,8 @@ class Archive:
     """Cells of one source table to keep verbatim (contract section 9).
 
     frame: the key columns, then the archived columns in their lanes (both by :func:`held`), then
-    ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
+    ``@odd``, ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
+    odd: the archived cells that are of another class than their lane's, at which ``@odd`` points.
     beside_key: every column of the table that is not of its key, in its order.
     """
 
@@ -125,6 +133,7 @@ class Archive:
     key: tuple[str, ...]
     columns: tuple[str, ...]
     frame: pl.DataFrame
+    odd: pl.DataFrame
     beside_key: tuple[str, ...]
 
 

@@ -24,36 +24,37 @@ from person_unify.schema import Table, quote
 ROW = "@row"
 """Position of a row in source order: its rowid, or its rank by primary key."""
 
-Lane = Literal["integer", "real", "text"]
+ODD = "@odd"
+"""Where a row's odd cells stand among those of all rows; NULL where it has none."""
+
+Lane = Literal["integer", "text"]
 
 NULL, INTEGER, REAL, TEXT, BLOB = range(5)
 """Codes of SQLite's storage classes."""
 
-ODD = {
-    "class": pl.Int64,
-    "integer": pl.Int64,
-    "real": pl.Float64,
-    "bytes": pl.Binary,
-    "printed": pl.String,
-    "decoded": pl.String,
-}
-"""Columns of odd cells: the class, then the value in the field of that class (text and BLOB in
-``bytes``); ``printed`` is a REAL as SQLite prints it, ``decoded`` bytes that are valid UTF-8."""
-
-DTYPES: Mapping[Lane, pl.DataType] = {
+FIELDS: Mapping[str, pl.DataType] = {
+    "class": pl.Int64(),
     "integer": pl.Int64(),
     "real": pl.Float64(),
-    "text": pl.String(),
+    "bytes": pl.Binary(),
+    "printed": pl.String(),
+    "decoded": pl.String(),
 }
+"""What is known of an odd cell: its class, then the value in the field of that class (text and BLOB
+in ``bytes``); ``printed`` is a REAL as SQLite prints it, ``decoded`` bytes that are valid UTF-8."""
 
-_SENTINELS = {"integer": "0", "real": "0.0", "text": "''"}
+DTYPES: Mapping[Lane, pl.DataType] = {"integer": pl.Int64(), "text": pl.String()}
+
+_SENTINELS = {"integer": "0", "text": "''"}
 _CODES = {"integer": INTEGER, "real": REAL, "text": TEXT, "blob": BLOB}
-_ODD_FIELDS = {
+_READ = {
     "integer": ("0", "CASE WHEN typeof({c}) = 'integer' THEN {c} END"),
     "real": ("0.0", "CASE WHEN typeof({c}) = 'real' THEN {c} END"),
-    "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ('text', 'blob') THEN CAST({c} AS BLOB) END"),
+    "bytes": ("x'00'", "CASE WHEN typeof({c}) IN ({bytes}) THEN CAST({c} AS BLOB) END"),
     "printed": ("''", "CASE WHEN typeof({c}) = 'real' THEN printf('%!.15g', {c}) END"),
 }
+"""The fields that SQL gives, beside the class: a literal of the type, and the expression."""
+
 _COLUMNS_AT_ONCE = 300
 """SQLite allows 2,000 expressions in one result, and an odd column takes five."""
 
@@ -61,23 +62,33 @@ _FEW = 1_000
 """Up to so many rowids a table is small."""
 
 _ROWS_PER_PARTITION = 50_000
-_CELL = pl.Schema({ROW: pl.Int64(), **{name: type_() for name, type_ in ODD.items()}})
 
 
 def promised(declared: str) -> Lane:
-    """The lane that a declared type promises, by SQLite's affinity rules."""
+    """The lane that a declared type promises, by SQLite's affinity rules.
+
+    Every REAL is odd: only SQLite prints one as SQLite does, should the target want it as text.
+    """
     if "INT" in declared:
         return "integer"
-    if has_text_affinity(declared):
-        return "text"
-    if any(word in declared for word in ("REAL", "FLOA", "DOUB")):
-        return "real"
-    return "text" if not declared or "BLOB" in declared else "integer"
+    others = ("CHAR", "CLOB", "TEXT", "BLOB", "REAL", "FLOA", "DOUB")
+    return "text" if not declared or any(word in declared for word in others) else "integer"
 
 
 def has_text_affinity(declared: str) -> bool:
     """Whether a declared type turns numbers into text when they are stored."""
     return "INT" not in declared and any(word in declared for word in ("CHAR", "CLOB", "TEXT"))
+
+
+def odd_field(column: str, name: str) -> str:
+    """The column in which a frame of odd cells holds one of :data:`FIELDS`."""
+    return f"{ODD}:{column}:{name}"
+
+
+def odd_columns(odd: pl.DataFrame) -> list[str]:
+    """The columns of a table of which a frame holds odd cells."""
+    before, after = odd_field("\n", "class").split("\n")
+    return [c[len(before) : -len(after)] for c in odd.columns if c.endswith(after)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +112,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Rows of a table, sorted by ``@row``.
+    """Rows of a table: those of a frame, with odd cells NULL, and the odd cells.
 
-    frame: ``@row`` and one column per name asked for, by position (``c0``, ``c1``, …), odd cells
-    NULL.  odd: column -> ``@row`` and the columns of :data:`ODD`; no entry where there are none.
+    As they are read, the frame is sorted by ``@row``, with ``@odd`` and one column per name asked
+    for, by position (``c0``, ``c1``, …).  odd: the rows that ``@odd`` counts from 0, by
+    :func:`odd_field`.
     """
 
     frame: pl.DataFrame
-    odd: Mapping[str, pl.DataFrame]
+    odd: pl.DataFrame
 
 
 @dataclass(slots=True)
@@ -139,29 +151,27 @@ class LaneReader:
         """
         if part is not None and part.last < part.first:
             types = {f"c{n}": DTYPES[self.lanes[c]] for n, c in enumerate(columns)}
-            return Cells(pl.DataFrame(schema={ROW: pl.Int64(), **types}), {})
+            schema = {ROW: pl.Int64(), ODD: pl.UInt32(), **types}
+            return Cells(pl.DataFrame(schema=schema), pl.DataFrame())
         groups = [
             columns[start : start + _COLUMNS_AT_ONCE]
             for start in range(0, len(columns), _COLUMNS_AT_ONCE)
         ]
         found = [self._group(group, part, also) for group in groups or [()]]
-        frames = [cells.frame for cells in found]
+        first, *others = (frame for frame, _ in found)
+        series = first.get_columns() + [s for frame in others for s in frame.get_columns()[1:]]
         names = [ROW, *(f"c{position}" for position in range(len(columns)))]
-        others = [series for frame in frames[1:] for series in frame.get_columns()[1:]]
-        frame = pl.DataFrame(
-            [s.alias(n) for s, n in zip([*frames[0], *others], names, strict=True)]
-        )
-        return Cells(frame, {c: odd for cells in found for c, odd in cells.odd.items()})
+        frame = pl.DataFrame([s.alias(name) for s, name in zip(series, names, strict=True)])
+        return _pointed(frame, [odd for _, odds in found for odd in odds])
 
-    def _group(self, columns: Sequence[str], part: Range | None, also: str) -> Cells:
+    def _group(
+        self, columns: Sequence[str], part: Range | None, also: str
+    ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
         """Read as promised; where that fails, see which columns break it, and read around them."""
-        if self._alone(part):
-            broken = self._broken(columns, part, also)
-            odd = self._odd([c for c in columns if c in broken], part, also)
-            return self._decoded(columns, self._lanes(columns, part, also, broken), odd)
-        if not self.suspects.intersection(columns) and not self.by_bytes:
+        alone = self._alone(part)
+        if not alone and not self.by_bytes and not self.suspects.intersection(columns):
             try:
-                return Cells(self._lanes(columns, part, also, frozenset()), {})
+                return self._lanes(columns, part, also, frozenset()), []
             except BatchTooLarge:
                 raise
             except DatabaseError:
@@ -169,32 +179,30 @@ class LaneReader:
         broken = self._broken(columns, part, also)
         self.suspects |= broken
         odd = self._odd([c for c in columns if c in broken], part, also)
-        if not self.by_bytes:
+        if not alone and not self.by_bytes:
             try:
-                return Cells(self._lanes(columns, part, also, broken), odd)
+                return self._lanes(columns, part, also, broken), odd
             except BatchTooLarge:
                 raise
             except DatabaseError:
                 # SQL cannot see text that is not UTF-8: read every text column by its bytes.
                 self.by_bytes = True
-        return self._decoded(columns, self._lanes(columns, part, also, broken), odd)
+        frame = self._lanes(columns, part, also, broken)
+        return self._decoded(columns, frame, odd)
 
     def _lanes(
         self, columns: Sequence[str], part: Range | None, also: str, broken: frozenset[str]
     ) -> pl.DataFrame:
         literals, expressions = ["0"], [self._position()]
+        by_bytes = self.by_bytes or self._alone(part)
         for column in columns:
             lane, cell = self.lanes[column], quote(column)
-            if lane == "text" and (self.by_bytes or self._alone(part)):
-                literals.append("x'00'")
-                expressions.append(
-                    f"CASE WHEN typeof({cell}) = 'text' THEN CAST({cell} AS BLOB) END"
-                )
-                continue
-            literals.append(_SENTINELS[lane])
+            as_bytes = lane == "text" and by_bytes
+            literals.append("x'00'" if as_bytes else _SENTINELS[lane])
+            read = f"CAST({cell} AS BLOB)" if as_bytes else cell
             odd = column in broken
             expressions.append(
-                f"CASE WHEN typeof({cell}) = '{lane}' THEN {cell} END" if odd else cell
+                f"CASE WHEN typeof({cell}) = '{lane}' THEN {read} END" if odd else read
             )
         frame = self._query(literals, expressions, part, also)
         types = [pl.Int64(), *(DTYPES[self.lanes[column]] for column in columns)]
@@ -214,36 +222,39 @@ class LaneReader:
     def _is_odd(self, column: str) -> str:
         return f"typeof({quote(column)}) NOT IN ('{self.lanes[column]}', 'null')"
 
-    def _odd(
-        self, columns: Sequence[str], part: Range | None, also: str
-    ) -> dict[str, pl.DataFrame]:
+    def _odd(self, columns: Sequence[str], part: Range | None, also: str) -> list[pl.DataFrame]:
         """The odd cells of some columns, from the rows that have any."""
         if not columns:
-            return {}
-        literals, expressions = ["0"], [self._position()]
+            return []
+        literals, expressions, names = ["0"], [self._position()], [ROW]
         for column in columns:
             lane = self.lanes[column]
             classes = " ".join(f"WHEN '{n}' THEN {c}" for n, c in _CODES.items() if n != lane)
-            literals += ["0", *(literal for literal, _ in _ODD_FIELDS.values())]
-            expressions.append(f"CASE typeof({quote(column)}) {classes} ELSE 0 END")
-            expressions += [e.format(c=quote(column)) for _, e in _ODD_FIELDS.values()]
+            literals += ["0", *(literal for literal, _ in _READ.values())]
+            expressions.append(f"CASE typeof({quote(column)}) {classes} END")
+            # No integer is odd in the lane of integers, and no text in that of texts.
+            stored = "'blob'" if lane == "text" else "'text', 'blob'"
+            expressions += [
+                "NULL" if name == lane else expression.format(c=quote(column), bytes=stored)
+                for name, (_, expression) in _READ.items()
+            ]
+            names += [odd_field(column, name) for name in ("class", *_READ)]
         wanted = " OR ".join(map(self._is_odd, columns))
         both = f"({also}) AND ({wanted})" if also else f"({wanted})"
         rows = self._query(literals, expressions, part, both)
-        width = 1 + len(_ODD_FIELDS)
-        found = {}
-        for position, column in enumerate(columns):
-            start = 1 + position * width
-            cells = rows[:, [0, *range(start, start + width)]]
-            cells.columns = [ROW, "class", *_ODD_FIELDS]
-            cells = cells.filter(pl.col("class") != NULL).sort(ROW)
-            decoded = decode_utf8(cells["bytes"].cast(pl.Binary)).alias("decoded")
-            found[column] = cells.with_columns(decoded).cast(_CELL)
-        return {column: cells for column, cells in found.items() if cells.height}
+        rows.columns = names
+        types = {odd_field(c, name): FIELDS[name] for c in columns for name in ("class", *_READ)}
+        rows = rows.cast(pl.Schema({ROW: pl.Int64(), **types}))
+        return [
+            rows.with_columns(
+                decode_utf8(rows[odd_field(c, "bytes")]).alias(odd_field(c, "decoded"))
+                for c in columns
+            )
+        ]
 
     def _decoded(
-        self, columns: Sequence[str], frame: pl.DataFrame, odd: dict[str, pl.DataFrame]
-    ) -> Cells:
+        self, columns: Sequence[str], frame: pl.DataFrame, odd: list[pl.DataFrame]
+    ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
         """Texts of their bytes; those that are no UTF-8 become odd cells."""
         series = frame.get_columns()
         for position, column in enumerate(columns, 1):
@@ -253,21 +264,19 @@ class LaneReader:
             series[position] = text = decode_utf8(stored)
             if text.null_count() == stored.null_count():
                 continue
-            bad = pl.DataFrame({ROW: series[0], "bytes": stored}).filter(
-                stored.is_not_null() & text.is_null()
+            bad = stored.is_not_null() & text.is_null()
+            cells = pl.DataFrame([series[0].alias(ROW), stored.alias("bytes")]).filter(bad)
+            known = {"class": pl.lit(TEXT, pl.Int64()), "bytes": pl.col("bytes")}
+            odd.append(
+                cells.select(
+                    ROW,
+                    *(
+                        known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
+                        for name, type_ in FIELDS.items()
+                    ),
+                )
             )
-            cells = bad.select(
-                ROW,
-                *(
-                    pl.lit(TEXT, pl.Int64).alias(name)
-                    if name == "class"
-                    else (pl.col(name) if name == "bytes" else pl.lit(None, type_()).alias(name))
-                    for name, type_ in ODD.items()
-                ),
-            )
-            known = odd.get(column)
-            odd[column] = cells if known is None else pl.concat([known, cells]).sort(ROW)
-        return Cells(pl.DataFrame(series), odd)
+        return pl.DataFrame(series), odd
 
     def _alone(self, part: Range | None) -> bool:
         """Whether ADBC reads these rows, over the one connection there is."""
@@ -319,6 +328,21 @@ class LaneReader:
 def scanned(table: str) -> str:
     """A table as SQL that is read row by row: an index may need a collation that is not here."""
     return f"{quote(table)} NOT INDEXED"
+
+
+def _pointed(frame: pl.DataFrame, odd: Sequence[pl.DataFrame]) -> Cells:
+    """The frame with ``@odd`` beside ``@row``, and the odd cells that it points at."""
+    odd = [part for part in odd if part.height]
+    if not odd:
+        nothing = pl.lit(None, dtype=pl.UInt32).alias(ODD)
+        return Cells(frame.select(ROW, nothing, pl.exclude(ROW)), pl.DataFrame())
+    merged = pl.concat(odd, how="diagonal")
+    if len(odd) > 1:
+        # Columns that were read in different ways, of one row: no column has two cells in it.
+        merged = merged.group_by(ROW, maintain_order=True).agg(pl.all().drop_nulls().first())
+    places = merged.select(ROW, pl.int_range(pl.len(), dtype=pl.UInt32).alias(ODD))
+    pointed = frame.join(places, on=ROW, how="left", maintain_order="left")
+    return Cells(pointed.select(ROW, ODD, pl.exclude(ROW, ODD)), merged.drop(ROW))
 
 
 def rowid_of(table: Table, without_rowid: bool = False) -> str | None:

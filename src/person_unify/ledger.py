@@ -13,15 +13,13 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
+from person_unify.inserting import insert
+from person_unify.lanes import Cells
 from person_unify.mappings import ID_MAPS, MAP_KEYS, TAGS
 from person_unify.schema import quote
-from person_unify.values import MIXED
 
 CATALOG = "ledger"
 """The name under which the ledger is attached to the target's connection."""
-
-_STAGED_COLUMNS = 400
-"""A mixed column travels as four, and SQLite allows a table 2,000."""
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "run": {
@@ -164,7 +162,8 @@ class Ledger:
         Every cell keeps its storage class.
         """
         before, frame = self._archives.get(archive.table), archive.frame
-        whole = replace(archive, columns=_both(before, archive), frame=frame.clear())
+        columns = _both(before, archive)
+        whole = replace(archive, columns=columns, frame=frame.clear(), odd=pl.DataFrame())
         names = _column_names(whole)
         if before is None:
             self._create(whole, names)
@@ -172,11 +171,10 @@ class Ledger:
             self._widen(before, whole, names)
         self._archives[archive.table] = whole
         given = {name: column for name, column in names.items() if name in frame.columns}
-        if MIXED in frame.dtypes:
-            self._through_stage(_archive_name(archive), frame, given)
-        else:
-            named = frame.select(list(given)).rename(given)
-            self._database.ingest(_archive_name(archive), named, catalog=CATALOG)
+        taken = {name.lower() for name in names.values()}
+        rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+        cells = Cells(frame, archive.odd)
+        insert(self._database, CATALOG, _archive_name(archive), cells, given, rowid)
 
     def _create(self, archive: Archive, names: Mapping[str, str]) -> None:
         listed = ", ".join(map(quote, names.values()))
@@ -196,32 +194,6 @@ class Ledger:
         )
         self._database.execute(f"DROP TABLE {CATALOG}.{aside}")
 
-    def _through_stage(self, table: str, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
-        """An Arrow column has one type: mixed cells travel in parts and are put together by SQL."""
-        expressions: list[str] = []
-        stages: list[str] = []
-        columns, schema = list(names), frame.schema
-        for start in range(0, len(columns), _STAGED_COLUMNS):
-            parts: list[pl.Expr] = []
-            for name in columns[start : start + _STAGED_COLUMNS]:
-                selected, expression = _parts(name, schema[name], f"c{len(expressions)}")
-                parts += selected
-                expressions.append(expression)
-            staged, stage = frame.select(parts), f"archive_stage_{len(stages)}"
-            listed = ", ".join(staged.columns)
-            self._database.execute(f"CREATE TEMP TABLE {stage} ({listed})")
-            self._database.ingest(stage, staged, catalog="temp")
-            stages.append(stage)
-        first, *others = stages
-        joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in others)
-        self._database.execute(
-            f"INSERT INTO {CATALOG}.{quote(table)} ({', '.join(map(quote, names.values()))}) "
-            f"SELECT {', '.join(expressions)} "
-            f"FROM temp.{first}{joined} ORDER BY {first}.rowid"
-        )
-        for stage in stages:
-            self._database.execute(f"DROP TABLE temp.{stage}")
-
 
 def _archive_name(archive: Archive) -> str:
     return f"archive_{archive.table}"
@@ -231,19 +203,6 @@ def _both(before: Archive | None, archive: Archive) -> tuple[str, ...]:
     """The columns that either archives, in the order of the source."""
     listed = {*(before.columns if before else ()), *archive.columns}
     return tuple(column for column in archive.beside_key if column in listed)
-
-
-def _parts(name: str, type_: pl.DataType, prefix: str) -> tuple[list[pl.Expr], str]:
-    """A column as it travels, and the SQL that makes its cells of that again."""
-    if type_ != MIXED:
-        return [pl.col(name).alias(prefix)], prefix
-    fields = ("class", "integer", "real", "bytes")
-    parts = [pl.col(name).struct.field(field).alias(f"{prefix}_{field}") for field in fields]
-    kind, integer, real, stored = (f"{prefix}_{field}" for field in fields)
-    return parts, (
-        f"CASE {kind} WHEN 1 THEN {integer} WHEN 2 THEN {real} "
-        f"WHEN 3 THEN CAST({stored} AS TEXT) WHEN 4 THEN {stored} END"
-    )
 
 
 def _column_names(archive: Archive) -> dict[str, str]:

@@ -17,10 +17,10 @@ import polars as pl
 
 from person_unify.archiving import Mask, assemble
 from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, held
+from person_unify.frames import ODD, ROW, Archive, SourceFrame, discrepancies, held
+from person_unify.lanes import odd_field
 from person_unify.schema import Column
 from person_unify.values import (
-    NULL,
     PLAIN,
     Cells,
     Lane,
@@ -57,13 +57,14 @@ class Reader:
         convert: list[tuple[str, Lane, Type]] = []
         for column, type_ in dict.fromkeys(reads):
             lane = self.source.lane(column)
-            if lane == "absent" or (lane, type_) in PLAIN:
+            odd = self.source.has_odd(column)
+            if lane == "absent" or ((lane, type_) in PLAIN and not odd):
                 continue
-            if lane == "integer" and _canonical(self.source.frame[column], type_):
+            if not odd and lane == "integer" and _canonical(self.source.frame[column], type_):
                 self.ready[column, type_] = Cells(pl.col(column))
             else:
                 convert.append((column, lane, type_))
-        frame, found = converted(self.source.frame, convert)
+        frame, found = converted(self.source.frame, self.source.odd, convert)
         for (column, _, type_), cells_ in zip(convert, found, strict=True):
             self.ready[column, type_] = cells_
         self.source = replace(self.source, frame=frame)
@@ -75,7 +76,7 @@ class Reader:
     def peek(self, column: str, type_: Type) -> Cells:
         """The cell without any note, for comparisons and order."""
         ready = self.ready.get((column, type_))
-        return ready or cells(column, self.source.lane(column), type_)
+        return ready or cells(column, self.source.lane(column), type_, self.source.odd)
 
     def _cells(self, column: str, type_: Type, where: Mask) -> Cells:
         read = self.peek(column, type_)
@@ -151,15 +152,16 @@ class Reader:
         """Whether the cell is not NULL, readable or not."""
         if self.source.lane(column) == "absent":
             return pl.repeat(value=False, n=pl.len())
-        cell = pl.col(held(column))
-        if self.source.lane(column) == "mixed":
-            return cell.struct.field("class") != NULL
-        return cell.is_not_null()
+        stated = pl.col(held(column)).is_not_null()
+        if not self.source.has_odd(column):
+            return stated
+        there = self.source.odd[odd_field(column, "class")].is_not_null()
+        return stated | pl.lit(there).gather(pl.col(ODD)).fill_null(value=False)
 
     def complete(self, column: str, type_: Type) -> bool:
         """Whether no cell of the column can be without a value."""
         lane = self.source.lane(column)
-        if lane in ("absent", "mixed") or self.source.frame[column].null_count():
+        if lane == "absent" or self.source.frame[column].null_count():
             return False
         read = self.ready.get((column, type_))
         return (lane, type_) in PLAIN or (read is not None and read.unreadable is None)
@@ -243,7 +245,7 @@ class Reader:
         others: rows that are not loaded, each frame with its reason.
         identity: columns that stand beside archived cells where the file's key is not among them.
         """
-        return assemble(self.source.table, self.lost, kept, whole, others, identity)
+        return assemble(self.source, self.lost, kept, whole, others, identity)
 
 
 def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]:

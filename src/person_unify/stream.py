@@ -18,7 +18,8 @@ from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
 from person_unify.errors import SourceError
-from person_unify.frames import ROW, Outcome, SourceFrame, renamed_fields
+from person_unify.frames import ODD, ROW, Outcome, SourceFrame, renamed_fields
+from person_unify.lanes import DTYPES, INTEGER, TEXT, odd_field, promised
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.progress import Note, Planned, TableProgress
@@ -337,11 +338,8 @@ def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:
 
 def _empty(table: Table) -> SourceFrame:
     """A table that the file does not have: no rows, every column in the lane it would have."""
-    lanes: dict[str, Lane] = {
-        c.name: "text" if c.type == "TEXT" else "integer" for c in table.columns
-    }
-    dtypes: dict[str, pl.DataType] = {"text": pl.String(), "integer": pl.Int64()}
-    schema = {ROW: pl.Int64(), **{name: dtypes[lane] for name, lane in lanes.items()}}
+    lanes: dict[str, Lane] = {c.name: promised(c.type) for c in table.columns}
+    schema = {ROW: pl.Int64(), **{c.name: DTYPES[promised(c.type)] for c in table.columns}}
     return SourceFrame(table, pl.DataFrame(schema=schema), lanes)
 
 
@@ -357,19 +355,24 @@ def _require_keys(source: SourceFrame, *, whole: bool) -> None:
     reader = Reader(source, run_time=0)
     for column in dict.fromkeys((*source.key, *source.table.primary_key)):
         wrong = "NULL, not TEXT or not valid UTF-8" if column in source.key else "NULL"
-        if source.lane(column) == "text" or column not in source.key:
-            bad = source.frame.select((~reader.stated(column)).sum()).item()
-        elif source.lane(column) == "mixed":
-            stored = pl.col(column).struct.field("class")
-            read = reader.peek(column, "TEXT").value
-            bad = source.frame.select(((stored != 3) | read.is_null()).sum()).item()
-        else:
-            bad = source.height
+        bad = source.frame.select((~_sound(reader, column)).sum()).item()
         if bad:
             raise SourceError(
                 f"{source.table.name} has {'' if whole else 'at least '}{bad} rows whose primary "
                 f"key {source.table.written(column)} is {wrong}: give those rows proper ids first"
             )
+
+
+def _sound(reader: Reader, column: str) -> pl.Expr:
+    """Whether a cell of a key can name its row: an id by its text, another column by any cell."""
+    source = reader.source
+    if column not in source.key:
+        return reader.stated(column)
+    stored = pl.lit(TEXT) if source.lane(column) == "text" else pl.lit(INTEGER)
+    if source.has_odd(column):
+        odd = pl.lit(source.odd[odd_field(column, "class")]).gather(pl.col(ODD))
+        stored = pl.coalesce(odd, stored)
+    return (stored == TEXT) & reader.peek(column, "TEXT").value.is_not_null()
 
 
 def _require_distinct(source: SourceFrame) -> None:

@@ -1,14 +1,16 @@
 """Source cells as canonical target values, as Polars expressions (contract section 1).
 
-A source column arrives in a *lane*: ``integer`` or ``text`` when every cell is of that
-storage class or NULL, else ``mixed``, a struct of the fields in :data:`MIXED` that keeps each
-cell's class and exact bytes.  :func:`cells` reads a column as one of the five target types.
+A source column arrives in a *lane*, ``integer`` or ``text``, with every cell of that storage class;
+odd cells, those of other classes, stand in a small frame of their own, at which ``@odd`` points.
+:func:`cells` reads a column as one of the five target types.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import or_
 from typing import Literal
 
 import polars as pl
@@ -23,25 +25,13 @@ from person_unify.conversions import (
     real_of_text,
     within_years,
 )
+from person_unify.lanes import BLOB, ODD, TEXT, odd_field
+from person_unify.lanes import Lane as Stored
 
-Lane = Literal["integer", "text", "mixed", "absent"]
+Lane = Stored | Literal["absent"]
+"""The lane of a column; ``absent`` where the file has no such column."""
+
 Type = Literal["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"]
-
-NULL, INTEGER, REAL, TEXT, BLOB = range(5)
-"""Codes of SQLite's storage classes in a mixed lane's ``class`` field."""
-
-MIXED = pl.Struct(
-    {
-        "class": pl.Int64,
-        "integer": pl.Int64,
-        "real": pl.Float64,
-        "bytes": pl.Binary,
-        "printed": pl.String,
-        "decoded": pl.String,
-    }
-)
-"""A mixed cell: its class, then its value in the field of that class (text and BLOB in ``bytes``);
-``printed`` is a REAL as SQLite prints it, ``decoded`` the bytes where they are valid UTF-8."""
 
 DTYPES: dict[Type, pl.DataType] = {
     "TEXT": pl.String(),
@@ -54,8 +44,14 @@ DTYPES: dict[Type, pl.DataType] = {
 _CONTROL = r"[\p{Cc}--\t\n\r]"
 """What a BLOB that stands for a text does not hold: JSONB and other binaries do."""
 
+Read = tuple[str, Lane, Type]
+"""A column, its lane, and the type that it is read as."""
+
 _CONVERTED_AT_ONCE = 12
 """Columns."""
+
+_NEGATIVE_ZERO = -(2**63)
+"""The bits of REAL -0.0."""
 
 PLAIN: frozenset[tuple[Lane, Type]] = frozenset({("text", "TEXT"), ("integer", "INTEGER")})
 """Lanes that are canonical as they are."""
@@ -88,44 +84,57 @@ class _Form:
     altered: pl.Expr | None = None
 
 
-def cells(column: str, lane: Lane, type_: Type) -> Cells:
-    """Read ``column`` of the given lane as ``type_`` (contract section 1)."""
+def cells(column: str, lane: Lane, type_: Type, odd: pl.DataFrame) -> Cells:
+    """Read ``column`` of the given lane as ``type_`` (contract section 1).
+
+    odd: the odd cells that the frame's ``@odd`` points at, see :func:`lanes.odd_field`.
+    """
     if lane == "absent":
         return Cells(pl.repeat(None, pl.len(), dtype=DTYPES[type_]))
+    (apart,) = _apart(odd, [(column, lane, type_)])
     if (lane, type_) in PLAIN:
-        return Cells(pl.col(column))
-    return _combined(column, lane, type_, _FORMS[type_](_parts(column, lane)))
+        return _joined(Cells(pl.col(column)), apart)
+    return _joined(_combined(_FORMS[type_](_in_lane(column, lane)), type_), apart)
+
+
+def struct_cells(column: str, type_: Type) -> Cells:
+    """Read a column of structs, each a cell by its :data:`lanes.FIELDS`, as ``type_``."""
+    field = pl.col(column).struct.field
+    return _combined(_FORMS[type_](_by_fields(field)), type_, field("class").is_not_null())
 
 
 def converted(
-    frame: pl.DataFrame, reads: Sequence[tuple[str, Lane, Type]]
+    frame: pl.DataFrame, odd: pl.DataFrame, reads: Sequence[Read]
 ) -> tuple[pl.DataFrame, list[Cells]]:
     """The frame with conversions of columns computed once, and cells that point at the results.
 
-    reads: column, its lane and the type that it is read as.  Masks that hold in no row are left out
+    odd: the odd cells that the frame's ``@odd`` points at.  Masks that hold in no row are left out
     of the cells and of the frame.
     """
     read: list[Cells] = []
     # In groups: one column at a time has Polars begin over and over, all at once is much in memory.
     for start in range(0, len(reads), _CONVERTED_AT_ONCE):
-        frame, found = _converted(frame, reads[start : start + _CONVERTED_AT_ONCE])
+        frame, found = _converted(frame, odd, reads[start : start + _CONVERTED_AT_ONCE])
         read += found
     return frame, read
 
 
 def _converted(
-    frame: pl.DataFrame, reads: Sequence[tuple[str, Lane, Type]]
+    frame: pl.DataFrame, odd: pl.DataFrame, reads: Sequence[Read]
 ) -> tuple[pl.DataFrame, list[Cells]]:
     forms: dict[str, pl.Expr] = {}
     made: dict[str, pl.Expr] = {}
     masks: list[str] = []
     read: list[Cells] = []
-    for column, lane, type_ in reads:
+    for (column, lane, type_), apart in zip(reads, _apart(odd, reads), strict=True):
         name = f"@{column}:{type_}"
-        own = _FORMS[type_](_parts(column, lane))
-        forms |= {f"{name}:{form.name}": form.value for form in own}
-        known = [replace(form, value=pl.col(f"{name}:{form.name}")) for form in own]
-        cells = _combined(column, lane, type_, known)
+        main = Cells(pl.col(column))
+        if (lane, type_) not in PLAIN:
+            own = _FORMS[type_](_in_lane(column, lane))
+            forms |= {f"{name}:{form.name}": form.value for form in own}
+            known = [replace(form, value=pl.col(f"{name}:{form.name}")) for form in own]
+            main = _combined(known, type_)
+        cells = _joined(main, apart)
         parts = {"unreadable": cells.unreadable, "altered": cells.altered, **dict(cells.recast)}
         made[f"{name}:value"] = cells.value
         made |= {f"{name}:{part}": mask for part, mask in parts.items() if mask is not None}
@@ -155,11 +164,83 @@ def _converted(
     return frame, pointing
 
 
-def _combined(column: str, lane: Lane, type_: Type, forms: list[_Form]) -> Cells:
+def _apart(odd: pl.DataFrame, reads: Sequence[Read]) -> list[Cells | None]:
+    """The odd cells of each column, converted where they stand and looked up by the rows' ``@odd``.
+
+    None where a column has none.
+    """
+    made: dict[str, pl.Expr] = {}
+    found: list[Cells | None] = []
+    for position, (column, _, type_) in enumerate(reads):
+        if odd_field(column, "class") not in odd.columns:
+            found.append(None)
+            continue
+        field = partial(_field, column)
+        own = _combined(_FORMS[type_](_by_fields(field)), type_, field("class").is_not_null())
+        parts = {"value": own.value, "unreadable": own.unreadable, "altered": own.altered}
+        every = {name: e for name, e in {**parts, **dict(own.recast)}.items() if e is not None}
+        made |= {f"{position}:{name}": expression for name, expression in every.items()}
+        found.append(own)
+    results = odd.select(e.alias(n) for n, e in made.items())
+    return [
+        own if own is None else _looked_up(own, partial(_result, results, position))
+        for position, own in enumerate(found)
+    ]
+
+
+def _looked_up(own: Cells, result: Callable[[str], pl.Expr | None]) -> Cells:
+    value = result("value")
+    assert value is not None
+    recast = ((rule, result(rule)) for rule, _ in own.recast)
+    return Cells(
+        value,
+        result("unreadable"),
+        result("altered"),
+        tuple((rule, mask) for rule, mask in recast if mask is not None),
+    )
+
+
+def _result(results: pl.DataFrame, position: int, name: str) -> pl.Expr | None:
+    """What was found of the odd cells, row by row; None for a mask that holds of none of them."""
+    series = results.get_column(f"{position}:{name}", default=None)
+    if series is None:
+        return None
+    looked_up = pl.lit(series).gather(pl.col(ODD))
+    if name == "value":
+        return looked_up
+    return looked_up.fill_null(value=False) if series.any() else None
+
+
+def _field(column: str, name: str) -> pl.Expr:
+    return pl.col(odd_field(column, name))
+
+
+def _joined(main: Cells, apart: Cells | None) -> Cells:
+    """Cells of the lane and odd ones, of which each row has one at the most."""
+    if apart is None:
+        return main
+    recast: dict[str, list[pl.Expr]] = {}
+    for rule, mask in (*main.recast, *apart.recast):
+        recast.setdefault(rule, []).append(mask)
+    return Cells(
+        pl.coalesce(main.value, apart.value),
+        _either(main.unreadable, apart.unreadable),
+        _either(main.altered, apart.altered),
+        tuple((rule, reduce(or_, masks)) for rule, masks in recast.items()),
+    )
+
+
+def _either(left: pl.Expr | None, right: pl.Expr | None) -> pl.Expr | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left | right
+
+
+def _combined(forms: list[_Form], type_: Type, present: pl.Expr | None = None) -> Cells:
+    """The forms of a column as one; ``present``: where a cell is not NULL, if they do not say."""
     value = pl.coalesce([form.value for form in forms]).cast(DTYPES[type_])
-    present = pl.any_horizontal([form.present for form in forms])
-    if lane == "mixed":
-        present = pl.col(column).struct.field("class") != NULL
+    if present is None:
+        present = pl.any_horizontal([form.present for form in forms])
     altered = [
         form.altered if form.altered is not None else form.value.is_not_null()
         for form in forms
@@ -189,18 +270,16 @@ class _Parts:
     blob: pl.Expr | None = None
 
 
-def _parts(column: str, lane: Lane) -> _Parts:
-    cell = pl.col(column)
-    if lane == "integer":
-        return _Parts(integer=cell)
-    if lane == "text":
-        return _Parts(text=cell)
-    stored = cell.struct.field("class")
-    decoded = cell.struct.field("decoded")
+def _in_lane(column: str, lane: Lane) -> _Parts:
+    return _Parts(integer=pl.col(column)) if lane == "integer" else _Parts(text=pl.col(column))
+
+
+def _by_fields(field: Callable[[str], pl.Expr]) -> _Parts:
+    stored, decoded = field("class"), field("decoded")
     return _Parts(
-        integer=cell.struct.field("integer"),
-        real=cell.struct.field("real"),
-        printed=cell.struct.field("printed"),
+        integer=field("integer"),
+        real=field("real"),
+        printed=field("printed"),
         text=pl.when(stored == TEXT).then(decoded),
         blob=pl.when((stored == BLOB) & ~decoded.str.contains(_CONTROL)).then(decoded),
     )
@@ -257,7 +336,9 @@ def _instant_forms(parts: _Parts) -> list[_Form]:
 def _real_forms(parts: _Parts) -> list[_Form]:
     forms = []
     if parts.real is not None:
-        forms.append(_Form("real", parts.real.is_not_null(), parts.real, canonical=True))
+        # SQLite stores a REAL without a fraction as an integer, which has no sign of its zero.
+        unsigned = parts.real.reinterpret(dtype=pl.Int64) == _NEGATIVE_ZERO
+        forms.append(_Form("real", parts.real.is_not_null(), parts.real, True, unsigned))
     if parts.integer is not None:
         value = parts.integer.cast(pl.Float64)
         forms.append(_Form("integer", parts.integer.is_not_null(), value, canonical=False))

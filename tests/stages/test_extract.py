@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from person_unify import lanes
 from person_unify.errors import SourceError
-from person_unify.frames import ROW
-from person_unify.stages import extract
+from person_unify.frames import ODD, ROW
 from person_unify.stages.extract import Extractor
 
 
@@ -28,7 +28,8 @@ def _made(path: Path, *statements: str) -> Extractor:
 def test_rows_come_in_order_of_the_rowid_however_they_are_partitioned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract, "_ROWS_PER_PARTITION", 3)
+    monkeypatch.setattr(lanes, "_FEW", 0)
+    monkeypatch.setattr(lanes, "_ROWS_PER_PARTITION", 3)
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
     made = _made(
@@ -44,27 +45,42 @@ def test_rows_come_in_order_of_the_rowid_however_they_are_partitioned(
 
 
 @pytest.mark.parametrize(
-    ("declared", "cells", "lane"),
+    ("declared", "cells", "lane", "odd"),
     [
-        ("DATETIME", "(1), (NULL)", "integer"),
-        ("BOOLEAN", "(1), (0)", "integer"),
-        ("TEXT", "('a'), (NULL)", "text"),
-        ("REAL", "(1.5), (2)", "mixed"),
-        ("DATETIME", "(NULL)", "integer"),
-        ("TEXT", "('a'), (x'61')", "mixed"),
-        ("DATETIME", "(1), ('soon')", "mixed"),
-        ("DATETIME", "(1), (1.5)", "mixed"),
-        ("TEXT", "(CAST(x'ff' AS TEXT))", "mixed"),
-        ("", "(1)", "mixed"),
-        ("INTEGER", "(9223372036854775807)", "integer"),
+        ("DATETIME", "(1), (NULL)", "integer", []),
+        ("BOOLEAN", "(1), (0)", "integer", []),
+        ("TEXT", "('a'), (NULL)", "text", []),
+        ("REAL", "(1.5), (2)", "text", [0, 1]),
+        ("DATETIME", "(NULL)", "integer", []),
+        ("TEXT", "('a'), (x'61')", "text", [1]),
+        ("DATETIME", "(1), ('soon')", "integer", [1]),
+        ("DATETIME", "(1), (1.5)", "integer", [1]),
+        ("TEXT", "(CAST(x'ff' AS TEXT))", "text", [0]),
+        ("", "(1)", "text", [0]),
+        ("INTEGER", "(9223372036854775807)", "integer", []),
     ],
 )
-def test_lane_of_a_column(declared: str, cells: str, lane: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_lane_of_a_column_and_its_odd_cells(
+    declared: str,
+    cells: str,
+    lane: str,
+    odd: list[int],
+    few: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "_FEW", few)
     made = _made(
         tmp_path / "old.db", f"CREATE TABLE t (v {declared})", f"INSERT INTO t VALUES {cells}"
     )
 
-    assert made.read("t").lane("v") == lane
+    source = made.read("t")
+
+    assert source.lane("v") == lane
+    assert source.frame[ODD].is_not_null().arg_true().to_list() == odd
+    assert source.has_odd("v") is bool(odd)
+    assert source.frame["v"].gather(odd).null_count() == source.odd.height == len(odd)
 
 
 def test_one_bad_column_leaves_the_others_in_their_lane(tmp_path: Path) -> None:
@@ -74,7 +90,10 @@ def test_one_bad_column_leaves_the_others_in_their_lane(tmp_path: Path) -> None:
         "INSERT INTO t VALUES ('x', 'soon', 'y')",
     )
 
-    assert made.read("t").lanes == {"a": "text", "b": "mixed", "c": "text"}
+    source = made.read("t")
+
+    assert source.lanes == {"a": "text", "b": "integer", "c": "text"}
+    assert [c for c in source.lanes if source.has_odd(c)] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +169,9 @@ def test_parts_are_the_table(rowids: set[int], most: int, odd: int) -> None:
         assert all(source.height <= most for source, _ in parts)
         assert [row for source, _ in parts for row in source.frame[ROW]] == sorted(rowids)
         assert whole.frame[ROW].to_list() == sorted(rowids)
-        # Once a part has an odd cell, the column stays in the lane that can hold it.
-        lanes = [source.lane("v") for source, _ in parts]
-        assert lanes == sorted(lanes, key=["text", "mixed"].index)
-        assert (lanes[-1] == "mixed") == (odd < len(rowids))
+        held = [source.frame[ODD].is_not_null().sum() for source, _ in parts]
+        assert held == [source.odd.height for source, _ in parts]
+        assert sum(held) == whole.odd.height == (odd < len(rowids))
 
 
 def test_table_without_a_rowid_comes_in_one_part(tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ Spelled out, such a column is two: the cell as text, and its class beside it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from person_unify.frames import held
-from person_unify.values import BLOB, MIXED, NULL, TEXT
+from person_unify.frames import ODD, held
+from person_unify.lanes import BLOB, FIELDS, INTEGER, TEXT, odd_field
 
 CLASSES = ("null", "integer", "real", "text", "blob", "text_not_utf8")
 """What a class column says, beside NULL: this row does not archive the column."""
+
+MIXED = pl.Struct(dict(FIELDS))
+"""A cell of any class; the class is NULL where the cell is."""
 
 SUFFIX = "_class"
 
@@ -36,32 +39,32 @@ def class_names(columns: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def as_mixed(cells: pl.Series) -> pl.Series:
-    """A column of any lane in the mixed lane's struct, see :data:`person_unify.values.MIXED`."""
-    if cells.dtype == MIXED:
-        return cells
-    whole = cells.dtype == pl.Int64
-    there = cells.is_not_null()
-    return (
-        pl.DataFrame({"cell": cells, "there": there})
-        .select(
-            pl.when("there").then(1 if whole else TEXT).otherwise(NULL).alias("class"),
-            (pl.col("cell") if whole else pl.lit(None)).cast(pl.Int64).alias("integer"),
-            pl.lit(None, dtype=pl.Float64).alias("real"),
-            (pl.lit(None) if whole else pl.col("cell")).cast(pl.Binary).alias("bytes"),
-            pl.lit(None, dtype=pl.String).alias("printed"),
-            (pl.lit(None) if whole else pl.col("cell")).cast(pl.String).alias("decoded"),
-        )
-        .to_struct(cells.name)
-        .cast(MIXED)
+def all_mixed(frame: pl.DataFrame, odd: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with these columns as structs of :data:`MIXED`, all NULL where it lacks one.
+
+    columns: name in the frame -> column of the table.  odd: the cells that ``@odd`` points at.
+    """
+    return frame.with_columns(
+        _mixed(name, column, odd, whole=frame.schema[name] == pl.Int64)
+        if name in frame.columns
+        else pl.lit(None).cast(MIXED).alias(name)
+        for name, column in columns.items()
     )
 
 
-def all_mixed(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """The frame with these columns in the mixed lane, all NULL where it lacks one."""
-    there = [as_mixed(frame[c]) for c in columns if c in frame.columns]
-    missing = [pl.lit(None).cast(MIXED).alias(c) for c in columns if c not in frame.columns]
-    return frame.with_columns(*there, *missing)
+def _mixed(name: str, column: str, odd: pl.DataFrame, *, whole: bool) -> pl.Expr:
+    cell = pl.col(name)
+    code = pl.when(cell.is_not_null()).then(INTEGER if whole else TEXT)
+    own = {"class": code.cast(pl.Int64)}
+    own |= {"integer": cell} if whole else {"bytes": cell.cast(pl.Binary), "decoded": cell}
+    fields = []
+    for part, type_ in FIELDS.items():
+        value = own.get(part, pl.lit(None, dtype=type_))
+        if odd_field(column, part) in odd.columns:
+            apart = pl.lit(odd[odd_field(column, part)]).gather(pl.col(ODD))
+            value = pl.coalesce(apart, value)
+        fields.append(value.alias(part))
+    return pl.struct(fields).cast(MIXED).alias(name)
 
 
 def text(column: str) -> pl.Expr:
@@ -98,7 +101,7 @@ def class_of(column: str) -> pl.Expr:
     cell = pl.col(held(column)).struct
     stored = cell.field("class")
     unread = (stored == TEXT) & cell.field("decoded").is_null()
-    code = pl.when(unread).then(pl.lit(len(CLASSES) - 1)).otherwise(stored)
+    code = pl.when(unread).then(pl.lit(len(CLASSES) - 1)).otherwise(stored.fill_null(0))
     return code.replace_strict(
         list(range(len(CLASSES))), list(CLASSES), return_dtype=pl.String
     ).alias(column)
@@ -108,7 +111,7 @@ def filled(column: str) -> pl.Expr:
     """Whether a mixed cell is neither NULL nor empty."""
     cell = pl.col(held(column)).struct
     empty = (cell.field("class") == TEXT) & (cell.field("bytes") == b"")
-    return (cell.field("class") != NULL) & ~empty
+    return cell.field("class").is_not_null() & ~empty.fill_null(value=False)
 
 
 def spelled(

@@ -12,7 +12,7 @@ from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
 from person_unify.mappings import MAP_KEYS
 from person_unify.schema import OLD, UNIFIED, Catalogue
-from person_unify.values import cells
+from person_unify.values import struct_cells
 
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
 _VIEWS = {
@@ -36,11 +36,11 @@ LIKELY = (
 def identity(store: Store) -> pl.DataFrame:
     """``person_id``, ``first_name``, ``last_name``, ``date_of_birth`` (UTC day) of every person."""
     persons = store.persons(["first_name", "last_name", "date_of_birth"])
-    born = cells("date_of_birth", "mixed", "DATETIME").value
+    born = struct_cells("date_of_birth", "DATETIME").value
     return persons.select(
         pl.col("id").alias("person_id"),
-        cells("first_name", "mixed", "TEXT").value.alias("first_name"),
-        cells("last_name", "mixed", "TEXT").value.alias("last_name"),
+        struct_cells("first_name", "TEXT").value.alias("first_name"),
+        struct_cells("last_name", "TEXT").value.alias("last_name"),
         born.cast(pl.Datetime("ms")).cast(pl.Date).alias("date_of_birth"),
     )
 
@@ -225,7 +225,7 @@ def _filled(store: Store, record: str, table: str, people: pl.DataFrame) -> pl.D
         written = {OLD[table].known(column): column for column in (*kept.key, *kept.columns)}
         there = [c for c in fields if c in written]
         cells_ = kept.frame.select(
-            cells(written["id"], "mixed", "TEXT").value.alias("old_id"),
+            struct_cells(written["id"], "TEXT").value.alias("old_id"),
             *(
                 pl.when(listed.list.contains(pl.lit(written[c])))
                 .then(filled(written[c]))

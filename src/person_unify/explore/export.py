@@ -22,8 +22,8 @@ from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
 from person_unify.files import NewFiles
 from person_unify.frames import held
+from person_unify.lanes import BLOB, INTEGER, REAL, TEXT
 from person_unify.schema import Catalogue
-from person_unify.values import BLOB, INTEGER, NULL, REAL, TEXT
 
 Format = Literal["parquet", "csv", "xlsx", "json"]
 
@@ -139,7 +139,7 @@ def _typed(files: Files, table: str) -> pl.DataFrame:
 def _exactly(found: ArchivedCells, name: str, class_name: str) -> Iterator[pl.Expr]:
     cells = found.frame[held(name)].struct
     classes = cells.field("class")
-    seen = set(classes.unique().to_list()) - {NULL}
+    seen = set(classes.drop_nulls().unique().to_list())
     cell = pl.col(held(name)).struct
     decoded = not ((classes == TEXT) & cells.field("decoded").is_null()).any()
     if seen == {INTEGER}:

@@ -64,7 +64,7 @@ class Files:
     def __init__(self, ledger: Path, target: Path | None = None) -> None:
         """Look at the ledger; raises :class:`TargetError` when it records no finished run."""
         self.ledger = ledger
-        self._ledger = Extractor(ledger)
+        self._ledger = Extractor(ledger, lasting=False)
         self.record = recorded_run_of(ledger)
         self.source = ledger.with_name(self.record.source)
         self.target = target or ledger.with_name(self.record.target)
@@ -88,8 +88,9 @@ class Files:
         if name not in self._ledger.tables:  # the ledger of an earlier release
             return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
-        frame = source.frame.select(
-            text(column) if source.lane(column) == "mixed" else pl.col(held(column)).alias(column)
+        mixed = {held(c): c for c in source.table.column_names if source.has_odd(c)}
+        frame = all_mixed(source.frame, source.odd, mixed).select(
+            text(column) if held(column) in mixed else pl.col(held(column)).alias(column)
             for column in source.table.column_names
         )
         declared = ledger_schema(name) if name in TABLES else frame.schema
@@ -113,7 +114,9 @@ class Files:
         asked = None if columns is None else set(map(folded, columns))
         wanted = [c for c in names if c not in key and (asked is None or folded(c) in asked)]
         kept = [*key, *wanted]
-        frame = self._ledger.read(table.name, [*kept, archived, reason]).frame
+        read = self._ledger.read(table.name, [*kept, archived, reason])
+        cells = {held(c): c for c in (*kept, archived, reason)}
+        frame = all_mixed(read.frame, read.odd, cells)
         for listed in frame.select(text(archived)).to_series().unique():
             names_of(listed, source)
         return ArchivedCells(
@@ -140,10 +143,9 @@ class Files:
     def persons(self, columns: Sequence[str]) -> pl.DataFrame:
         """``id`` as text, and columns of the new ``persons`` in the mixed lane."""
         source = self._target.read("persons", ["id", *columns])
-        named = cells("id", source.lane("id"), "TEXT").value
-        there = [c for c in columns if c in source.lanes]
-        frame = source.frame.select(named.alias("id"), *there)
-        return all_mixed(frame, columns)
+        named = cells("id", source.lane("id"), "TEXT", source.odd).value
+        mixed = all_mixed(source.frame, source.odd, {c: c for c in columns})
+        return mixed.select(source.frame.select(named.alias("id")).to_series(), *columns)
 
     def records(self) -> pl.DataFrame:
         """Per new table and person, the rows that name the person."""
@@ -226,7 +228,7 @@ class Files:
                     f"{self.target} does not exist, and persons are read from there: "
                     "name the new database, as in open_run(ledger, target=...)"
                 )
-            self._target_tables = Extractor(self.target)
+            self._target_tables = Extractor(self.target, lasting=False)
         return self._target_tables
 
 

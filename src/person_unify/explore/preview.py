@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from person_unify.errors import UsageError
-from person_unify.explore.cells import all_mixed
+from person_unify.explore.cells import MIXED, all_mixed
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -26,7 +26,6 @@ from person_unify.mappings.bind import Plan
 from person_unify.report import Report
 from person_unify.schema import folded
 from person_unify.stages.resolve import Resolution
-from person_unify.values import MIXED
 
 _PERSON = "person_id"
 
@@ -124,9 +123,9 @@ class Preview:
         key = parts[0].key or (ROW,)
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
-        columns = (*(name if name == ROW else held(name) for name in key), *map(held, wanted))
+        cells = {(c if c == ROW else held(c)): c for c in (*key, *wanted)}
         frame = pl.concat(
-            all_mixed(part.frame, columns).select(*columns, "@archived", "@reason")
+            all_mixed(part.frame, part.odd, cells).select(*cells, "@archived", "@reason")
             for part in parts
         )
         return ArchivedCells(
@@ -139,7 +138,8 @@ class Preview:
 
     def persons(self, columns: Sequence[str]) -> pl.DataFrame:
         """``id``, and columns of the persons that there would be, in the mixed lane."""
-        frames = [all_mixed(rows, columns).select("id", *columns) for rows in self.persons_rows]
+        cells, none = {c: c for c in columns}, pl.DataFrame()
+        frames = [all_mixed(rows, none, cells).select("id", *columns) for rows in self.persons_rows]
         schema = pl.Schema({"id": pl.String(), **dict.fromkeys(columns, MIXED)})
         return stacked(frames, schema)
 

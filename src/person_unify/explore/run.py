@@ -19,7 +19,7 @@ from person_unify.frames import held
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
 from person_unify.trace import trace
-from person_unify.values import cells
+from person_unify.values import struct_cells
 
 __all__ = ["CLASSES", "Run", "open_check", "open_run"]
 
@@ -143,7 +143,7 @@ class Run:
         concealed = () if self.reveal else values
         return pl.concat(
             [
-                found.frame.select(cells(held(c), "mixed", "TEXT").value.alias(c) for c in ids),
+                found.frame.select(struct_cells(held(c), "TEXT").value.alias(c) for c in ids),
                 spelled(found.frame, values, found.archived, concealed),
                 found.frame.select(found.archived, found.reason),
             ],

@@ -9,10 +9,9 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.lanes import INTEGER, REAL, TEXT, Lane
+from person_unify.lanes import DTYPES, INTEGER, TEXT, Lane, odd_field
 
-_CODES: dict[Lane, int] = {"integer": INTEGER, "real": REAL, "text": TEXT}
-_MAIN: dict[Lane, pl.DataType] = {"integer": pl.Int64(), "real": pl.Int64(), "text": pl.String()}
+_CODES: dict[Lane, int] = {"integer": INTEGER, "text": TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Odd:
         return self.stored, self.number, self.bytes
 
 
-_NONE = Odd(
+NOTHING = Odd(
     pl.lit(None, dtype=pl.Int64), pl.lit(None, dtype=pl.Int64), pl.lit(None, dtype=pl.Binary)
 )
 
@@ -37,9 +36,8 @@ _NONE = Odd(
 class Column:
     """One cell per row of a frame, as expressions over it.
 
-    main: the cells of the lane's class; a REAL as the integer of its bits, so that -0.0 is not 0.0.
-    odd: the others, NULL where there is none; None where no row has any.  Without a lane every cell
-    is among the odd ones.
+    main: the cells of the lane's class.  odd: the others, NULL where there is none; None where no
+    row has any.  Without a lane every cell is among the odd ones.
     """
 
     lane: Lane | None
@@ -49,22 +47,21 @@ class Column:
     @classmethod
     def empty(cls, lane: Lane) -> Column:
         """NULL in every row."""
-        return cls(lane, pl.lit(None, dtype=_MAIN[lane]))
+        return cls(lane, pl.lit(None, dtype=DTYPES[lane]))
 
     @classmethod
-    def read(cls, lane: Lane, name: str, *, odd: bool) -> Column:
-        """The cells that stand in a frame under ``name``, and what :data:`lanes.ODD` says of them.
+    def read(cls, lane: Lane, name: str, place: str, odd: pl.DataFrame, column: str) -> Column:
+        """The cells that stand in a frame under ``name``, and those of ``odd`` beside them.
 
-        The fields of the latter are ``<name>.class`` and so on.
+        place: the frame's column that points at the odd cells, see :func:`lanes.odd_field`.
         """
-        main = pl.col(name)
-        if lane == "real":
-            main = main.reinterpret(dtype=pl.Int64)
-        if not odd:
-            return cls(lane, main)
-        bits = pl.col(f"{name}.real").reinterpret(dtype=pl.Int64)
-        number = pl.coalesce(pl.col(f"{name}.integer"), bits)
-        return cls(lane, main, Odd(pl.col(f"{name}.class"), number, pl.col(f"{name}.bytes")))
+        if odd_field(column, "class") not in odd.columns:
+            return cls(lane, pl.col(name))
+        held = {f: odd[odd_field(column, f)] for f in ("class", "integer", "real", "bytes")}
+        # A REAL is known by its bits, so that -0.0 is not 0.0.
+        number = held["integer"].fill_null(bits(held["real"]))
+        parts = (held["class"], number, held["bytes"])
+        return cls(lane, pl.col(name), Odd(*(pl.lit(p).gather(pl.col(place)) for p in parts)))
 
     def present(self) -> pl.Expr:
         """Whether the cell is not NULL."""
@@ -77,7 +74,7 @@ class Column:
             main = pl.when(mask).then(self.main).otherwise(other.main)
             if self.odd is None and other.odd is None:
                 return Column(self.lane, main)
-            mine, theirs = self.odd or _NONE, other.odd or _NONE
+            mine, theirs = self.odd or NOTHING, other.odd or NOTHING
         else:
             main, mine, theirs = pl.lit(None, dtype=pl.String), self.by_class(), other.by_class()
         pairs = zip(mine.parts(), theirs.parts(), strict=True)
@@ -91,11 +88,11 @@ class Column:
         same = self.main.eq_missing(other.main)
         if self.odd is None and other.odd is None:
             return same
-        return same & _equal(self.odd or _NONE, other.odd or _NONE)
+        return same & _equal(self.odd or NOTHING, other.odd or NOTHING)
 
     def by_class(self) -> Odd:
         """Every cell by class, number and bytes, as if it were odd."""
-        odd = self.odd or _NONE
+        odd = self.odd or NOTHING
         if self.lane is None:
             return odd
         there = self.main.is_not_null()
@@ -104,6 +101,11 @@ class Column:
             held = pl.when(there).then(self.main.cast(pl.Binary)).otherwise(odd.bytes)
             return Odd(stored, odd.number, held)
         return Odd(stored, pl.when(there).then(self.main).otherwise(odd.number), odd.bytes)
+
+
+def bits(reals: pl.Series) -> pl.Series:
+    """The bits of REALs, which are equal only where the REALs are the same."""
+    return reals.to_frame().select(pl.first().reinterpret(dtype=pl.Int64)).to_series()
 
 
 def _equal(left: Odd, right: Odd) -> pl.Expr:

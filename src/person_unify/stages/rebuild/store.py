@@ -11,7 +11,7 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.errors import TargetError
-from person_unify.lanes import ROW, Cells, Lane, LaneReader, Range, promised, rowid_of, scanned
+from person_unify.lanes import ODD, ROW, Cells, Lane, LaneReader, Range, promised, rowid_of, scanned
 from person_unify.mappings.known import known_tables
 from person_unify.schema import Catalogue, Table, folded
 from person_unify.stages.rebuild.columns import Column
@@ -23,7 +23,6 @@ _TERMS = 400
 _LISTED = 20_000
 """Rows that one query names by their rowids, where they do not lie together."""
 
-_FIELDS = ("class", "integer", "real", "bytes")
 _SPREAD = 4
 """Up to so many rowids per row, rows are read as one range of rowids."""
 
@@ -73,20 +72,18 @@ class Store:
     ) -> tuple[pl.DataFrame, dict[str, Column]]:
         read = self.table.column_names if self.small else tuple(columns)
         names = {column: f"{prefix}c{read.index(column)}" for column in columns}
+        place = f"{prefix}{ODD}"
         main = cells.frame.select(
             pl.col(ROW).alias(by),
+            pl.col(ODD).alias(place),
             *(pl.col(n.removeprefix(prefix)).alias(n) for n in names.values()),
         )
         frame = frame.join(main, on=by, how="left", maintain_order="left")
-        found = {}
-        for column, name in names.items():
-            odd = cells.odd.get(column)
-            if odd is not None:
-                fields = (pl.col(f).alias(f"{name}.{f}") for f in _FIELDS)
-                odd = odd.select(pl.col(ROW).alias(by), *fields)
-                frame = frame.join(odd, on=by, how="left", maintain_order="left")
-            found[column] = Column.read(self.reader.lanes[column], name, odd=odd is not None)
-        return frame, found
+        lanes = self.reader.lanes
+        return frame, {
+            column: Column.read(lanes[column], name, place, cells.odd, column)
+            for column, name in names.items()
+        }
 
     def _named(self, wanted: pl.Series, columns: Sequence[str]) -> Cells:
         assert self.span is not None
@@ -101,12 +98,11 @@ class Store:
         for start in range(0, len(found), _LISTED):
             listed = ", ".join(map(str, found[start : start + _LISTED].to_list()))
             parts.append(self.reader.read(columns, None, f"{rowid} IN ({listed})"))
-        odd: dict[str, pl.DataFrame] = {}
-        for column in columns:
-            frames = [part.odd[column] for part in parts if column in part.odd]
-            if frames:
-                odd[column] = pl.concat(frames)
-        return Cells(pl.concat([part.frame for part in parts]), odd)
+        frames, before = [], 0
+        for part in parts:
+            frames.append(part.frame.with_columns(pl.col(ODD) + before))
+            before += part.odd.height
+        return Cells(pl.concat(frames), pl.concat([p.odd for p in parts], how="diagonal"))
 
 
 class File:

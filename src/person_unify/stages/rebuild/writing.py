@@ -11,14 +11,11 @@ from typing import Any
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.lanes import BLOB, INTEGER, REAL, TEXT, has_text_affinity, rowid_of
+from person_unify.inserting import insert
+from person_unify.lanes import INTEGER, ODD, REAL, Cells, has_text_affinity, odd_field, rowid_of
 from person_unify.schema import Table, quote
 from person_unify.stages.rebuild.builder import Rebuilt
-from person_unify.stages.rebuild.columns import Column
-
-_STAGE = "rebuild_stage"
-_ODD_COLUMNS = 400
-"""An odd column travels as four, and SQLite allows a table 2,000."""
+from person_unify.stages.rebuild.columns import NOTHING, Column, Odd
 
 _GENERATED = (2, 3)
 
@@ -73,28 +70,33 @@ def _stored_columns(database: Database, table: Table) -> list[str]:
 def _insert(
     database: Database, table: str, frame: pl.DataFrame, cells: Mapping[str, Column]
 ) -> None:
-    """Insert rows; those with an odd cell travel in parts and are put together by SQL."""
-    loose = [cell.by_class().stored.is_not_null() for cell in cells.values() if cell.lane is None]
-    odd = [c.odd.stored.is_not_null() for c in cells.values() if c.lane and c.odd is not None]
-    flag = pl.any_horizontal([*odd, *loose]) if odd or loose else pl.lit(value=False)
-    plain = frame.filter(~flag)
-    named = {f"c{n}": cell for n, cell in enumerate(cells.values())}
-    if plain.height:
-        made = plain.select(_main(cell).alias(name) for name, cell in cells.items())
-        database.ingest(table, made)
-    rest = frame.filter(flag)
-    if not rest.height:
-        return
-    parts: list[pl.Expr] = []
-    expressions = []
-    for name, cell in named.items():
-        selected, expression = _parts(name, cell)
-        parts += selected
-        expressions.append(expression)
-    others = [cell.by_class().bytes for cell in cells.values() if cell.odd is not None]
-    ended = rest.select(pl.any_horizontal(b.bin.contains(b"\0") for b in others).any()).item()
+    """Insert rows with the cells that stand in a frame."""
+    lanes = {name: cell for name, cell in cells.items() if cell.lane is not None}
+    apart = {name: cell.by_class() for name, cell in cells.items() if cell.odd is not None}
+    own = {name: cell.odd or NOTHING for name, cell in lanes.items()}
+    there = [(own.get(name, cell)).stored.is_not_null() for name, cell in apart.items()]
+    flag = pl.any_horizontal(there) if there else pl.lit(value=False)
+    place = pl.when(flag).then(flag.cum_sum() - 1).cast(pl.UInt32)
+    main = frame.select(
+        place.alias(ODD), *(cell.main.alias(f"c{n}") for n, cell in enumerate(cells.values()))
+    )
+    fields = {
+        odd_field(name, field): part
+        for name, cell in apart.items()
+        for field, part in _fields(own.get(name, cell)).items()
+    }
+    odd = frame.filter(flag).select(part.alias(name) for name, part in fields.items())
+    names = {f"c{n}": name for n, name in enumerate(cells)}
+    texts = [pl.col(odd_field(name, "bytes")).bin.contains(b"\0") for name in apart]
+    ended = bool(texts) and odd.select(pl.any_horizontal(texts).any()).item()
     with _taking_any_text(database, table) if ended else nullcontext():
-        _staged(database, table, rest.select(parts), list(cells), expressions)
+        insert(database, "main", table, Cells(main, odd), names)
+
+
+def _fields(cell: Odd) -> dict[str, pl.Expr]:
+    real = pl.when(cell.stored == REAL).then(cell.number).reinterpret(dtype=pl.Float64)
+    integer = pl.when(cell.stored == INTEGER).then(cell.number)
+    return {"class": cell.stored, "integer": integer, "real": real, "bytes": cell.bytes}
 
 
 @contextmanager
@@ -148,44 +150,3 @@ def _shape(database: Database, table: str) -> list[tuple[Any, ...]]:
         *database.rows(f'SELECT name, "notnull", pk, hidden FROM pragma_table_xinfo({name})'),
         *database.rows(f"SELECT name, origin, 0, 0 FROM pragma_index_list({name}) ORDER BY name"),
     ]
-
-
-def _staged(
-    database: Database, table: str, rows: pl.DataFrame, columns: list[str], made: list[str]
-) -> None:
-    stages: list[str] = []
-    for start in range(0, rows.width, 4 * _ODD_COLUMNS):
-        part = rows[:, start : start + 4 * _ODD_COLUMNS]
-        stages.append(stage := f"{_STAGE}_{len(stages)}")
-        database.execute(f"CREATE TEMP TABLE {stage} ({', '.join(part.columns)})")
-        database.ingest(stage, part, catalog="temp")
-    first, *others = stages
-    joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in others)
-    database.execute(
-        f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) "
-        f"SELECT {', '.join(made)} FROM temp.{first}{joined} ORDER BY {first}.rowid"
-    )
-    for stage in stages:
-        database.execute(f"DROP TABLE temp.{stage}")
-
-
-def _main(cell: Column) -> pl.Expr:
-    return cell.main.reinterpret(dtype=pl.Float64) if cell.lane == "real" else cell.main
-
-
-def _parts(name: str, cell: Column) -> tuple[list[pl.Expr], str]:
-    """A column as it travels, and the SQL that makes its cells of that again."""
-    if cell.lane is not None and cell.odd is None:
-        return [_main(cell).alias(name)], name
-    held = cell.by_class()
-    real = pl.when(held.stored == REAL).then(held.number).reinterpret(dtype=pl.Float64)
-    selected = [
-        held.stored.alias(f"{name}_k"),
-        pl.when(held.stored == INTEGER).then(held.number).alias(f"{name}_i"),
-        real.alias(f"{name}_r"),
-        held.bytes.alias(f"{name}_b"),
-    ]
-    return selected, (
-        f"CASE {name}_k WHEN {INTEGER} THEN {name}_i WHEN {REAL} THEN {name}_r "
-        f"WHEN {TEXT} THEN CAST({name}_b AS TEXT) WHEN {BLOB} THEN {name}_b END"
-    )
