@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
     frozenset({"frames"}),
     frozenset({"spec", "values"}),
-    frozenset({"lanes", "inserting", "collations", "conversions", "names", "ids"}),
+    frozenset({"lanes", "inserting", "odd", "collations", "conversions", "names", "ids"}),
     frozenset(
         {
             "schema",

@@ -90,7 +90,7 @@ def test_archive_in_parts_has_its_columns_in_the_order_of_the_source(tmp_path: P
         cells = {ROW: [row], **{n: [f"{n}{row}"] for n in names}}
         said = {"@archived": [json.dumps(names)], "@reason": ["not_carried"]}
         frame = pl.DataFrame({**cells, **said})
-        return Archive("t", (), names, frame, pl.DataFrame(), table.column_names)
+        return Archive(frame, table="t", key=(), columns=names, beside_key=table.column_names)
 
     with Database(tmp_path / "target.db") as database:
         database.attach(tmp_path / "ledger.db", CATALOG)

@@ -25,10 +25,11 @@ from tests.strategies.strangers import CELLS, TYPES
 
 from person_unify import lanes
 from person_unify.database import Database
-from person_unify.frames import ODD, SourceFrame
+from person_unify.frames import SourceFrame
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.mappings.bind import Plan
 from person_unify.mappings.known import readable_tables
+from person_unify.odd import ODD, odd_field
 from person_unify.stages.extract import Extractor
 from person_unify.stages.rebuild import File, Rebuilder, write
 from person_unify.stages.transform import archive_whole, known_by_row
@@ -105,15 +106,15 @@ def _read(source: SourceFrame) -> Iterator[list[Cell]]:
         cells = []
         for name in names:
             cell = row[name]
-            stored = apart.get(lanes.odd_field(name, "class"))
+            stored = apart.get(odd_field(name, "class"))
             if stored is None:
-                kind = "null" if cell is None else source.lane(name)
+                kind = "null" if cell is None else str(source.lane(name))
                 cells.append(Cell(kind, cell.encode() if isinstance(cell, str) else cell))
                 continue
             assert cell is None
             kind = kinds[stored]
             held = kind if kind in ("integer", "real") else "bytes"
-            raw = apart[lanes.odd_field(name, held)]
+            raw = apart[odd_field(name, held)]
             cells.append(Cell(kind, struct.pack("d", raw) if kind == "real" else raw))
         yield cells
 

@@ -9,8 +9,8 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.frames import ODD, ROW, Archive, SourceFrame, held
-from person_unify.lanes import FIELDS, odd_field
+from person_unify.frames import ROW, Archive, SourceFrame
+from person_unify.odd import ODD, Rows, concat, held, only, respelt
 from person_unify.schema import Table
 
 Mask = pl.Expr | None
@@ -40,24 +40,19 @@ def assemble(
     masks = _archived(table, lost, whole)
     rows_kept = _kept_cells(source, kept, masks, identity)
     wholes = [_whole(source, frame, reason) for frame, reason in others if frame.height]
-    parts = [part for part in (rows_kept, *wholes) if part is not None and part[0].height]
+    parts = [part for part in (rows_kept, *wholes) if part is not None and part.frame.height]
     if not parts:
         return None
     columns = [name for name in _beside_key(table) if wholes or name in masks]
     listed = (*_keys(table), *map(held, columns), ODD, "@archived", "@reason")
-    frames, odds, before = [], [], 0
-    for frame, odd in parts:
-        frames.append(frame.select(listed).with_columns(pl.col(ODD) + before))
-        odds.append(odd)
-        before += odd.height
-    respelt = {held(name): held(written) for name, written in table.respelt.items()}
+    rows = respelt(concat(Rows(p.frame.select(listed), p.odd) for p in parts), table.respelt)
     return Archive(
-        table.name,
-        tuple(map(table.written, table.primary_key)),
-        tuple(map(table.written, columns)),
-        pl.concat(frames).rename(respelt, strict=False),
-        _respelt(pl.concat(odds, how="diagonal"), table),
-        tuple(map(table.written, _beside_key(table))),
+        rows.frame,
+        rows.odd,
+        table=table.name,
+        key=tuple(map(table.written, table.primary_key)),
+        columns=tuple(map(table.written, columns)),
+        beside_key=tuple(map(table.written, _beside_key(table))),
     )
 
 
@@ -85,28 +80,17 @@ def _kept_cells(
     kept: pl.DataFrame,
     masks: dict[str, pl.Expr | None],
     identity: Sequence[str],
-) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+) -> Rows | None:
     """The archived cells of represented rows; drops from ``masks`` what no row archives."""
     if not masks or not kept.height:
         return None
-    flags = kept.select(
-        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(held(name))
-        for name, mask in masks.items()
-    )
-    for name, mask in list(masks.items()):
-        if mask is not None and not flags[held(name)].any():
-            del masks[name]
+    flags = _flagged(kept, masks, identity)
     if not masks:
         return None
-    beside = [name for name in identity if masks.get(name, _NEVER) is not None]
-    if beside:
-        listed = [held(name) for name in masks]
-        any_ = flags.select(pl.any_horizontal(listed).alias("any")).to_series()
-        flags = flags.with_columns(any_.alias(held(name)) for name in beside)
-        masks |= dict.fromkeys(beside, _NEVER)
-
     table, schema = source.table, kept.schema
-    places, odd = _odd_cells(source, kept, {name: flags[held(name)] for name in masks})
+    kept = kept.with_columns(_listed(table, flags, list(masks)).alias("@archived"))
+    there = kept["@archived"] != "[]"
+    kept, flags = kept.filter(there), flags.filter(there)
 
     def cell(name: str) -> pl.Expr:
         own = held(name)
@@ -116,63 +100,44 @@ def _kept_cells(
             return pl.col(own)
         return pl.when(flags[own]).then(pl.col(own)).alias(own)
 
-    cells = kept.select(*_keys(table), *(cell(name) for name in _beside_key(table)))
-    archived = _listed(table, flags, list(masks)).alias("@archived")
-    cells = cells.with_columns(places, archived, pl.lit("not_carried").alias("@reason"))
-    return cells.filter(pl.col("@archived") != "[]"), odd
+    reason = pl.lit("not_carried").alias("@reason")
+    cells = map(cell, _beside_key(table))
+    frame = kept.select(*_keys(table), *cells, ODD, "@archived", reason)
+    archived = {name: None if mask is None else flags[held(name)] for name, mask in masks.items()}
+    return only(Rows(frame, source.odd), archived | dict.fromkeys(table.primary_key))
 
 
-def _whole(
-    source: SourceFrame, frame: pl.DataFrame, reason: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _flagged(
+    kept: pl.DataFrame, masks: dict[str, pl.Expr | None], identity: Sequence[str]
+) -> pl.DataFrame:
+    """Per row and column (by :func:`held`) whether the cell is archived, as :func:`_kept_cells`."""
+    flags = kept.select(
+        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(held(name))
+        for name, mask in masks.items()
+    )
+    for name, mask in list(masks.items()):
+        if mask is not None and not flags[held(name)].any():
+            del masks[name]
+    beside = [name for name in identity if masks.get(name, _NEVER) is not None]
+    if masks and beside:
+        listed = [held(name) for name in masks]
+        any_ = flags.select(pl.any_horizontal(listed).alias("any")).to_series()
+        flags = flags.with_columns(any_.alias(held(name)) for name in beside)
+        masks |= dict.fromkeys(beside, _NEVER)
+    return flags
+
+
+def _whole(source: SourceFrame, frame: pl.DataFrame, reason: str) -> Rows:
     """Every cell of rows that are not loaded."""
     table = source.table
-    places, odd = _odd_cells(source, frame, dict.fromkeys(table.column_names))
     cells = frame.select(
         *_keys(table),
         *map(held, _beside_key(table)),
+        ODD,
         pl.lit(json.dumps(list(map(table.written, table.column_names)))).alias("@archived"),
         pl.lit(reason).alias("@reason"),
     )
-    return cells.with_columns(places), odd
-
-
-def _odd_cells(
-    source: SourceFrame, frame: pl.DataFrame, wanted: Mapping[str, pl.Series | None]
-) -> tuple[pl.Series, pl.DataFrame]:
-    """Where the odd cells of some columns stand for each row, and these cells.
-
-    wanted: column -> the rows of ``frame`` whose cell it is; None stands for all rows.  Those of
-    the key always count.
-    """
-    nothing = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
-    columns = [c for c in (*source.table.primary_key, *wanted) if source.has_odd(c)]
-    if not columns or not frame.height:
-        return nothing, pl.DataFrame()
-    pointed = frame[ODD].is_not_null()
-    odd = source.odd[frame[ODD].filter(pointed)]
-    kept: list[pl.Expr] = []
-    for column in dict.fromkeys(columns):
-        flags = wanted.get(column)
-        there = None if column in source.table.primary_key else flags
-        for name in FIELDS:
-            cell = pl.col(odd_field(column, name))
-            if there is not None:
-                cell = pl.when(there.filter(pointed)).then(cell)
-            kept.append(cell.alias(odd_field(column, name)))
-    odd = odd.select(kept)
-    place = pointed.cum_sum().cast(pl.UInt32) - 1
-    return place.zip_with(pointed, nothing).alias(ODD), odd
-
-
-def _respelt(odd: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Odd cells by the names that the file gives their columns."""
-    names = {
-        odd_field(name, field): odd_field(written, field)
-        for name, written in table.respelt.items()
-        for field in FIELDS
-    }
-    return odd.rename(names, strict=False)
+    return only(Rows(cells, source.odd), dict.fromkeys(table.column_names))
 
 
 def _keys(table: Table) -> tuple[str, ...]:

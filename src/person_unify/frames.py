@@ -10,25 +10,13 @@ from string import Formatter
 import polars as pl
 
 from person_unify.findings import FINDINGS, ORDINARY
-from person_unify.lanes import ODD as ODD
-from person_unify.lanes import ROW as ROW
-from person_unify.lanes import odd_field
+from person_unify.odd import ODD as ODD
+from person_unify.odd import ROW as ROW
+from person_unify.odd import Lane as Stored
+from person_unify.odd import Rows
+from person_unify.odd import held as held
 from person_unify.schema import Table
 from person_unify.values import Lane
-
-
-def held(column: str) -> str:
-    """The name under which a frame holds a source column.
-
-    It is the column's own, unless it is empty or looks like one of ours (``@…``) or like a
-    pattern, which Polars would expand.
-
-    >>> held("first_name"), held("@row"), held("*"), held("^a.*$")
-    ('first_name', '@column:@row', '@column:*', '@column:^a.*$')
-    """
-    pattern = column in ("", "*") or (column.startswith("^") and column.endswith("$"))
-    return f"@column:{column}" if pattern or column.startswith("@") else column
-
 
 DISCREPANCY = {
     "kind": pl.String,
@@ -82,19 +70,15 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 """Columns of an id map (contract section 9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFrame:
-    """One source table: its columns (by :func:`held`), in the lane ``lanes`` names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFrame(Rows):
+    """One source table: ``@row`` and its columns (by :func:`held`), in the lane ``lanes`` names.
 
-    frame: ``@row``, ``@odd`` and the columns, odd cells NULL.  odd: the odd cells that ``@odd``
-    points at (by :func:`lanes.odd_field`).  ``usual_key`` names the rows of a known table, whatever
-    key its file declares.
+    ``usual_key`` names the rows of a known table, whatever key its file declares.
     """
 
     table: Table
-    frame: pl.DataFrame
-    lanes: dict[str, Lane]
-    odd: pl.DataFrame = field(default_factory=pl.DataFrame)
+    lanes: Mapping[str, Stored]
     usual_key: tuple[str, ...] = ()
 
     @property
@@ -107,33 +91,26 @@ class SourceFrame:
         """Number of rows."""
         return self.frame.height
 
-    def has_odd(self, column: str) -> bool:
-        """Whether some cell of the column is odd."""
-        return odd_field(column, "class") in self.odd.columns
-
     def lane(self, column: str) -> Lane:
         """The column's lane; ``absent`` where the file has no such column."""
-        lane = self.lanes.get(column, "absent")
+        lane: Lane = self.lanes.get(column, "absent")
         if lane == "absent" and self.table.column(column) is not None:
             raise RuntimeError(f"{self.table.name}.{column} is asked for and was not read")
         return lane
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive(Rows):
     """Cells of one source table to keep verbatim (contract section 9).
 
     frame: the key columns, then the archived columns in their lanes (both by :func:`held`), then
     ``@odd``, ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
-    odd: the archived cells that are of another class than their lane's, at which ``@odd`` points.
     beside_key: every column of the table that is not of its key, in its order.
     """
 
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    frame: pl.DataFrame
-    odd: pl.DataFrame
     beside_key: tuple[str, ...]
 
 

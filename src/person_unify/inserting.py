@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.lanes import BLOB, INTEGER, ODD, REAL, TEXT, Cells, odd_field
+from person_unify.odd import BLOB, INTEGER, ODD, REAL, TEXT, Rows, odd_field
 from person_unify.schema import quote
 
 _COLUMNS_AT_ONCE = 400
@@ -24,18 +24,17 @@ def insert(
     database: Database,
     catalog: str,
     table: str,
-    cells: Cells,
+    rows: Rows,
     names: Mapping[str, str],
     rowid: str | None = None,
 ) -> None:
     """Append rows to an existing table, every cell in its storage class.
 
-    cells: a frame of any columns, and the odd cells that its ``@odd`` points at by the names of the
-    table.  names: column of the frame -> column of the table.  rowid: a name that reaches the
-    table's rowid, by which the rows keep their order; without it those with odd cells come last.
+    names: column of the frame -> column of the table.  rowid: a name that reaches the table's
+    rowid, by which the rows keep their order; without it those with odd cells come last.
     Raises :class:`DatabaseError`.
     """
-    frame, odd = cells.frame, cells.odd
+    frame, odd = rows.frame, rows.odd
     if rowid is not None and not odd.is_empty() and len(names) < _MOST:
         last = database.value(f"SELECT coalesce(max({rowid}), 0) FROM {catalog}.{quote(table)}")
         frame = frame.with_columns(pl.int_range(1, pl.len() + 1).alias(_PLACE) + last)
@@ -44,8 +43,8 @@ def insert(
     database.ingest(table, plain.select(list(names)).rename(dict(names)), catalog=catalog)
     if plain.height == frame.height:
         return
-    rows = frame.filter(pl.col(ODD).is_not_null())
-    apart = odd[rows[ODD]]
+    others = frame.filter(pl.col(ODD).is_not_null())
+    apart = odd[others[ODD]]
     expressions: list[str] = []
     stages: list[str] = []
     columns = list(names)
@@ -53,17 +52,17 @@ def insert(
         series: list[pl.Series] = []
         for name in columns[start : start + _COLUMNS_AT_ONCE]:
             here = f"c{len(expressions)}"
-            series.append(rows[name].alias(here))
+            series.append(others[name].alias(here))
             expressions.append(here)
-            if odd_field(names[name], "class") in odd.columns:
+            if rows.has_odd(names[name]):
                 series += [apart[odd_field(names[name], f)].alias(f"{here}_{f}") for f in _FIELDS]
                 expressions[-1] = _cell(here)
         stages.append(stage := f"insert_stage_{len(stages)}")
         staged = pl.DataFrame(series)
         database.execute(f"CREATE TEMP TABLE {stage} ({', '.join(staged.columns)})")
         database.ingest(stage, staged, catalog="temp")
-    first, *others = stages
-    joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in others)
+    first, *more = stages
+    joined = "".join(f" JOIN temp.{stage} ON {stage}.rowid = {first}.rowid" for stage in more)
     database.execute(
         f"INSERT INTO {catalog}.{quote(table)} ({', '.join(map(quote, names.values()))}) "
         f"SELECT {', '.join(expressions)} FROM temp.{first}{joined} ORDER BY {first}.rowid"

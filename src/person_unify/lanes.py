@@ -1,9 +1,7 @@
-"""Reading a table exactly: every column once, in the lane it promises, and what breaks it apart.
+"""Reading a table exactly: every column once, in its lane, and odd cells apart (:mod:`odd`).
 
-SQLite types cells, a frame types columns.  A column is read in its *lane*, the storage class that
-its declared type promises; an *odd* cell, one of another class, is NULL there and comes as a row of
-its own, with its class and exact value, by a query that returns only such rows.  So a column with
-one odd cell in a million costs one row more.
+Odd cells come by a query that returns only the rows that have any, so a column with one odd cell in
+a million costs one row more.
 """
 
 from __future__ import annotations
@@ -12,41 +10,28 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from person_unify.conversions import decode_utf8
 from person_unify.database import Database, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError
+from person_unify.odd import (
+    CODES,
+    DTYPES,
+    FIELDS,
+    ODD,
+    ROW,
+    TEXT,
+    Lane,
+    Rows,
+    odd_field,
+    odd_fields,
+    pointed,
+)
 from person_unify.schema import Table, quote
 
-ROW = "@row"
-"""Position of a row in source order: its rowid, or its rank by primary key."""
-
-ODD = "@odd"
-"""Where a row's odd cells stand among those of all rows; NULL where it has none."""
-
-Lane = Literal["integer", "text"]
-
-NULL, INTEGER, REAL, TEXT, BLOB = range(5)
-"""Codes of SQLite's storage classes."""
-
-FIELDS: Mapping[str, pl.DataType] = {
-    "class": pl.Int64(),
-    "integer": pl.Int64(),
-    "real": pl.Float64(),
-    "bytes": pl.Binary(),
-    "printed": pl.String(),
-    "decoded": pl.String(),
-}
-"""What is known of an odd cell: its class, then the value in the field of that class (text and BLOB
-in ``bytes``); ``printed`` is a REAL as SQLite prints it, ``decoded`` bytes that are valid UTF-8."""
-
-DTYPES: Mapping[Lane, pl.DataType] = {"integer": pl.Int64(), "text": pl.String()}
-
 _SENTINELS = {"integer": "0", "text": "''"}
-_CODES = {"integer": INTEGER, "real": REAL, "text": TEXT, "blob": BLOB}
 _READ = {
     "integer": ("0", "CASE WHEN typeof({c}) = 'integer' THEN {c} END"),
     "real": ("0.0", "CASE WHEN typeof({c}) = 'real' THEN {c} END"),
@@ -62,33 +47,6 @@ _FEW = 1_000
 """Up to so many rowids a table is small."""
 
 _ROWS_PER_PARTITION = 50_000
-
-
-def promised(declared: str) -> Lane:
-    """The lane that a declared type promises, by SQLite's affinity rules.
-
-    Every REAL is odd: only SQLite prints one as SQLite does, should the target want it as text.
-    """
-    if "INT" in declared:
-        return "integer"
-    others = ("CHAR", "CLOB", "TEXT", "BLOB", "REAL", "FLOA", "DOUB")
-    return "text" if not declared or any(word in declared for word in others) else "integer"
-
-
-def has_text_affinity(declared: str) -> bool:
-    """Whether a declared type turns numbers into text when they are stored."""
-    return "INT" not in declared and any(word in declared for word in ("CHAR", "CLOB", "TEXT"))
-
-
-def odd_field(column: str, name: str) -> str:
-    """The column in which a frame of odd cells holds one of :data:`FIELDS`."""
-    return f"{ODD}:{column}:{name}"
-
-
-def odd_columns(odd: pl.DataFrame) -> list[str]:
-    """The columns of a table of which a frame holds odd cells."""
-    before, after = odd_field("\n", "class").split("\n")
-    return [c[len(before) : -len(after)] for c in odd.columns if c.endswith(after)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +68,15 @@ class Range:
         return [Range(self.rowid, s, min(s + step - 1, self.last)) for s in starts]
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Rows of a table: those of a frame, with odd cells NULL, and the odd cells.
-
-    As they are read, the frame is sorted by ``@row``, with ``@odd`` and one column per name asked
-    for, by position (``c0``, ``c1``, …).  odd: the rows that ``@odd`` counts from 0, by
-    :func:`odd_field`.
-    """
-
-    frame: pl.DataFrame
-    odd: pl.DataFrame
-
-
 @dataclass(slots=True)
 class LaneReader:
     """Reads one table of a file that nobody writes meanwhile.
 
     lanes: column -> lane.  rowid: the name that reaches its rowid; None where it has none.
-    order: the columns that order it then.  affine: columns whose affinity leaves no class but the
-    text lane's and BLOB, which is cheaper to see.  database: the file opened by ADBC, which reads
-    the few rows of a small table in a fiftieth of the time that connectorx takes to connect, and
-    everything where the file is not ``settled``, for that has one library at a time.
+    order: the columns that order it then.  database: the file opened by ADBC, which reads the few
+    rows of a small table in a fiftieth of the time that connectorx takes to connect, and everything
+    where the file is not ``settled``, for that has one library at a time.  suspects: columns in
+    which some part held odd cells.  by_bytes: whether some text was not UTF-8.
     """
 
     path: Path
@@ -144,15 +89,16 @@ class LaneReader:
     suspects: set[str] = field(default_factory=set)
     by_bytes: bool = False
 
-    def read(self, columns: Sequence[str], part: Range | None, also: str = "") -> Cells:
-        """The cells of some columns in a range of rowids; ``also``: a further condition.
+    def read(self, columns: Sequence[str], part: Range | None, also: str = "") -> Rows:
+        """Some columns by position (``c0``, ``c1``, …) after ``@row``, in its order, and ``@odd``.
 
-        Raises :class:`DatabaseError`.
+        part: rows in a range of rowids, else all.  also: a further condition.  Raises
+        :class:`DatabaseError`.
         """
         if part is not None and part.last < part.first:
             types = {f"c{n}": DTYPES[self.lanes[c]] for n, c in enumerate(columns)}
             schema = {ROW: pl.Int64(), ODD: pl.UInt32(), **types}
-            return Cells(pl.DataFrame(schema=schema), pl.DataFrame())
+            return Rows(pl.DataFrame(schema=schema), pl.DataFrame())
         groups = [
             columns[start : start + _COLUMNS_AT_ONCE]
             for start in range(0, len(columns), _COLUMNS_AT_ONCE)
@@ -162,7 +108,7 @@ class LaneReader:
         series = first.get_columns() + [s for frame in others for s in frame.get_columns()[1:]]
         names = [ROW, *(f"c{position}" for position in range(len(columns)))]
         frame = pl.DataFrame([s.alias(name) for s, name in zip(series, names, strict=True)])
-        return _pointed(frame, [odd for _, odds in found for odd in odds])
+        return pointed(frame, [odd for _, odds in found for odd in odds])
 
     def _group(
         self, columns: Sequence[str], part: Range | None, also: str
@@ -226,10 +172,10 @@ class LaneReader:
         """The odd cells of some columns, from the rows that have any."""
         if not columns:
             return []
-        literals, expressions, names = ["0"], [self._position()], [ROW]
+        literals, expressions = ["0"], [self._position()]
         for column in columns:
             lane = self.lanes[column]
-            classes = " ".join(f"WHEN '{n}' THEN {c}" for n, c in _CODES.items() if n != lane)
+            classes = " ".join(f"WHEN '{n}' THEN {c}" for n, c in CODES.items() if n != lane)
             literals += ["0", *(literal for literal, _ in _READ.values())]
             expressions.append(f"CASE typeof({quote(column)}) {classes} END")
             # No integer is odd in the lane of integers, and no text in that of texts.
@@ -238,19 +184,16 @@ class LaneReader:
                 "NULL" if name == lane else expression.format(c=quote(column), bytes=stored)
                 for name, (_, expression) in _READ.items()
             ]
-            names += [odd_field(column, name) for name in ("class", *_READ)]
         wanted = " OR ".join(map(self._is_odd, columns))
         both = f"({also}) AND ({wanted})" if also else f"({wanted})"
         rows = self._query(literals, expressions, part, both)
-        rows.columns = names
-        types = {odd_field(c, name): FIELDS[name] for c in columns for name in ("class", *_READ)}
-        rows = rows.cast(pl.Schema({ROW: pl.Int64(), **types}))
-        return [
-            rows.with_columns(
-                decode_utf8(rows[odd_field(c, "bytes")]).alias(odd_field(c, "decoded"))
-                for c in columns
-            )
-        ]
+        types = pl.Schema({ROW: pl.Int64(), **odd_fields(columns, ("class", *_READ))})
+        rows.columns = types.names()
+        rows = rows.cast(types)
+        decoded = (
+            decode_utf8(rows[odd_field(c, "bytes")]).alias(odd_field(c, "decoded")) for c in columns
+        )
+        return [rows.with_columns(decoded)]
 
     def _decoded(
         self, columns: Sequence[str], frame: pl.DataFrame, odd: list[pl.DataFrame]
@@ -267,15 +210,11 @@ class LaneReader:
             bad = stored.is_not_null() & text.is_null()
             cells = pl.DataFrame([series[0].alias(ROW), stored.alias("bytes")]).filter(bad)
             known = {"class": pl.lit(TEXT, pl.Int64()), "bytes": pl.col("bytes")}
-            odd.append(
-                cells.select(
-                    ROW,
-                    *(
-                        known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
-                        for name, type_ in FIELDS.items()
-                    ),
-                )
+            fields = (
+                known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
+                for name, type_ in FIELDS.items()
             )
+            odd.append(cells.select(ROW, *fields))
         return pl.DataFrame(series), odd
 
     def _alone(self, part: Range | None) -> bool:
@@ -328,21 +267,6 @@ class LaneReader:
 def scanned(table: str) -> str:
     """A table as SQL that is read row by row: an index may need a collation that is not here."""
     return f"{quote(table)} NOT INDEXED"
-
-
-def _pointed(frame: pl.DataFrame, odd: Sequence[pl.DataFrame]) -> Cells:
-    """The frame with ``@odd`` beside ``@row``, and the odd cells that it points at."""
-    odd = [part for part in odd if part.height]
-    if not odd:
-        nothing = pl.lit(None, dtype=pl.UInt32).alias(ODD)
-        return Cells(frame.select(ROW, nothing, pl.exclude(ROW)), pl.DataFrame())
-    merged = pl.concat(odd, how="diagonal")
-    if len(odd) > 1:
-        # Columns that were read in different ways, of one row: no column has two cells in it.
-        merged = merged.group_by(ROW, maintain_order=True).agg(pl.all().drop_nulls().first())
-    places = merged.select(ROW, pl.int_range(pl.len(), dtype=pl.UInt32).alias(ODD))
-    pointed = frame.join(places, on=ROW, how="left", maintain_order="left")
-    return Cells(pointed.select(ROW, ODD, pl.exclude(ROW, ODD)), merged.drop(ROW))
 
 
 def rowid_of(table: Table, without_rowid: bool = False) -> str | None:

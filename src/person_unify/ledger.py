@@ -14,7 +14,6 @@ import polars as pl
 from person_unify.database import Database
 from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
 from person_unify.inserting import insert
-from person_unify.lanes import Cells
 from person_unify.mappings import ID_MAPS, MAP_KEYS, TAGS
 from person_unify.schema import quote
 
@@ -173,8 +172,7 @@ class Ledger:
         given = {name: column for name, column in names.items() if name in frame.columns}
         taken = {name.lower() for name in names.values()}
         rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
-        cells = Cells(frame, archive.odd)
-        insert(self._database, CATALOG, _archive_name(archive), cells, given, rowid)
+        insert(self._database, CATALOG, _archive_name(archive), archive, given, rowid)
 
     def _create(self, archive: Archive, names: Mapping[str, str]) -> None:
         listed = ", ".join(map(quote, names.values()))

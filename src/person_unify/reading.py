@@ -17,8 +17,7 @@ import polars as pl
 
 from person_unify.archiving import Mask, assemble
 from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames import ODD, ROW, Archive, SourceFrame, discrepancies, held
-from person_unify.lanes import odd_field
+from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, held
 from person_unify.schema import Column
 from person_unify.values import (
     PLAIN,
@@ -60,8 +59,8 @@ class Reader:
             odd = self.source.has_odd(column)
             if lane == "absent" or ((lane, type_) in PLAIN and not odd):
                 continue
-            if not odd and lane == "integer" and _canonical(self.source.frame[column], type_):
-                self.ready[column, type_] = Cells(pl.col(column))
+            if not odd and lane == "integer" and _canonical(self.source.frame[held(column)], type_):
+                self.ready[column, type_] = Cells(pl.col(held(column)))
             else:
                 convert.append((column, lane, type_))
         frame, found = converted(self.source.frame, self.source.odd, convert)
@@ -152,16 +151,12 @@ class Reader:
         """Whether the cell is not NULL, readable or not."""
         if self.source.lane(column) == "absent":
             return pl.repeat(value=False, n=pl.len())
-        stated = pl.col(held(column)).is_not_null()
-        if not self.source.has_odd(column):
-            return stated
-        there = self.source.odd[odd_field(column, "class")].is_not_null()
-        return stated | pl.lit(there).gather(pl.col(ODD)).fill_null(value=False)
+        return self.source.either(column, pl.col(held(column)).is_not_null(), pl.lit(value=True))
 
     def complete(self, column: str, type_: Type) -> bool:
         """Whether no cell of the column can be without a value."""
         lane = self.source.lane(column)
-        if lane == "absent" or self.source.frame[column].null_count():
+        if lane == "absent" or self.source.frame[held(column)].null_count():
             return False
         read = self.ready.get((column, type_))
         return (lane, type_) in PLAIN or (read is not None and read.unreadable is None)

@@ -18,10 +18,10 @@ from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
 from person_unify.errors import SourceError
-from person_unify.frames import ODD, ROW, Outcome, SourceFrame, renamed_fields
-from person_unify.lanes import DTYPES, INTEGER, TEXT, odd_field, promised
+from person_unify.frames import Outcome, SourceFrame, renamed_fields
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.odd import DTYPES, ROW, TEXT, odd_field, promised
 from person_unify.progress import Note, Planned, TableProgress
 from person_unify.reading import Reader
 from person_unify.registry import Registry
@@ -40,7 +40,6 @@ from person_unify.stages.resolve import (
     resolve,
 )
 from person_unify.stages.transform import Options, Task, archive_whole, known_by_row, transform
-from person_unify.values import Lane
 
 FIRST = ("users", "parents")
 """Tables whose loaded rows decide which views can be made."""
@@ -338,9 +337,9 @@ def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:
 
 def _empty(table: Table) -> SourceFrame:
     """A table that the file does not have: no rows, every column in the lane it would have."""
-    lanes: dict[str, Lane] = {c.name: promised(c.type) for c in table.columns}
-    schema = {ROW: pl.Int64(), **{c.name: DTYPES[promised(c.type)] for c in table.columns}}
-    return SourceFrame(table, pl.DataFrame(schema=schema), lanes)
+    lanes = {column.name: promised(column.type) for column in table.columns}
+    schema = {ROW: pl.Int64(), **{name: DTYPES[lane] for name, lane in lanes.items()}}
+    return SourceFrame(pl.DataFrame(schema=schema), table=table, lanes=lanes)
 
 
 def _keyed(source: SourceFrame, known: Table | None) -> SourceFrame:
@@ -368,11 +367,9 @@ def _sound(reader: Reader, column: str) -> pl.Expr:
     source = reader.source
     if column not in source.key:
         return reader.stated(column)
-    stored = pl.lit(TEXT) if source.lane(column) == "text" else pl.lit(INTEGER)
-    if source.has_odd(column):
-        odd = pl.lit(source.odd[odd_field(column, "class")]).gather(pl.col(ODD))
-        stored = pl.coalesce(odd, stored)
-    return (stored == TEXT) & reader.peek(column, "TEXT").value.is_not_null()
+    odd_text = pl.col(odd_field(column, "class")) == TEXT
+    is_text = source.either(column, pl.lit(source.lane(column) == "text"), odd_text)
+    return is_text & reader.peek(column, "TEXT").value.is_not_null()
 
 
 def _require_distinct(source: SourceFrame) -> None:

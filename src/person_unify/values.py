@@ -1,16 +1,14 @@
 """Source cells as canonical target values, as Polars expressions (contract section 1).
 
-A source column arrives in a *lane*, ``integer`` or ``text``, with every cell of that storage class;
-odd cells, those of other classes, stand in a small frame of their own, at which ``@odd`` points.
-:func:`cells` reads a column as one of the five target types.
+A source column arrives in a lane, and its odd cells in a frame of their own (:mod:`odd`), where
+they are converted.  :func:`cells` reads a column as one of the five target types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -25,8 +23,8 @@ from person_unify.conversions import (
     real_of_text,
     within_years,
 )
-from person_unify.lanes import BLOB, ODD, TEXT, odd_field
-from person_unify.lanes import Lane as Stored
+from person_unify.odd import BLOB, TEXT, has_odd, held, looked_up, odd_field
+from person_unify.odd import Lane as Stored
 
 Lane = Stored | Literal["absent"]
 """The lane of a column; ``absent`` where the file has no such column."""
@@ -72,6 +70,20 @@ class Cells:
     altered: pl.Expr | None = None
     recast: tuple[tuple[str, pl.Expr], ...] = ()
 
+    @property
+    def masks(self) -> dict[str, pl.Expr]:
+        """The masks there are, those of rules by the rule."""
+        every = {"unreadable": self.unreadable, "altered": self.altered, **dict(self.recast)}
+        return {name: mask for name, mask in every.items() if mask is not None}
+
+    @classmethod
+    def of(cls, value: pl.Expr, masks: Mapping[str, pl.Expr]) -> Cells:
+        """The cells of a value and :attr:`masks`."""
+        rules = {
+            name: mask for name, mask in masks.items() if name not in ("unreadable", "altered")
+        }
+        return cls(value, masks.get("unreadable"), masks.get("altered"), tuple(rules.items()))
+
 
 @dataclass(frozen=True, slots=True)
 class _Form:
@@ -87,20 +99,14 @@ class _Form:
 def cells(column: str, lane: Lane, type_: Type, odd: pl.DataFrame) -> Cells:
     """Read ``column`` of the given lane as ``type_`` (contract section 1).
 
-    odd: the odd cells that the frame's ``@odd`` points at, see :func:`lanes.odd_field`.
+    odd: the odd cells that the frame's ``@odd`` leads to, see :func:`odd.odd_field`.
     """
     if lane == "absent":
         return Cells(pl.repeat(None, pl.len(), dtype=DTYPES[type_]))
-    (apart,) = _apart(odd, [(column, lane, type_)])
-    if (lane, type_) in PLAIN:
-        return _joined(Cells(pl.col(column)), apart)
-    return _joined(_combined(_FORMS[type_](_in_lane(column, lane)), type_), apart)
-
-
-def struct_cells(column: str, type_: Type) -> Cells:
-    """Read a column of structs, each a cell by its :data:`lanes.FIELDS`, as ``type_``."""
-    field = pl.col(column).struct.field
-    return _combined(_FORMS[type_](_by_fields(field)), type_, field("class").is_not_null())
+    main = Cells(pl.col(held(column)))
+    if (lane, type_) not in PLAIN:
+        main = _combined(_FORMS[type_](_in_lane(column, lane)), type_)
+    return _joined(main, _apart(odd, [(column, lane, type_)])[0])
 
 
 def converted(
@@ -108,7 +114,7 @@ def converted(
 ) -> tuple[pl.DataFrame, list[Cells]]:
     """The frame with conversions of columns computed once, and cells that point at the results.
 
-    odd: the odd cells that the frame's ``@odd`` points at.  Masks that hold in no row are left out
+    odd: the odd cells that the frame's ``@odd`` leads to.  Masks that hold in no row are left out
     of the cells and of the frame.
     """
     read: list[Cells] = []
@@ -123,117 +129,73 @@ def _converted(
     frame: pl.DataFrame, odd: pl.DataFrame, reads: Sequence[Read]
 ) -> tuple[pl.DataFrame, list[Cells]]:
     forms: dict[str, pl.Expr] = {}
-    made: dict[str, pl.Expr] = {}
-    masks: list[str] = []
-    read: list[Cells] = []
+    wanted: dict[str, Cells] = {}
     for (column, lane, type_), apart in zip(reads, _apart(odd, reads), strict=True):
         name = f"@{column}:{type_}"
-        main = Cells(pl.col(column))
+        main = Cells(pl.col(held(column)))
         if (lane, type_) not in PLAIN:
             own = _FORMS[type_](_in_lane(column, lane))
-            forms |= {f"{name}:{form.name}": form.value for form in own}
-            known = [replace(form, value=pl.col(f"{name}:{form.name}")) for form in own]
-            main = _combined(known, type_)
-        cells = _joined(main, apart)
-        parts = {"unreadable": cells.unreadable, "altered": cells.altered, **dict(cells.recast)}
-        made[f"{name}:value"] = cells.value
-        made |= {f"{name}:{part}": mask for part, mask in parts.items() if mask is not None}
-        masks += [f"{name}:{part}" for part, mask in parts.items() if mask is not None]
-        read.append(cells)
-    frame = frame.with_columns(e.alias(n) for n, e in forms.items())
-    frame = frame.with_columns(e.alias(n) for n, e in made.items())
-    held = frame.select(pl.col(masks).any()).row(0) if masks else ()
-    nowhere = {mask for mask, holds in zip(masks, held, strict=True) if not holds}
-    frame = frame.drop(*forms, *nowhere)
-
-    def there(name: str) -> pl.Expr | None:
-        return pl.col(name) if name in made and name not in nowhere else None
-
-    pointing = []
-    for (column, _, type_), cells in zip(reads, read, strict=True):
-        name = f"@{column}:{type_}"
-        recast = ((rule, there(f"{name}:{rule}")) for rule, _ in cells.recast)
-        pointing.append(
-            Cells(
-                pl.col(f"{name}:value"),
-                there(f"{name}:unreadable"),
-                there(f"{name}:altered"),
-                tuple((rule, mask) for rule, mask in recast if mask is not None),
-            )
-        )
-    return frame, pointing
+            main = _combined(_once(name, own, forms), type_)
+        wanted[name] = _joined(main, apart)
+    frame, found = _settled(frame.with_columns(e.alias(n) for n, e in forms.items()), wanted)
+    return frame.drop(*forms), found
 
 
 def _apart(odd: pl.DataFrame, reads: Sequence[Read]) -> list[Cells | None]:
-    """The odd cells of each column, converted where they stand and looked up by the rows' ``@odd``.
-
-    None where a column has none.
-    """
-    made: dict[str, pl.Expr] = {}
-    found: list[Cells | None] = []
-    for position, (column, _, type_) in enumerate(reads):
-        if odd_field(column, "class") not in odd.columns:
-            found.append(None)
-            continue
-        field = partial(_field, column)
-        own = _combined(_FORMS[type_](_by_fields(field)), type_, field("class").is_not_null())
-        parts = {"value": own.value, "unreadable": own.unreadable, "altered": own.altered}
-        every = {name: e for name, e in {**parts, **dict(own.recast)}.items() if e is not None}
-        made |= {f"{position}:{name}": expression for name, expression in every.items()}
-        found.append(own)
-    results = odd.select(e.alias(n) for n, e in made.items())
-    return [
-        own if own is None else _looked_up(own, partial(_result, results, position))
-        for position, own in enumerate(found)
-    ]
-
-
-def _looked_up(own: Cells, result: Callable[[str], pl.Expr | None]) -> Cells:
-    value = result("value")
-    assert value is not None
-    recast = ((rule, result(rule)) for rule, _ in own.recast)
-    return Cells(
-        value,
-        result("unreadable"),
-        result("altered"),
-        tuple((rule, mask) for rule, mask in recast if mask is not None),
-    )
-
-
-def _result(results: pl.DataFrame, position: int, name: str) -> pl.Expr | None:
-    """What was found of the odd cells, row by row; None for a mask that holds of none of them."""
-    series = results.get_column(f"{position}:{name}", default=None)
-    if series is None:
-        return None
-    looked_up = pl.lit(series).gather(pl.col(ODD))
-    if name == "value":
-        return looked_up
-    return looked_up.fill_null(value=False) if series.any() else None
+    """The odd cells of each column, converted where they stand; None where it has none."""
+    forms: dict[str, pl.Expr] = {}
+    wanted: dict[str, Cells] = {}
+    there = [read for read in reads if has_odd(odd, read[0])]
+    for column, _, type_ in there:
+        name, field = f"@{column}:{type_}", partial(_field, column)
+        own = _once(name, _FORMS[type_](_by_fields(field)), forms)
+        wanted[name] = _combined(own, type_, field("class").is_not_null())
+    results, found = _settled(odd.with_columns(e.alias(n) for n, e in forms.items()), wanted)
+    made = {}
+    for read, cells_ in zip(there, found, strict=True):
+        look = partial(looked_up, results, read[0])
+        masks = {name: look(mask).fill_null(value=False) for name, mask in cells_.masks.items()}
+        made[read] = Cells.of(look(cells_.value), masks)
+    return [made.get(read) for read in reads]
 
 
 def _field(column: str, name: str) -> pl.Expr:
     return pl.col(odd_field(column, name))
 
 
+def _once(name: str, forms: list[_Form], columns: dict[str, pl.Expr]) -> list[_Form]:
+    """The forms as columns of a frame, so that each is computed once; these go to ``columns``."""
+    columns |= {f"{name}:{form.name}": form.value for form in forms}
+    return [replace(form, value=pl.col(f"{name}:{form.name}")) for form in forms]
+
+
+def _settled(frame: pl.DataFrame, wanted: Mapping[str, Cells]) -> tuple[pl.DataFrame, list[Cells]]:
+    """The frame with cells as columns, and cells that point at them; no mask that holds nowhere."""
+    values = {f"{name}:value": cells.value for name, cells in wanted.items()}
+    masks = {
+        f"{name}:{part}": mask
+        for name, cells in wanted.items()
+        for part, mask in cells.masks.items()
+    }
+    frame = frame.with_columns(e.alias(n) for n, e in (values | masks).items())
+    holds = frame.select(pl.col(list(masks)).any()).row(0) if masks else ()
+    nowhere = {mask for mask, there in zip(masks, holds, strict=True) if not there}
+    pointing = []
+    for name, cells in wanted.items():
+        parts = {part: f"{name}:{part}" for part in cells.masks}
+        left = {part: pl.col(column) for part, column in parts.items() if column not in nowhere}
+        pointing.append(Cells.of(pl.col(f"{name}:value"), left))
+    return frame.drop(*nowhere), pointing
+
+
 def _joined(main: Cells, apart: Cells | None) -> Cells:
     """Cells of the lane and odd ones, of which each row has one at the most."""
     if apart is None:
         return main
-    recast: dict[str, list[pl.Expr]] = {}
-    for rule, mask in (*main.recast, *apart.recast):
-        recast.setdefault(rule, []).append(mask)
-    return Cells(
-        pl.coalesce(main.value, apart.value),
-        _either(main.unreadable, apart.unreadable),
-        _either(main.altered, apart.altered),
-        tuple((rule, reduce(or_, masks)) for rule, masks in recast.items()),
-    )
-
-
-def _either(left: pl.Expr | None, right: pl.Expr | None) -> pl.Expr | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left | right
+    masks = main.masks
+    for name, mask in apart.masks.items():
+        masks[name] = masks[name] | mask if name in masks else mask
+    return Cells.of(pl.coalesce(main.value, apart.value), masks)
 
 
 def _combined(forms: list[_Form], type_: Type, present: pl.Expr | None = None) -> Cells:
@@ -271,7 +233,8 @@ class _Parts:
 
 
 def _in_lane(column: str, lane: Lane) -> _Parts:
-    return _Parts(integer=pl.col(column)) if lane == "integer" else _Parts(text=pl.col(column))
+    cell = pl.col(held(column))
+    return _Parts(integer=cell) if lane == "integer" else _Parts(text=cell)
 
 
 def _by_fields(field: Callable[[str], pl.Expr]) -> _Parts:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.explore.cells import filled
+from person_unify.explore.cells import as_type, filled
 from person_unify.explore.columns import HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
 from person_unify.frames import MAP
 from person_unify.mappings import MAP_KEYS
+from person_unify.odd import Rows
 from person_unify.schema import OLD, UNIFIED, Catalogue
-from person_unify.values import struct_cells
 
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
 _VIEWS = {
@@ -36,11 +36,10 @@ LIKELY = (
 def identity(store: Store) -> pl.DataFrame:
     """``person_id``, ``first_name``, ``last_name``, ``date_of_birth`` (UTC day) of every person."""
     persons = store.persons(["first_name", "last_name", "date_of_birth"])
-    born = struct_cells("date_of_birth", "DATETIME").value
-    return persons.select(
+    born = as_type(persons, "date_of_birth", "DATETIME")
+    return persons.frame.select(
         pl.col("id").alias("person_id"),
-        struct_cells("first_name", "TEXT").value.alias("first_name"),
-        struct_cells("last_name", "TEXT").value.alias("last_name"),
+        *(as_type(persons, name, "TEXT").alias(name) for name in ("first_name", "last_name")),
         born.cast(pl.Datetime("ms")).cast(pl.Date).alias("date_of_birth"),
     )
 
@@ -215,8 +214,10 @@ def _filled(store: Store, record: str, table: str, people: pl.DataFrame) -> pl.D
     """Counts of one sort of record: its own cells, which the archive has where it is asked."""
     known = OLD[table].column_names
     fields = [c for c in UNIFIED["persons"].column_names if c in known and c not in _NOT_COMPARED]
-    rows = people.join(store.persons(fields), left_on="new_id", right_on="id", how="left")
-    own = rows.select("old_id", *(filled(c).alias(c) for c in fields))
+    persons = store.persons(fields)
+    rows = people.join(persons.frame, left_on="new_id", right_on="id", how="left")
+    held = Rows(rows, persons.odd)
+    own = rows.select("old_id", *(filled(held, c).alias(c) for c in fields))
     name = Catalogue({name: name for name in store.archived_tables()}).get(table)
     if name is not None:
         # Where the file declares no key, the archive goes by the rowid and holds the id as a cell.
@@ -225,10 +226,10 @@ def _filled(store: Store, record: str, table: str, people: pl.DataFrame) -> pl.D
         written = {OLD[table].known(column): column for column in (*kept.key, *kept.columns)}
         there = [c for c in fields if c in written]
         cells_ = kept.frame.select(
-            struct_cells(written["id"], "TEXT").value.alias("old_id"),
+            as_type(kept, written["id"], "TEXT").alias("old_id"),
             *(
                 pl.when(listed.list.contains(pl.lit(written[c])))
-                .then(filled(written[c]))
+                .then(filled(kept, written[c]))
                 .alias(f"@{c}")
                 for c in there
             ),

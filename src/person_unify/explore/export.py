@@ -16,13 +16,19 @@ import polars as pl
 
 from person_unify.errors import DiskError, UsageError
 from person_unify.escaping.tables import write_csv
-from person_unify.explore.cells import class_names, class_of, spelled, stored_bytes
+from person_unify.explore.cells import (
+    class_names,
+    class_of,
+    classes_in,
+    spelled,
+    stored_bytes,
+    text,
+)
 from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
 from person_unify.files import NewFiles
-from person_unify.frames import held
-from person_unify.lanes import BLOB, INTEGER, REAL, TEXT
+from person_unify.odd import held, odd_field
 from person_unify.schema import Catalogue
 
 Format = Literal["parquet", "csv", "xlsx", "json"]
@@ -118,7 +124,7 @@ def _spelled(files: Files, table: str) -> pl.DataFrame:
     if not table.startswith(ARCHIVE):
         return files.table(table)
     found = files.archive(table.removeprefix(ARCHIVE))
-    cells = spelled(found.frame, (*found.key, *found.columns), found.archived)
+    cells = spelled(found, (*found.key, *found.columns), found.archived)
     return pl.concat([cells, found.frame.select(found.archived, found.reason)], how="horizontal")
 
 
@@ -137,22 +143,20 @@ def _typed(files: Files, table: str) -> pl.DataFrame:
 
 
 def _exactly(found: ArchivedCells, name: str, class_name: str) -> Iterator[pl.Expr]:
-    cells = found.frame[held(name)].struct
-    classes = cells.field("class")
-    seen = set(classes.drop_nulls().unique().to_list())
-    cell = pl.col(held(name)).struct
-    decoded = not ((classes == TEXT) & cells.field("decoded").is_null()).any()
-    if seen == {INTEGER}:
-        yield cell.field("integer").alias(name)
-    elif seen == {REAL}:
-        yield cell.field("real").alias(name)
-    elif seen == {BLOB}:
-        yield cell.field("bytes").alias(name)
-    elif seen <= {TEXT} and decoded:
-        yield cell.field("decoded").alias(name)
+    seen = classes_in(found, name)
+    cell = pl.col(held(name))
+    if seen == {"integer"}:
+        whole = found.frame.schema[held(name)] == pl.Int64
+        plain = cell if whole else pl.lit(None, dtype=pl.Int64)
+        yield found.either(name, plain, pl.col(odd_field(name, "integer"))).alias(name)
+    elif seen in ({"real"}, {"blob"}):
+        part = "real" if seen == {"real"} else "bytes"
+        yield found.apart(name, pl.col(odd_field(name, part))).alias(name)
+    elif seen <= {"text"}:
+        yield text(found, name)
     else:
-        yield stored_bytes(name)
-        yield class_of(name).alias(class_name)
+        yield stored_bytes(found, name)
+        yield class_of(found, name).alias(class_name)
 
 
 def file_name(table: str) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from person_unify.database import Database, read_frame
 from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
-from person_unify.explore.cells import all_mixed, text
+from person_unify.explore.cells import as_type, text
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -21,14 +21,13 @@ from person_unify.explore.store import (
     ledger_schema,
 )
 from person_unify.finished import names_of, recorded_run_of
-from person_unify.frames import held
 from person_unify.ledger import TABLES
+from person_unify.odd import ODD, Rows, held, respelt
 from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, folded, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path, report_path
-from person_unify.values import cells
 
 ARCHIVE = "archive_"
 _ONE_TO_ONE = {"patients": "patient_to_person", "children": "child_to_person"}
@@ -88,10 +87,9 @@ class Files:
         if name not in self._ledger.tables:  # the ledger of an earlier release
             return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
-        mixed = {held(c): c for c in source.table.column_names if source.has_odd(c)}
-        frame = all_mixed(source.frame, source.odd, mixed).select(
-            text(column) if held(column) in mixed else pl.col(held(column)).alias(column)
-            for column in source.table.column_names
+        frame = source.frame.select(
+            text(source, c) if source.has_odd(c) else pl.col(held(c)).alias(c)
+            for c in source.table.column_names
         )
         declared = ledger_schema(name) if name in TABLES else frame.schema
         other = [c for c, dtype in declared.items() if frame.schema[c] not in (dtype, pl.Null)]
@@ -115,19 +113,18 @@ class Files:
         wanted = [c for c in names if c not in key and (asked is None or folded(c) in asked)]
         kept = [*key, *wanted]
         read = self._ledger.read(table.name, [*kept, archived, reason])
-        cells = {held(c): c for c in (*kept, archived, reason)}
-        frame = all_mixed(read.frame, read.odd, cells)
-        for listed in frame.select(text(archived)).to_series().unique():
+        for listed in read.frame.select(text(read, archived)).to_series().unique():
             names_of(listed, source)
+        own = (text(read, archived), text(read, reason))
+        frame = read.frame.select(ODD, *[held(c) for c in kept], *own)
+        rows = respelt(Rows(frame, read.odd), table.respelt)
         return ArchivedCells(
+            rows.frame,
+            rows.odd,
             key=tuple(map(table.written, key)),
             columns=tuple(map(table.written, wanted)),
             archived=archived,
             reason=reason,
-            frame=frame.select(*[held(c) for c in kept], text(archived), text(reason)).rename(
-                {held(name): held(written) for name, written in table.respelt.items()},
-                strict=False,
-            ),
         )
 
     def _key(self, table: Table) -> tuple[str, ...]:
@@ -140,12 +137,11 @@ class Files:
             )
         return tuple(str(column) for (column,) in found)
 
-    def persons(self, columns: Sequence[str]) -> pl.DataFrame:
-        """``id`` as text, and columns of the new ``persons`` in the mixed lane."""
+    def persons(self, columns: Sequence[str]) -> Rows:
+        """``id`` as text, and columns of the new ``persons``."""
         source = self._target.read("persons", ["id", *columns])
-        named = cells("id", source.lane("id"), "TEXT", source.odd).value
-        mixed = all_mixed(source.frame, source.odd, {c: c for c in columns})
-        return mixed.select(source.frame.select(named.alias("id")).to_series(), *columns)
+        named = as_type(source, "id", "TEXT").alias("id")
+        return Rows(source.frame.select(named, ODD, *columns), source.odd)
 
     def records(self) -> pl.DataFrame:
         """Per new table and person, the rows that name the person."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from person_unify.errors import UsageError
-from person_unify.explore.cells import MIXED, all_mixed
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -18,11 +17,12 @@ from person_unify.explore.store import (
     ledger_schema,
     stacked,
 )
-from person_unify.frames import ROW, Archive, Outcome, held
+from person_unify.frames import Archive, Outcome
 from person_unify.ledger import TABLES
 from person_unify.lineage import lineage
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
+from person_unify.odd import ODD, ROW, Rows, concat, held
 from person_unify.report import Report
 from person_unify.schema import folded
 from person_unify.stages.resolve import Resolution
@@ -123,25 +123,26 @@ class Preview:
         key = parts[0].key or (ROW,)
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
-        cells = {(c if c == ROW else held(c)): c for c in (*key, *wanted)}
-        frame = pl.concat(
-            all_mixed(part.frame, part.odd, cells).select(*cells, "@archived", "@reason")
-            for part in parts
-        )
+        rows = concat(parts)
+        given = [c if c == ROW else held(c) for c in (*key, *wanted)]
+        frame = rows.frame.select(ODD, *given, "@archived", "@reason")
         return ArchivedCells(
+            frame.rename(names, strict=False),
+            rows.odd,
             key=tuple(names.get(name, name) for name in key),
             columns=tuple(wanted),
             archived="_archived",
             reason="_reason",
-            frame=frame.rename(names, strict=False),
         )
 
-    def persons(self, columns: Sequence[str]) -> pl.DataFrame:
-        """``id``, and columns of the persons that there would be, in the mixed lane."""
-        cells, none = {c: c for c in columns}, pl.DataFrame()
-        frames = [all_mixed(rows, none, cells).select("id", *columns) for rows in self.persons_rows]
-        schema = pl.Schema({"id": pl.String(), **dict.fromkeys(columns, MIXED)})
-        return stacked(frames, schema)
+    def persons(self, columns: Sequence[str]) -> Rows:
+        """``id``, and columns of the persons that there would be."""
+        none = pl.DataFrame(schema={"id": pl.String()})
+        wanted = {"id", *columns}
+        made = [rows.select(c for c in rows.columns if c in wanted) for rows in self.persons_rows]
+        frame = pl.concat([none, *made], how="diagonal")
+        missing = (pl.lit(None, pl.String).alias(c) for c in columns if c not in frame.columns)
+        return Rows(frame.with_columns(missing))
 
     def records(self) -> pl.DataFrame:
         """Per new table and person, the rows that would name the person."""

@@ -10,16 +10,14 @@ import polars as pl
 from person_unify.diff import diff
 from person_unify.errors import UsageError
 from person_unify.explore import derive, evidence
-from person_unify.explore.cells import CLASSES, spelled
+from person_unify.explore.cells import CLASSES, as_type, spelled
 from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
 from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
-from person_unify.frames import held
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
 from person_unify.trace import trace
-from person_unify.values import struct_cells
 
 __all__ = ["CLASSES", "Run", "open_check", "open_run"]
 
@@ -143,8 +141,8 @@ class Run:
         concealed = () if self.reveal else values
         return pl.concat(
             [
-                found.frame.select(struct_cells(held(c), "TEXT").value.alias(c) for c in ids),
-                spelled(found.frame, values, found.archived, concealed),
+                found.frame.select(as_type(found, c, "TEXT").alias(c) for c in ids),
+                spelled(found, values, found.archived, concealed),
                 found.frame.select(found.archived, found.reason),
             ],
             how="horizontal",

@@ -9,6 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from person_unify.ledger import TABLES
+from person_unify.odd import Rows
 
 FATE = pl.Schema({"source_table": pl.String(), "reason": pl.String(), "rows": pl.Int64()})
 """How many rows of an old table were loaded, or are in the archive only, by reason."""
@@ -20,20 +21,19 @@ RECORDS = pl.Schema({"person_id": pl.String(), "table": pl.String(), "rows": pl.
 TIMING = pl.Schema({"phase": pl.String(), "rows": pl.Int64(), "seconds": pl.Float64()})
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedCells:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedCells(Rows):
     """The archive of one old table.
 
-    frame: the key columns and the archived columns by the names that :func:`frames.held` gives
-    them, every cell in the mixed lane, then the text columns ``archived`` (the JSON list of the
-    columns that a row archives) and ``reason``.
+    frame: the key columns and the archived columns by the names that :func:`odd.held` gives them,
+    then the text columns ``archived`` (the JSON list of the columns that a row archives) and
+    ``reason``.
     """
 
     key: tuple[str, ...]
     columns: tuple[str, ...]
     archived: str
     reason: str
-    frame: pl.DataFrame
 
 
 class Store(Protocol):
@@ -52,8 +52,8 @@ class Store(Protocol):
     def archive(self, source: str, columns: Sequence[str] | None = None) -> ArchivedCells:
         """The archive of an old table, or of some of its columns."""
 
-    def persons(self, columns: Sequence[str]) -> pl.DataFrame:
-        """``id`` as text, and columns of the new ``persons`` in the mixed lane."""
+    def persons(self, columns: Sequence[str]) -> Rows:
+        """``id`` as text, and columns of the new ``persons``."""
 
     def records(self) -> pl.DataFrame:
         """:data:`RECORDS`: per new table and person, the rows that name the person."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from person_unify.database import Database
 from person_unify.errors import DatabaseError, FeatureMissing, SourceError
-from person_unify.frames import ODD, ROW, SourceFrame, held
-from person_unify.lanes import LaneReader, Range, promised, rowid_of, scanned
+from person_unify.frames import SourceFrame
+from person_unify.lanes import LaneReader, Range, rowid_of, scanned
 from person_unify.mappings.known import readable_tables
+from person_unify.odd import ODD, ROW, held, promised
 from person_unify.schema import Catalogue, Column, Table, quote
-from person_unify.values import Lane
 
 _LOOKED_AT = 64
 """Rows by which the bytes of a table's rows are estimated."""
@@ -146,11 +146,11 @@ class Extractor:
 
     def _read(self, table: Table, columns: Sequence[str] | None, part: Range | None) -> SourceFrame:
         names = [c for c in table.column_names if columns is None or c in columns]
-        lanes: dict[str, Lane] = {c.name: promised(c.type) for c in table.columns}
-        cells = self._reader(table).read(names, part)
-        frame = cells.frame
-        frame.columns = [ROW, ODD, *map(held, names)]
-        return SourceFrame(table, frame, {c: lanes[c] for c in names}, cells.odd)
+        reader = self._reader(table)
+        rows = reader.read(names, part)
+        rows.frame.columns = [ROW, ODD, *map(held, names)]
+        lanes = {name: reader.lanes[name] for name in names}
+        return SourceFrame(rows.frame, rows.odd, table=table, lanes=lanes)
 
     def _reader(self, table: Table) -> LaneReader:
         """What reads a table, and remembers which of its columns hold odd cells."""

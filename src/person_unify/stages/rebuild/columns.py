@@ -9,7 +9,7 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.lanes import DTYPES, INTEGER, TEXT, Lane, odd_field
+from person_unify.odd import DTYPES, INTEGER, TEXT, Lane, Rows, odd_field
 
 _CODES: dict[Lane, int] = {"integer": INTEGER, "text": TEXT}
 
@@ -50,18 +50,17 @@ class Column:
         return cls(lane, pl.lit(None, dtype=DTYPES[lane]))
 
     @classmethod
-    def read(cls, lane: Lane, name: str, place: str, odd: pl.DataFrame, column: str) -> Column:
-        """The cells that stand in a frame under ``name``, and those of ``odd`` beside them.
-
-        place: the frame's column that points at the odd cells, see :func:`lanes.odd_field`.
-        """
-        if odd_field(column, "class") not in odd.columns:
+    def read(cls, lane: Lane, name: str, rows: Rows, column: str, place: str) -> Column:
+        """A column of the rows that a frame holds under ``name``, their ``@odd`` as ``place``."""
+        if not rows.has_odd(column):
             return cls(lane, pl.col(name))
-        held = {f: odd[odd_field(column, f)] for f in ("class", "integer", "real", "bytes")}
+        stored, integer, real, held = (
+            pl.col(odd_field(column, part)) for part in ("class", "integer", "real", "bytes")
+        )
         # A REAL is known by its bits, so that -0.0 is not 0.0.
-        number = held["integer"].fill_null(bits(held["real"]))
-        parts = (held["class"], number, held["bytes"])
-        return cls(lane, pl.col(name), Odd(*(pl.lit(p).gather(pl.col(place)) for p in parts)))
+        number = pl.coalesce(integer, real.reinterpret(dtype=pl.Int64))
+        odd = Odd(*(rows.apart(column, part, place) for part in (stored, number, held)))
+        return cls(lane, pl.col(name), odd)
 
     def present(self) -> pl.Expr:
         """Whether the cell is not NULL."""
@@ -101,11 +100,6 @@ class Column:
             held = pl.when(there).then(self.main.cast(pl.Binary)).otherwise(odd.bytes)
             return Odd(stored, odd.number, held)
         return Odd(stored, pl.when(there).then(self.main).otherwise(odd.number), odd.bytes)
-
-
-def bits(reals: pl.Series) -> pl.Series:
-    """The bits of REALs, which are equal only where the REALs are the same."""
-    return reals.to_frame().select(pl.first().reinterpret(dtype=pl.Int64)).to_series()
 
 
 def _equal(left: Odd, right: Odd) -> pl.Expr:

@@ -11,8 +11,9 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.errors import TargetError
-from person_unify.lanes import ODD, ROW, Cells, Lane, LaneReader, Range, promised, rowid_of, scanned
+from person_unify.lanes import LaneReader, Range, rowid_of, scanned
 from person_unify.mappings.known import known_tables
+from person_unify.odd import ODD, ROW, Lane, Rows, concat, promised
 from person_unify.schema import Catalogue, Table, folded
 from person_unify.stages.rebuild.columns import Column
 
@@ -35,7 +36,7 @@ class Store:
     table: Table
     span: Range | None
     rows_at_once: int
-    _whole: Cells | None = None
+    _whole: Rows | None = None
 
     @property
     def small(self) -> bool:
@@ -62,13 +63,13 @@ class Store:
         cells = self._all() if self.small else self._named(frame[by], columns)
         return self._beside(frame, by, cells, columns, prefix)
 
-    def _all(self) -> Cells:
+    def _all(self) -> Rows:
         if self._whole is None:
             self._whole = self.reader.read(self.table.column_names, self.span)
         return self._whole
 
     def _beside(
-        self, frame: pl.DataFrame, by: str, cells: Cells, columns: Sequence[str], prefix: str
+        self, frame: pl.DataFrame, by: str, cells: Rows, columns: Sequence[str], prefix: str
     ) -> tuple[pl.DataFrame, dict[str, Column]]:
         read = self.table.column_names if self.small else tuple(columns)
         names = {column: f"{prefix}c{read.index(column)}" for column in columns}
@@ -81,11 +82,11 @@ class Store:
         frame = frame.join(main, on=by, how="left", maintain_order="left")
         lanes = self.reader.lanes
         return frame, {
-            column: Column.read(lanes[column], name, place, cells.odd, column)
+            column: Column.read(lanes[column], name, cells, column, place)
             for column, name in names.items()
         }
 
-    def _named(self, wanted: pl.Series, columns: Sequence[str]) -> Cells:
+    def _named(self, wanted: pl.Series, columns: Sequence[str]) -> Rows:
         assert self.span is not None
         found = wanted.drop_nulls()
         if not len(found):
@@ -94,15 +95,11 @@ class Store:
         rowid = self.span.rowid
         if last - first < _SPREAD * len(found):
             return self.reader.read(columns, Range(rowid, first, last))
-        parts = []
-        for start in range(0, len(found), _LISTED):
-            listed = ", ".join(map(str, found[start : start + _LISTED].to_list()))
-            parts.append(self.reader.read(columns, None, f"{rowid} IN ({listed})"))
-        frames, before = [], 0
-        for part in parts:
-            frames.append(part.frame.with_columns(pl.col(ODD) + before))
-            before += part.odd.height
-        return Cells(pl.concat(frames), pl.concat([p.odd for p in parts], how="diagonal"))
+        lists = (found[start : start + _LISTED] for start in range(0, len(found), _LISTED))
+        return concat(
+            self.reader.read(columns, None, f"{rowid} IN ({', '.join(map(str, rows))})")
+            for rows in lists
+        )
 
 
 class File:

@@ -12,7 +12,8 @@ import polars as pl
 
 from person_unify.database import Database
 from person_unify.inserting import insert
-from person_unify.lanes import INTEGER, ODD, REAL, Cells, has_text_affinity, odd_field, rowid_of
+from person_unify.lanes import rowid_of
+from person_unify.odd import INTEGER, ODD, REAL, Rows, has_text_affinity, odd_field
 from person_unify.schema import Table, quote
 from person_unify.stages.rebuild.builder import Rebuilt
 from person_unify.stages.rebuild.columns import NOTHING, Column, Odd
@@ -90,7 +91,7 @@ def _insert(
     texts = [pl.col(odd_field(name, "bytes")).bin.contains(b"\0") for name in apart]
     ended = bool(texts) and odd.select(pl.any_horizontal(texts).any()).item()
     with _taking_any_text(database, table) if ended else nullcontext():
-        insert(database, "main", table, Cells(main, odd), names)
+        insert(database, "main", table, Rows(main, odd), names)
 
 
 def _fields(cell: Odd) -> dict[str, pl.Expr]:

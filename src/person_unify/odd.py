@@ -1,0 +1,188 @@
+"""Cells of any storage class in frames: SQLite types cells, a frame types columns.
+
+A column stands in its *lane*, the storage class that its declared type promises.  An *odd* cell,
+one of another class, is NULL there and stands in a small frame of its own, with its class and exact
+value; ``@odd`` leads to it.  So what is made of odd cells is made where there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+ROW = "@row"
+"""Position of a row in source order: its rowid, or its rank by primary key."""
+
+ODD = "@odd"
+"""Where a row's odd cells stand among those of all rows; NULL where it has none."""
+
+Lane = Literal["integer", "text"]
+
+DTYPES: Mapping[Lane, pl.DataType] = {"integer": pl.Int64(), "text": pl.String()}
+
+NULL, INTEGER, REAL, TEXT, BLOB = range(5)
+"""Codes of SQLite's storage classes."""
+
+CODES = {"integer": INTEGER, "real": REAL, "text": TEXT, "blob": BLOB}
+"""Storage class as ``typeof`` names it -> code."""
+
+FIELDS: Mapping[str, pl.DataType] = {
+    "class": pl.Int64(),
+    "integer": pl.Int64(),
+    "real": pl.Float64(),
+    "bytes": pl.Binary(),
+    "printed": pl.String(),
+    "decoded": pl.String(),
+}
+"""What is known of an odd cell: its class, then the value in the field of that class (text and BLOB
+in ``bytes``); ``printed`` is a REAL as SQLite prints it, ``decoded`` bytes that are valid UTF-8."""
+
+
+def promised(declared: str) -> Lane:
+    """The lane that a declared type promises, by SQLite's affinity rules.
+
+    Every REAL is odd: only SQLite prints one as SQLite does, should the target want it as text.
+    """
+    if "INT" in declared:
+        return "integer"
+    others = ("CHAR", "CLOB", "TEXT", "BLOB", "REAL", "FLOA", "DOUB")
+    return "text" if not declared or any(word in declared for word in others) else "integer"
+
+
+def has_text_affinity(declared: str) -> bool:
+    """Whether a declared type turns numbers into text when they are stored."""
+    return "INT" not in declared and any(word in declared for word in ("CHAR", "CLOB", "TEXT"))
+
+
+def held(column: str) -> str:
+    """The name under which a frame holds a source column.
+
+    It is the column's own, unless it is empty or looks like one of ours (``@…``) or like a
+    pattern, which Polars would expand.
+
+    >>> held("first_name"), held("@row"), held("*"), held("^a.*$")
+    ('first_name', '@column:@row', '@column:*', '@column:^a.*$')
+    """
+    pattern = column in ("", "*") or (column.startswith("^") and column.endswith("$"))
+    return f"@column:{column}" if pattern or column.startswith("@") else column
+
+
+def odd_field(column: str, name: str) -> str:
+    """The column in which a frame of odd cells holds one of :data:`FIELDS` of a table's column."""
+    return f"{ODD}:{column}:{name}"
+
+
+def odd_fields(columns: Iterable[str], fields: Iterable[str] = FIELDS) -> dict[str, pl.DataType]:
+    """Some fields of some columns, with their types."""
+    return {odd_field(column, name): FIELDS[name] for column in columns for name in fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table.
+
+    frame: any columns, among them the table's in their lanes, odd cells NULL, and ``@odd``.  odd:
+    the rows that ``@odd`` counts from 0, with columns by :func:`odd_field`, but of columns without
+    an odd cell.
+    """
+
+    frame: pl.DataFrame
+    odd: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def has_odd(self, column: str) -> bool:
+        """Whether some cell of the column is odd."""
+        return has_odd(self.odd, column)
+
+    def apart(self, column: str, made: pl.Expr, place: str = ODD) -> pl.Expr:
+        """What an expression makes of a column's odd cells, see :func:`looked_up`."""
+        return looked_up(self.odd, column, made, place)
+
+    def either(self, column: str, plain: pl.Expr, odd: pl.Expr) -> pl.Expr:
+        """``odd``, an expression over odd cells, where a row has one of the column, else ``plain``.
+
+        ``odd`` must not give NULL.
+        """
+        return pl.coalesce(self.apart(column, odd), plain) if self.has_odd(column) else plain
+
+
+def has_odd(odd: pl.DataFrame, column: str) -> bool:
+    """Whether a frame of odd cells has some of a column."""
+    return odd_field(column, "class") in odd.columns
+
+
+def looked_up(odd: pl.DataFrame, column: str, made: pl.Expr, place: str = ODD) -> pl.Expr:
+    """What an expression makes of a column's odd cells, for the rows whose ``place`` leads to them.
+
+    It is made once, of the odd cells alone; NULL for rows without one of that column.
+    """
+    there = pl.col(odd_field(column, "class")).is_not_null()
+    found = odd.select(pl.when(there).then(made).alias("found")).to_series()
+    return pl.lit(found).gather(pl.col(place))
+
+
+def concat(parts: Iterable[Rows]) -> Rows:
+    """Rows below each other; a column that a part lacks is NULL in its rows."""
+    frames, odds, before = [], [], 0
+    for part in parts:
+        frames.append(part.frame.with_columns(pl.col(ODD) + before))
+        odds.append(part.odd)
+        before += part.odd.height
+    return Rows(pl.concat(frames, how="diagonal"), pl.concat(odds, how="diagonal"))
+
+
+def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
+    """The same rows with some of their odd cells.
+
+    wanted: column -> the rows whose cells these are; None stands for all.
+    """
+    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
+    columns = [column for column in wanted if rows.has_odd(column)]
+    if not columns:
+        return Rows(rows.frame.with_columns(place))
+    at = rows.frame[ODD].is_not_null().arg_true()
+    odd = rows.odd[rows.frame[ODD].gather(at)]
+    cells: list[pl.Expr] = []
+    for column in columns:
+        flags = wanted[column]
+        here = map(pl.col, odd_fields([column]))
+        cells += here if flags is None else (pl.when(flags.gather(at)).then(c) for c in here)
+    odd = odd.select(cells)
+    classes = odd.select(pl.col(list(odd_fields(columns, ("class",)))).is_not_null())
+    some = [c for c in columns if classes[odd_field(c, "class")].any()]
+    if not some:
+        return Rows(rows.frame.with_columns(place))
+    left = classes.select(pl.any_horizontal(pl.all())).to_series()
+    at = at.filter(left)
+    place = place.scatter(at, pl.int_range(len(at), dtype=pl.UInt32, eager=True))
+    return Rows(rows.frame.with_columns(place), odd.filter(left).select(list(odd_fields(some))))
+
+
+def respelt(rows: Rows, names: Mapping[str, str]) -> Rows:
+    """The same rows with other names for columns of the table."""
+    fields = {
+        odd_field(name, part): odd_field(other, part)
+        for name, other in names.items()
+        for part in FIELDS
+    }
+    columns = {held(name): held(other) for name, other in names.items()}
+    return Rows(rows.frame.rename(columns, strict=False), rows.odd.rename(fields, strict=False))
+
+
+def pointed(frame: pl.DataFrame, odd: Iterable[pl.DataFrame]) -> Rows:
+    """The rows of a frame with ``@odd`` beside ``@row``, and frames of their odd cells as one.
+
+    odd: ``@row`` and columns by :func:`odd_field`, in which no row has two cells of a column.
+    """
+    parts = [part for part in odd if part.height]
+    if not parts:
+        nothing = pl.lit(None, dtype=pl.UInt32).alias(ODD)
+        return Rows(frame.select(ROW, nothing, pl.exclude(ROW)))
+    merged = pl.concat(parts, how="diagonal")
+    if len(parts) > 1:
+        merged = merged.group_by(ROW, maintain_order=True).agg(pl.all().drop_nulls().first())
+    places = merged.select(ROW, pl.int_range(pl.len(), dtype=pl.UInt32).alias(ODD))
+    joined = frame.join(places, on=ROW, how="left", maintain_order="left")
+    return Rows(joined.select(ROW, ODD, pl.exclude(ROW, ODD)), merged.drop(ROW))
