@@ -12,6 +12,10 @@ from bench.measuring import OURS, Run, runs_of
 CORE_ONLY = ("pandas", "prisma-many", "prisma-create")
 """Peers that move the core tables only, so that only their rows per second compare."""
 
+NO_ODD, ONE_ODD = "no odd cell", "one odd cell"
+NO_FAULTS, FAULTS = "no faults", "2% faults"
+"""What :mod:`bench.odd` runs, by pairs."""
+
 BASE, COMPARED, GROWN = 100_000, 300_000, 2_000_000
 """Sizes in persons at which the goals are set."""
 

@@ -13,11 +13,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.figures import CORE_ONLY, Measured, goals, large, newest, ratios, spoken
+from bench.figures import (
+    CORE_ONLY,
+    FAULTS,
+    NO_FAULTS,
+    NO_ODD,
+    ONE_ODD,
+    Measured,
+    goals,
+    large,
+    newest,
+    ratios,
+    spoken,
+)
 from bench.measuring import OURS, RESULTS, ROOT, fill, kept
 
 PAGE = ROOT / "docs" / "PERFORMANCE.md"
 README = ROOT / "README.md"
+_PHASES = ("extract", "verify")
 
 
 def main() -> int:
@@ -35,6 +48,7 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     fill(page, "goals", goals_table(compared, scaled))
     fill(page, "scale", scale_table(scaled))
     fill(page, "phases", phases_table(scaled))
+    fill(page, "odd", odd_table(newest(kept("odd", results))))
     fill(readme, "bench", scale_table(scaled))
 
 
@@ -102,6 +116,30 @@ def phases_table(scaled: Sequence[Measured]) -> list[str]:
         for one in scaled
     ]
     return _table(("persons", *names), rows, words=0)
+
+
+def odd_table(measured: Sequence[Measured]) -> list[str]:
+    """What odd cells cost: CPU without and with them, and ratios of that and of phases."""
+    named = {one.name: one for one in measured}
+    rows = []
+    for names in ((NO_ODD, ONE_ODD), (NO_FAULTS, FAULTS)):
+        if not named.keys() >= set(names):
+            continue
+        one, other = (named[name] for name in names)
+        runs = zip(one.runs, other.runs, strict=True)
+        ratio = median(theirs.cpu_seconds / mine.cpu_seconds for mine, theirs in runs)
+        rows.append(
+            (
+                ", ".join(names),
+                f"{other.median('source_rows'):,.0f}",
+                f"{len(one.runs)}",
+                *(f"{each.median('cpu_seconds'):,.1f}" for each in (one, other)),
+                f"{ratio:.2f}x",
+                *(f"{other.phases()[p] / one.phases()[p]:.2f}x" for p in _PHASES),
+            )
+        )
+    head = ("", "source rows", "rounds", "CPU seconds", "and with", "ratio", *_PHASES)
+    return [*_where(measured), *_table(head, rows)] if rows else []
 
 
 def _where(measured: Sequence[Measured]) -> list[str]:
