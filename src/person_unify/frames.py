@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Formatter
 
@@ -138,6 +138,13 @@ class Outcome:
     def loaded(self) -> int:
         """Rows of the source table that became target rows."""
         return self.source_rows - sum(self.not_loaded.values())
+
+
+def left_join(
+    frame: pl.DataFrame, other: pl.DataFrame, on: str | Sequence[str], *, nulls_equal: bool = False
+) -> pl.DataFrame:
+    """The frame, its rows as they are, with what another one knows of them beside it."""
+    return frame.join(other, on=on, how="left", maintain_order="left", nulls_equal=nulls_equal)
 
 
 def renamed_fields(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:

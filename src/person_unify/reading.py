@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
+from typing import TypeVar
 
 import polars as pl
 
@@ -31,6 +32,9 @@ from person_unify.values import (
 
 LAST_IMPLAUSIBLE = 31 * 86_400_000 - 1
 """The last millisecond of January 1970: nothing of a clinic happened then (section 1)."""
+
+
+Noted = TypeVar("Noted")
 
 
 @dataclass(slots=True)
@@ -134,12 +138,8 @@ class Reader:
         value = self.carry(column, type_, lost=missing, where=where)
         if target.not_null and counted:
             self.count_missing(column, type_, where)
-        default = self.default(column, target, type_)
-        return (
-            pl.coalesce(value, otherwise, default)
-            if otherwise is not None
-            else pl.coalesce(value, default)
-        )
+        others = [] if otherwise is None else [otherwise]
+        return pl.coalesce(value, *others, self.default(column, target, type_))
 
     def count_missing(self, column: str, type_: Type, where: Mask = None) -> None:
         """Count the cells without a value as ``required_default``."""
@@ -174,26 +174,14 @@ class Reader:
         self, rows: pl.DataFrame, person: pl.Expr | None = None
     ) -> tuple[list[pl.DataFrame], list[tuple[str, str, int]]]:
         """Unreadable cells and normalisation counts of the rows that are represented."""
-        found = self._unreadable(rows, person)
-        counts = rows.select(
-            reduce(or_, masks).sum().alias(str(position))
-            for position, masks in enumerate(self.counted.values())
-        )
-        totals = counts.row(0) if counts.width else ()
-        counted = [
-            (column, rule, int(total or 0))
-            for (column, rule), total in zip(self.counted, totals, strict=True)
+        counted = _totals(rows, self.counted)
+        return self._unreadable(rows, person), [
+            (column, rule, total) for (column, rule), total in counted.items() if total
         ]
-        return found, [entry for entry in counted if entry[2]]
 
     def implausible(self, rows: pl.DataFrame) -> dict[str, int]:
         """How many of the represented rows hold an instant of January 1970, by column."""
-        counts = rows.select(
-            reduce(or_, masks).sum().alias(str(position))
-            for position, masks in enumerate(self.early.values())
-        )
-        totals = counts.row(0) if counts.width else ()
-        return {column: int(total or 0) for column, total in zip(self.early, totals, strict=True)}
+        return _totals(rows, self.early)
 
     def _unreadable(self, rows: pl.DataFrame, person: pl.Expr | None) -> list[pl.DataFrame]:
         """The unreadable cells, column by column, in one frame if there are any."""
@@ -241,6 +229,17 @@ class Reader:
         identity: columns that stand beside archived cells where the file's key is not among them.
         """
         return assemble(self.source, self.lost, kept, whole, others, identity)
+
+
+def _totals(rows: pl.DataFrame, noted: Mapping[Noted, Sequence[pl.Expr]]) -> dict[Noted, int]:
+    """In how many rows any of the masks holds that were noted for something."""
+    if not noted:
+        return {}
+    counts = rows.select(
+        reduce(or_, masks).sum().alias(str(position))
+        for position, masks in enumerate(noted.values())
+    )
+    return {what: int(n or 0) for what, n in zip(noted, counts.row(0), strict=True)}
 
 
 def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]:

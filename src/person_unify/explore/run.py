@@ -15,6 +15,7 @@ from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
 from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
+from person_unify.frames import left_join
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
 from person_unify.trace import trace
@@ -201,7 +202,7 @@ class Run:
         if not self.reveal:
             return frame
         names = derive.identity(self._store)
-        return frame.join(names, on="person_id", how="left", maintain_order="left")
+        return left_join(frame, names, "person_id")
 
     def _shaped(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         schema = schema_of(name, reveal=self.reveal)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from person_unify.errors import UsageError
+from person_unify.frames import left_join
 from person_unify.linkage.blocking import ROW, candidates
 from person_unify.names import normalised
 
@@ -159,7 +160,7 @@ def _agree(values: pl.Series, choices: int) -> float:
 def _scored(pairs: pl.DataFrame, named: pl.DataFrame, chance: _Chance) -> pl.DataFrame:
     """Score and reasons of each pair that the run does not log by itself."""
     both = (
-        pairs.join(named, on=ROW, how="left", maintain_order="left")
+        left_join(pairs, named, ROW)
         .join(
             named,
             left_on=f"{ROW}_right",
@@ -172,7 +173,7 @@ def _scored(pairs: pl.DataFrame, named: pl.DataFrame, chance: _Chance) -> pl.Dat
     )
     for name in ("first", "last"):
         shares: pl.DataFrame = getattr(chance, name)
-        both = both.join(shares, on=name, how="left", maintain_order="left")
+        both = left_join(both, shares, name)
         both = both.rename({"share": f"{name}_share"})
     both = both.with_columns(
         pl.Series("first_like", _alike(both["first"], both["first_right"])),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from person_unify.frames import left_join
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.cases import Case, Tables, canonical, decided_or_not
 from person_unify.stages.resolve.links import CHILD, ID, PERSON
@@ -48,7 +49,7 @@ def with_decided(
     decided.refuse(decided.several(chosen, "primary", "source_id", what))
     named = decided.of_records(chosen, tables).select(CHILD, ID, pl.col("related_id").alias("@to"))
     named = origins.join(named, on=[CHILD, ID], how="inner").select(PERSON, "@to")
-    joined = views.join(named, on=PERSON, how="left", maintain_order="left")
+    joined = left_join(views, named, PERSON)
     is_named = pl.col("@to").is_not_null()
     return joined.with_columns(
         pl.when(is_named)
@@ -72,4 +73,4 @@ def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame, tables: Tables) ->
 
 def _of_origins(views: pl.DataFrame, origins: pl.DataFrame) -> pl.DataFrame:
     """The views beside the record that each person comes from."""
-    return views.join(origins, on=PERSON, how="left", maintain_order="left")
+    return left_join(views, origins, PERSON)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.findings import ORDINARY
-from person_unify.frames import QUESTION, QUESTION_KEY, discrepancies
+from person_unify.frames import QUESTION, QUESTION_KEY, discrepancies, left_join
 from person_unify.stages.resolve.links import CHILD, ID, PERSON
 
 KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
@@ -114,7 +114,7 @@ def with_facts(
     known = records.join(wanted, on=[CHILD, ID], how="semi").select(
         pl.col(CHILD).alias("@in"), pl.col(ID).alias(id_), facts.alias(name)
     )
-    return keyed.join(known, on=list(key), how="left", maintain_order="left").drop("@in")
+    return left_join(keyed, known, list(key)).drop("@in")
 
 
 def _column(value: Cell) -> pl.Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.errors import DecisionsRefused
-from person_unify.frames import DECISION, QUESTION_KEY
+from person_unify.frames import DECISION, QUESTION_KEY, left_join
 from person_unify.stages.resolve.cases import KNOWN_BY, Tables
 from person_unify.stages.resolve.demographics import TAKE
 from person_unify.stages.resolve.links import CHILD, ID, PATIENT, PERSON
@@ -24,9 +24,7 @@ _TWO_PATIENTS = (
 def answered(decisions: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
     """The decisions with their ``outcome`` and the ``options`` that their question has today."""
     now = asked.select(*QUESTION_KEY, "options", pl.col("evidence").alias("@evidence"))
-    joined = decisions.join(
-        now, on=QUESTION_KEY, how="left", nulls_equal=True, maintain_order="left"
-    )
+    joined = left_join(decisions, now, QUESTION_KEY, nulls_equal=True)
     outcome = (
         pl.when(pl.col("@evidence").is_null())
         .then(pl.lit("not_needed"))
@@ -153,7 +151,7 @@ def values(
         "field",
         pl.col("decision").alias("@decision"),
     )
-    found = found.join(said, on=[ID, "@beside", "field"], how="left", maintain_order="left")
+    found = left_join(found, said, [ID, "@beside", "field"])
     together = pl.col(PATIENT).is_not_null()
     spot = ("@beside", "field")
     takes = found.filter(together & (pl.col("@decision") == "child"))
@@ -177,7 +175,7 @@ def values(
             on=ID,
             how="left",
         )
-    return found.join(shown, on=spot, how="left", maintain_order="left"), taken, problems
+    return left_join(found, shown, spot), taken, problems
 
 
 def several(holding: pl.DataFrame, word: str, by: str, what: str) -> list[str]:

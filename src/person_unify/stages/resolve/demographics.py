@@ -6,6 +6,7 @@ import polars as pl
 
 from person_unify.conversions import iso_instant, utc_day
 from person_unify.findings import MISMATCH_HINTS, ORDINARY
+from person_unify.frames import left_join
 from person_unify.names import difference_of_form, normalised
 from person_unify.stages.resolve.cases import KNOWN_BY, Case, Tables
 from person_unify.stages.resolve.links import (
@@ -36,7 +37,7 @@ def genders(records: pl.DataFrame) -> pl.Series:
         .group_by(PERSON)
         .agg(pl.col("gender").first().alias("@first"))
     )
-    joined = records.select(PERSON, own).join(first, on=PERSON, how="left", maintain_order="left")
+    joined = left_join(records.select(PERSON, own), first, PERSON)
     return joined.select(pl.coalesce("gender", "@first").alias("@gender")).to_series()
 
 
@@ -45,7 +46,7 @@ def with_taken(records: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
     if not taken.height:
         return records
     of_patients = taken.with_columns(pl.lit(value=False).alias(CHILD))
-    joined = records.join(of_patients, on=[CHILD, ID], how="left", maintain_order="left")
+    joined = left_join(records, of_patients, [CHILD, ID])
     return joined.with_columns(pl.coalesce(f"{TAKE}gender", "@gender").alias("@gender"))
 
 
@@ -64,13 +65,12 @@ def mismatches(records: pl.DataFrame) -> pl.DataFrame:
     """
     about = (ID, CREATED, CHILD, "@beside", NAMED, PATIENT, PERSON)
     sides = records.filter(PAIRED.is_not_null()).with_columns(PAIRED.alias("@beside"))
-    sides = sides.select(*about, *(pl.col(name).alias(f"child:{name}") for name in KNOWN_BY)).join(
+    sides = left_join(
+        sides.select(*about, *(pl.col(name).alias(f"child:{name}") for name in KNOWN_BY)),
         records.filter(~pl.col(CHILD)).select(
             pl.col(ID).alias("@beside"), *(pl.col(n).alias(f"patient:{n}") for n in KNOWN_BY)
         ),
-        on="@beside",
-        how="left",
-        maintain_order="left",
+        "@beside",
     )
     found = []
     for field in KNOWN_BY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.frames import left_join
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.decided import applied
@@ -50,7 +51,7 @@ def implied(
     users = registry.attribute("parents", "user_id").rename({OLD: PARENT})
     either = pl.col("@clinician").is_in(closed) | pl.col("user_id").is_in(closed)
     return (
-        first.join(users, on=PARENT, how="left", maintain_order="left")
+        left_join(first, users, PARENT)
         .with_columns(either.fill_null(value=False).alias("@closed"))
         .drop("user_id", CREATED)
     )
@@ -79,7 +80,7 @@ def with_mode(
         pl.col("related_id").alias(PATIENT),
         pl.col("decision").alias("@said"),
     )
-    joined = needed.join(said, on=[ID, PATIENT], how="left", maintain_order="left")
+    joined = left_join(needed, said, [ID, PATIENT])
     return joined.with_columns(
         pl.when("@closed")
         .then(pl.lit("none"))
@@ -95,12 +96,7 @@ def implied_rows(needed: pl.DataFrame, registry: Registry, run_time: int) -> pl.
     parents = registry.attribute("parents", "user_id")
     emails = registry.attribute("users", "email")
     mails = parents.join(emails.rename({OLD: "user_id"}), on="user_id", how="left")
-    frame = needed.join(
-        mails.select(pl.col(OLD).alias(PARENT), "email"),
-        on=PARENT,
-        how="left",
-        maintain_order="left",
-    )
+    frame = left_join(needed, mails.select(pl.col(OLD).alias(PARENT), "email"), PARENT)
     now = pl.lit(run_time, dtype=pl.Int64)
     email = pl.col("email").fill_null("")
     notes = pl.format("Implied by the link of child {} to patient {}", ID, PATIENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.frames import left_join
 from person_unify.ids import FreshIds
 from person_unify.registry import People
 
@@ -28,17 +29,16 @@ def link(patients: pl.DataFrame, children: pl.DataFrame, ids: FreshIds) -> pl.Da
         pl.lit(value=True).alias(ALONE),
     )
     said = pl.col("linked_patient_id")
-    named = children.with_columns(
-        pl.lit(value=True).alias(CHILD), pl.when(said != "").then(said).alias(LINK)
-    ).join(
+    named = left_join(
+        children.with_columns(
+            pl.lit(value=True).alias(CHILD), pl.when(said != "").then(said).alias(LINK)
+        ),
         known.select(pl.col(ID).alias(LINK), pl.col(ID).alias(NAMED), PERSON),
-        on=LINK,
-        how="left",
-        maintain_order="left",
+        LINK,
     )
     alone = named.filter(pl.col(NAMED).is_null()).select(ID)
     alone = alone.with_columns(ids.take("persons of children", alone.height).alias("@own"))
-    named = named.join(alone, on=ID, how="left", maintain_order="left").with_columns(
+    named = left_join(named, alone, ID).with_columns(
         pl.coalesce(PERSON, "@own").alias(PERSON),
         pl.col(NAMED).alias(PATIENT),
         pl.col(NAMED).is_null().alias(ALONE),
@@ -57,8 +57,7 @@ def relink(records: pl.DataFrame, moves: pl.DataFrame, ids: FreshIds) -> pl.Data
     known = patients.select(pl.col(ID).alias("@to_patient"), pl.col(PERSON).alias("@theirs"))
     unlinked = pl.col("@unlinked").fill_null(value=False)
     moved = (
-        children.join(moves, on=ID, how="left", maintain_order="left")
-        .join(known, on="@to_patient", how="left", maintain_order="left")
+        left_join(left_join(children, moves, ID), known, "@to_patient")
         .with_columns(own.alias("@own"))
         .with_columns(
             pl.when(~unlinked).then(pl.coalesce("@to_patient", PATIENT)).alias(PATIENT),
@@ -70,7 +69,7 @@ def relink(records: pl.DataFrame, moves: pl.DataFrame, ids: FreshIds) -> pl.Data
         pl.col(PATIENT).alias("@head_patient"),
         pl.col(PERSON).alias("@head_person"),
     )
-    moved = moved.join(heads, on="@to_child", how="left", maintain_order="left").with_columns(
+    moved = left_join(moved, heads, "@to_child").with_columns(
         pl.coalesce(PATIENT, "@head_patient").alias(PATIENT),
         pl.coalesce("@head_person", PERSON).alias(PERSON),
     )

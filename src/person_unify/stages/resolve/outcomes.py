@@ -7,16 +7,16 @@ by part, and each gets beside it what was settled.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames import MAP, ROW, Outcome, SourceFrame
+from person_unify.frames import MAP, ROW, Outcome, SourceFrame, left_join
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader, constant_filler, implausible_log
-from person_unify.schema import Column
 from person_unify.spec import Copy, Decided
+from person_unify.stages.resolve.cells import person_cells, stated_alone, view_cells
 from person_unify.stages.resolve.deciding import reader_of
 from person_unify.stages.resolve.demographics import TAKE, taken_columns
 from person_unify.stages.resolve.links import (
@@ -41,7 +41,6 @@ from person_unify.stages.resolve.views import (
     VIEW,
     joined_texts,
 )
-from person_unify.values import Type
 
 CLINICIAN_VIEW = "@clinician_view"
 _SETTLED = ("relationship_type", "is_primary_caregiver", "added_at", "updated_at")
@@ -104,13 +103,14 @@ class Outcomes:
                 "@clinician",
                 CLINICIAN_VIEW,
             ),
-            "parent_children": _with_view(links.select(said), of_views),
-            "children": _with_view(
+            "parent_children": left_join(links.select(said), of_views, PAIR),
+            "children": left_join(
                 children.select(
                     *(ROW, ID, CREATED, *PAIR, NAMED, PATIENT, ALONE, SPEAKS, "@rows"),
                     *PERSON_CELLS,
                 ),
                 of_children,
+                PAIR,
             ),
         }
         return cls(bound, run_time, views, beside)
@@ -146,7 +146,7 @@ class Outcomes:
         """Rows of persons and clinician_patient_views; every patient is represented."""
         reader.value("gender", "TEXT")
         taken = frozenset(name.removeprefix(TAKE) for name in taken_columns(frame))
-        persons = _persons(reader, self._bindings("patients", "persons"), None, taken)
+        persons = person_cells(reader, self._bindings("patients", "persons"), None, taken)
         has_view = pl.col(CLINICIAN_VIEW).is_not_null()
         clinical: dict[str, pl.Expr] = {}
         for binding in self._bindings("patients", "clinician_patient_views"):
@@ -178,7 +178,7 @@ class Outcomes:
         alone = pl.col(ALONE)
         reader.value("gender", "TEXT")
         reader.value("linked_patient_id", "TEXT")
-        persons = _persons(reader, self._bindings("children", "persons"), alone)
+        persons = person_cells(reader, self._bindings("children", "persons"), alone)
         unstated = pl.col(SPEAKS) & pl.col(ADDED).is_null() & pl.col("@created_first").is_null()
         reader.counted.setdefault(("created_at", "required_default"), []).append(
             unstated & pl.col("@linked").is_null()
@@ -186,7 +186,7 @@ class Outcomes:
         # A decided link is not what the cell says.
         as_said = (pl.col(PATIENT) == pl.col(NAMED)).fill_null(value=False)
         reader.carry("linked_patient_id", "TEXT", where=as_said)
-        own = _view_cells(reader, self._view_bindings("children"))
+        own = view_cells(reader, self._view_bindings("children"))
         texts = {text: reader.peek(text, "TEXT").value for text in TEXTS}
         stated = [cell.alias(name) for name, cell in (texts | own).items()]
         self._several.append(
@@ -221,7 +221,7 @@ class Outcomes:
         ]
         own = [
             reader.required(column, target, type_, where=speaks).alias(target.name)
-            for column, target, type_ in _stated_alone(self._view_bindings("parent_children"))
+            for column, target, type_ in stated_alone(self._view_bindings("parent_children"))
         ]
         if own:
             self._link_cells.append(frame.filter(speaks).select(*PAIR, *own))
@@ -257,83 +257,14 @@ class Outcomes:
         )
         of_links = [pl.concat(self._link_cells)] if self._link_cells else []
         for cells in (*stated, *of_links):
-            rows = rows.join(cells, on=PAIR, how="left", maintain_order="left")
+            rows = left_join(rows, cells, PAIR)
         for source in ("children", "parent_children"):
-            for _, target, type_ in _stated_alone(self._view_bindings(source)):
+            for _, target, type_ in stated_alone(self._view_bindings(source)):
                 if target.not_null and target.name in rows.columns:
                     # A pair without such a row takes the default that an absent column would take.
                     filler = constant_filler(target, type_)
                     rows = rows.with_columns(pl.col(target.name).fill_null(filler))
         return rows.drop(PAIR)
-
-
-def _stated_alone(bindings: tuple[Binding, ...]) -> Iterator[tuple[str, Column, Type]]:
-    """The cells of a view that one row states by itself: source column, target column and type."""
-    for binding in bindings:
-        if isinstance(binding.word, Copy) and binding.names is None:
-            yield binding.word.column, binding.target, binding.type
-
-
-def _with_view(frame: pl.DataFrame, views: pl.DataFrame) -> pl.DataFrame:
-    return frame.join(views, on=PAIR, how="left", maintain_order="left")
-
-
-def _view_cells(reader: Reader, bindings: tuple[Binding, ...]) -> dict[str, pl.Expr]:
-    """Note which cells of a child its view holds; return those that the child row alone states."""
-    has_view = pl.col(PARENT).is_not_null()
-    for binding in bindings:
-        word = binding.word
-        if isinstance(word, Copy) and binding.names is not None:
-            reader.carry(word.column, "TEXT", where=has_view)
-        elif isinstance(word, Decided) and word.column is not None:
-            reader.value(word.column, binding.type, where=has_view)
-            single = has_view & (pl.col("@rows") == 1)
-            if word.rule == "joined_text":
-                reader.carry(word.column, "TEXT", where=single)
-            elif word.rule == "updated_at":
-                missing = reader.peek(word.column, "DATETIME").value.is_null()
-                reader.carry(word.column, "DATETIME", where=single, lost=missing)
-                reader.count_missing(word.column, "DATETIME", single)
-            else:
-                supplies = has_view & pl.col(ADDED).is_null() & (pl.col(ID) == pl.col("@supplier"))
-                reader.carry(word.column, "DATETIME", where=supplies.fill_null(value=False))
-    return {
-        target.name: reader.required(column, target, type_, where=pl.col(SPEAKS))
-        for column, target, type_ in _stated_alone(bindings)
-    }
-
-
-def _persons(
-    reader: Reader,
-    bindings: tuple[Binding, ...],
-    where: pl.Expr | None,
-    taken: frozenset[str] = frozenset(),
-) -> dict[str, pl.Expr]:
-    """The cells of a person from its own record, for rows ``where`` the record is the origin.
-
-    taken: fields for which some rows take a decided value instead (column ``@take:<field>``).
-    """
-    settled = {
-        "gender": pl.col("@gender").fill_null("unknown"),
-        "unique_udid": pl.col("@udid"),
-    }
-    made: dict[str, pl.Expr] = {}
-    for binding in bindings:
-        name, word = binding.target.name, binding.word
-        if isinstance(word, Copy) and name in taken:
-            decided = pl.col(f"{TAKE}{name}")
-            own = reader.required(
-                word.column, binding.target, binding.type, where=decided.is_null()
-            )
-            made[name] = pl.coalesce(decided, own)
-        elif isinstance(word, Copy):
-            made[name] = reader.required(word.column, binding.target, binding.type, where=where)
-        elif isinstance(word, Decided) and word.rule in settled:
-            column = word.column or ""
-            made[name] = reader.carry(column, "TEXT", result=settled[word.rule], where=where)
-        else:
-            made[name] = pl.col(PERSON if name == "id" else "@note")
-    return made
 
 
 def _select(frame: pl.DataFrame, cells: Mapping[str, pl.Expr]) -> pl.DataFrame:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import DECISION, ROW
+from person_unify.frames import DECISION, ROW, left_join
 from person_unify.mappings.bind import BoundMapping
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve import caregivers, decided, demographics, grants, views
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.deciding import DELETED
-from person_unify.stages.resolve.humans import settle_humans
+from person_unify.stages.resolve.humans import Humans, settle_humans
 from person_unify.stages.resolve.links import (
     ALONE,
     CHILD,
@@ -86,17 +86,7 @@ def resolve(
     registry.people = people_of(humans.records)
     udids = settle_udids(humans.records, tables, decisions, _collation_of_udids(bound))
     notes = demographics.notes(humans.differing)
-    records = demographics.with_taken(
-        humans.records.with_columns(
-            demographics.genders(humans.records), udids.kept.alias("@udid")
-        ).join(
-            notes.rename({"person_id": PERSON, "note": "@note"}),
-            on=PERSON,
-            how="left",
-            maintain_order="left",
-        ),
-        humans.taken,
-    )
+    records = _settled(humans, udids.kept, notes)
     origins = records.filter(ALONE).select(PERSON, CHILD, ID)
     clinical = _with_clinician(records, registry)
     paired = views.children_with_parent(records, registry)
@@ -134,6 +124,13 @@ def resolve(
     )
 
 
+def _settled(humans: Humans, udids: pl.Series, notes: pl.DataFrame) -> pl.DataFrame:
+    """The records with the cells of their persons that several records settle."""
+    own = humans.records.with_columns(demographics.genders(humans.records), udids.alias("@udid"))
+    noted = left_join(own, notes.rename({"person_id": PERSON, "note": "@note"}), PERSON)
+    return demographics.with_taken(noted, humans.taken)
+
+
 def _collation_of_udids(bound: Mapping[tuple[str, str], BoundMapping]) -> str:
     """How the target compares the numbers that it wants to be unique."""
     targets = (b.target for (_, name), b in bound.items() if name == "persons" and b.target)
@@ -161,7 +158,7 @@ def _with_clinician(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     taken = demographics.taken_columns(records)
     settled = (ROW, ID, CHILD, PERSON, *views.PERSON_CELLS, *taken, "clinician_id", DELETED)
     frame = records.filter(~pl.col(CHILD)).select(settled)
-    frame = frame.join(users, on="clinician_id", how="left", maintain_order="left")
+    frame = left_join(frame, users, "clinician_id")
     return frame.with_columns(
         pl.when(pl.col("@clinician").is_not_null())
         .then(registry.ids.take("clinician views", frame.height))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.collations import collated
+from person_unify.frames import left_join
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.links import ALONE, CHILD, CREATED, ID, PERSON
@@ -49,16 +50,12 @@ def settle_udids(
     decided.refuse(decided.several(taken, "this", "related_id", what))
     chosen = decided.of_records(taken, tables).select(CHILD, ID, pl.lit(value=True).alias("@this"))
     placed = _placed(
-        held.join(chosen, on=[CHILD, ID], how="left", maintain_order="left").sort(
-            "@this", nulls_last=True, maintain_order=True
-        )
+        left_join(held, chosen, [CHILD, ID]).sort("@this", nulls_last=True, maintain_order=True)
     ).with_columns(pl.col("@this").any().over(_SAME).fill_null(value=False).alias("@decided"))
     kept = placed.filter(pl.col("@place") == 0).select(CHILD, ID, "@udid")
     losers = Case(_KIND, placed.filter(pl.col("@place") > 0), "@keeper", FIELD)
     return Udids(
-        records.select(CHILD, ID).join(kept, on=[CHILD, ID], how="left", maintain_order="left")[
-            "@udid"
-        ],
+        left_join(records.select(CHILD, ID), kept, [CHILD, ID])["@udid"],
         losers.log(tables, decided_or_not(pl.col("@decided"))),
         asked,
     )

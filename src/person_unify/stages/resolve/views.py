@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import ROW
+from person_unify.frames import ROW, left_join
 from person_unify.ids import FreshIds
 from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve.cases import Case, Tables
@@ -38,11 +38,10 @@ def resolve_links(links: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     """
     people = registry.persons().lookup("patients").drop("ambiguous")
     named = {"patient_id": "@patient_key", "parent_id": PARENT_KEY, "added_at": ADDED}
-    frame = links.rename({**named, "relationship_type": RELATION}).join(
+    frame = left_join(
+        links.rename({**named, "relationship_type": RELATION}),
         people.rename({"old_id": "@patient_key", "person_id": PERSON, "of_child": OF_CHILD}),
-        on="@patient_key",
-        how="left",
-        maintain_order="left",
+        "@patient_key",
     )
     nobody = pl.col(PERSON).is_null()
     missing = (
@@ -80,7 +79,7 @@ def _with_parent(frame: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     parents = registry.rows_of("parents").select(
         pl.col(OLD).alias(PARENT_KEY), pl.col(OLD).alias(PARENT)
     )
-    return frame.join(parents, on=PARENT_KEY, how="left", maintain_order="left")
+    return left_join(frame, parents, PARENT_KEY)
 
 
 def children_with_parent(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
@@ -111,9 +110,7 @@ def make_views(children: pl.DataFrame, links: pl.DataFrame, ids: FreshIds) -> pl
         pl.lit(value=True).alias("@linked"),
     )
     pairs = pl.concat([said.select(PAIR), linked.select(PAIR)]).unique(maintain_order=True)
-    views = pairs.join(said, on=PAIR, how="left", maintain_order="left").join(
-        linked, on=PAIR, how="left", maintain_order="left"
-    )
+    views = left_join(left_join(pairs, said, PAIR), linked, PAIR)
     added = pl.coalesce(ADDED, "@created_first", pl.lit(ids.run_time, dtype=pl.Int64))
     views = views.with_columns(
         ids.take("parent views", views.height).alias(VIEW),

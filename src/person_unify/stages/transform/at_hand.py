@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.frames import discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.reading import Reader
 from person_unify.registry import Registry
@@ -32,3 +33,8 @@ class AtHand:
     def person(self) -> pl.Expr | None:
         """The person that the row is about; None where the table names none."""
         return pl.col(self.resolved.person) if self.resolved.person else None
+
+    def log(self, rows: pl.DataFrame, kind: str, **cells: str | pl.Expr | None) -> pl.DataFrame:
+        """One discrepancy per row, about the row and its person; see :func:`discrepancies`."""
+        about = {"source_id": self.key, "person_id": self.person, **cells}
+        return discrepancies(rows, kind, source_table=self.bound.name, **about)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from person_unify.collations import collated
-from person_unify.frames import DISCREPANCY, MAP, ROW, discrepancies
+from person_unify.frames import DISCREPANCY, MAP, ROW, left_join
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.at_hand import AtHand
@@ -31,16 +31,8 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
     )
     rows = ordered.filter(pl.col(ROW) == pl.col(KEEPER)).sort(ROW)
     merged = ordered.filter(pl.col(ROW) != pl.col(KEEPER)).sort(ROW)
-    log = discrepancies(
-        merged,
-        "merged_tag",
-        source_table=table.bound.name,
-        source_id=pl.col("@id"),
-        related_id=pl.col("@kept"),
-        person_id=table.person,
-        field=table.bound.mapping.merge_on[-1],
-    )
-    return rows, merged, log
+    field = table.bound.mapping.merge_on[-1]
+    return rows, merged, table.log(merged, "merged_tag", related_id=pl.col("@kept"), field=field)
 
 
 def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -57,21 +49,12 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     named = every.select(pl.col(ROW).alias(KEEPER), "@kept")
     if uniques and not table.parts.last:
         table.parts.taken.append(known.join(lost, on=ROW, how="anti"))
-    refused = rows.join(lost, on=ROW, how="inner", maintain_order="left").join(
-        named, on=KEEPER, how="left", maintain_order="left"
-    )
+    refused = left_join(rows.join(lost, on=ROW, how="inner", maintain_order="left"), named, KEEPER)
     fields = {
         position: _source_column(table.bound, unique[0]) for position, unique in enumerate(uniques)
     }
-    log = discrepancies(
-        refused,
-        "duplicate_key",
-        source_table=table.bound.name,
-        source_id=table.key,
-        related_id=pl.col("@kept"),
-        person_id=table.person,
-        field=pl.col(CONSTRAINT).replace_strict(fields, return_dtype=pl.String),
-    )
+    field = pl.col(CONSTRAINT).replace_strict(fields, return_dtype=pl.String)
+    log = table.log(refused, "duplicate_key", related_id=pl.col("@kept"), field=field)
     return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
 
 
@@ -136,16 +119,8 @@ def with_fresh_ids(
     ids = table.registry.ids.take(f"collision {table.bound.name}{label}", clash.height)
     collisions = clash.select(pl.col("@target:id").alias("old_id"), ids.alias("new_id"))
     renamed = collisions.rename({"old_id": "@target:id", "new_id": _FRESH})
-    rows = rows.join(renamed, on="@target:id", how="left", maintain_order="left")
-    log = discrepancies(
-        rows.filter(pl.col(_FRESH).is_not_null()),
-        "id_collision",
-        source_table=table.bound.name,
-        source_id=table.key,
-        related_id=pl.col(_FRESH),
-        person_id=table.person,
-        field="id",
-        twin=twin,
-    )
+    rows = left_join(rows, renamed, "@target:id")
+    renewed = rows.filter(pl.col(_FRESH).is_not_null())
+    log = table.log(renewed, "id_collision", related_id=pl.col(_FRESH), field="id", twin=twin)
     rows = rows.with_columns(pl.coalesce(_FRESH, "@target:id").alias("@target:id"))
     return rows.drop(_FRESH), log, collisions

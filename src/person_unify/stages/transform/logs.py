@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import discrepancies
 from person_unify.spec import Person
 from person_unify.stages.transform.at_hand import AtHand
 from person_unify.stages.transform.parts import Met
@@ -14,54 +13,30 @@ from person_unify.stages.transform.soft import holders, soft_references
 
 def orphan_log(orphans: pl.DataFrame, table: AtHand) -> pl.DataFrame:
     """Rows that stay out because a required reference names nothing."""
-    return discrepancies(
-        orphans,
-        table.bound.mapping.orphan_kind,
-        source_table=table.bound.name,
-        source_id=table.key,
-        related_id=pl.col(ORPHAN_ID),
-        person_id=table.person,
-        field=pl.col(ORPHAN_FIELD),
-    )
+    kind = table.bound.mapping.orphan_kind
+    return table.log(orphans, kind, related_id=pl.col(ORPHAN_ID), field=pl.col(ORPHAN_FIELD))
 
 
 def reference_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
     """Optional and loose references that name nothing, and child ids in patient columns."""
     logged = []
     for binding in table.bound.columns:
-        name = binding.target.name
+        name, word = binding.target.name, binding.word
+        key, found = table.resolved.key.get(name, ""), table.resolved.found.get(name, "")
+        field = getattr(word, "column", None)
         if binding.strength in ("optional", "loose"):
-            key, found = table.resolved.key[name], table.resolved.found[name]
-            named = pl.col(key).is_not_null() & pl.col(found).is_null()
-            if getattr(binding.word, "otherwise", None) == "":
-                named &= pl.col(key) != ""
+            dangling = pl.col(key).is_not_null() & pl.col(found).is_null()
+            if getattr(word, "otherwise", None) == "":
+                dangling &= pl.col(key) != ""
+            lost = rows.filter(dangling)
             logged.append(
-                discrepancies(
-                    rows.filter(named),
-                    "dangling_reference",
-                    source_table=table.bound.name,
-                    source_id=table.key,
-                    related_id=pl.col(key),
-                    person_id=table.person,
-                    field=getattr(binding.word, "column", None),
-                )
+                table.log(lost, "dangling_reference", related_id=pl.col(key), field=field)
             )
-        if isinstance(binding.word, Person) and binding.word.first == "patients":
-            logged.append(_child_log(rows, table, name, binding.word.column))
+        if isinstance(word, Person) and word.first == "patients":
+            children = rows.filter(pl.col(f"{found}:child").fill_null(value=False))
+            about = {"related_id": pl.col(key), "person_id": pl.col(found)}
+            logged.append(table.log(children, "child_id_in_patient_column", field=field, **about))
     return logged
-
-
-def _child_log(rows: pl.DataFrame, table: AtHand, name: str, column: str) -> pl.DataFrame:
-    found = table.resolved.found[name]
-    return discrepancies(
-        rows.filter(pl.col(f"{found}:child").fill_null(value=False)),
-        "child_id_in_patient_column",
-        source_table=table.bound.name,
-        source_id=table.key,
-        related_id=pl.col(table.resolved.key[name]),
-        person_id=pl.col(found),
-        field=column,
-    )
 
 
 def soft_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.frames import left_join
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.reading import Reader
 from person_unify.registry import NEW, OLD, Registry
@@ -78,7 +79,7 @@ def _joined(
     else:
         rows = registry.rows_of(binding.names or "")
         table = rows.select(pl.col(OLD).alias(key), pl.col(NEW).alias(value))
-    return frame.join(_among(table, frame, key), on=key, how="left", maintain_order="left")
+    return left_join(frame, _among(table, frame, key), key)
 
 
 def _among(table: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:

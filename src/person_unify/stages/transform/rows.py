@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive, Outcome, SourceFrame
+from person_unify.frames import ROW, Archive, Outcome, SourceFrame, left_join
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
@@ -170,16 +170,11 @@ def _look_up_exposed(rows: pl.DataFrame, table: AtHand, wanted: frozenset[str]) 
             continue
         attribute = table.registry.attribute(word.table, word.attribute)
         key = table.reader.peek(word.column, "TEXT").value
-        rows = (
-            rows.with_columns(key.alias(OLD))
-            .join(
-                attribute.rename({word.attribute: f"@exposed:{name}"}),
-                on=OLD,
-                how="left",
-                maintain_order="left",
-            )
-            .drop(OLD)
-        )
+        rows = left_join(
+            rows.with_columns(key.alias(OLD)),
+            attribute.rename({word.attribute: f"@exposed:{name}"}),
+            OLD,
+        ).drop(OLD)
     return rows
 
 
