@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"diff", "linkage", "preflight", "recorded", "resume_state", "stream", "trace"}),
     frozenset({"checkpoints", "clock", "counts", "lineage", "options", "page", "rundir"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
-    frozenset({"decisions", "mappings", "registry", "reading", "archiving"}),
+    frozenset({"decisions", "mappings", "registry", "reading", "archiving", "keyed"}),
     frozenset({"frames"}),
     frozenset({"spec", "values"}),
     frozenset({"lanes", "inserting", "odd", "collations", "conversions", "names", "ids"}),

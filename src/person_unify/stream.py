@@ -17,13 +17,11 @@ from person_unify.allocators import give_memory_back
 from person_unify.budget import Budget
 from person_unify.clock import Clock
 from person_unify.decisions import Decisions
-from person_unify.errors import SourceError
 from person_unify.frames import Outcome, SourceFrame, renamed_fields
+from person_unify.keyed import empty_source, require_distinct, require_keys, with_key
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
-from person_unify.odd import DTYPES, ROW, TEXT, odd_field, promised
 from person_unify.progress import Note, Planned, TableProgress
-from person_unify.reading import Reader
 from person_unify.registry import Registry
 from person_unify.schema import OLD, Table
 from person_unify.spec import Via, Word
@@ -224,14 +222,14 @@ class Stream:
         known = OLD[table]
         name = self.plan.source_names.get(table)
         if name is None:
-            return deciding_cells(_empty(known), table, self.options.run_time)
+            return deciding_cells(empty_source(known), table, self.options.run_time)
         key = (*self.extractor.tables[name].primary_key, *known.primary_key)
         started = perf_counter()
-        source = _keyed(self.extractor.read(name, (*key, *deciding_columns(table))), known)
+        source = with_key(self.extractor.read(name, (*key, *deciding_columns(table))), known)
         self._spent.append(("extract", 0, perf_counter() - started))
         if table in CORE_TABLES:
-            _require_keys(source, whole=True)
-            _require_distinct(source)
+            require_keys(source, whole=True)
+            require_distinct(source)
         cells = deciding_cells(source, table, self.options.run_time)
         del source
         give_memory_back()
@@ -251,11 +249,11 @@ class Stream:
         rows = self._rows_at_once(bound.source) if _comes_apart(bound, known) else None
 
         def make(frame: SourceFrame, last: bool) -> Outcome:
-            keyed = _keyed(frame, known)
-            _require_keys(keyed, whole=last and not task.parts.number)
+            part = with_key(frame, known)
+            require_keys(part, whole=last and not task.parts.number)
             if source == "consent_grants" and rows is None:
-                _require_distinct(keyed)
-            return transform(keyed, task, last=last)
+                require_distinct(part)
+            return transform(part, task, last=last)
 
         yield from self._made(bound.name, rows, make)
 
@@ -321,7 +319,7 @@ class Stream:
 
 def _represented(outcomes: Outcomes, source: str, frame: SourceFrame, last: bool) -> Outcome:
     """What became of a part of ``source``."""
-    return outcomes.made(source, _keyed(frame, OLD[source]), last=last)
+    return outcomes.made(source, with_key(frame, OLD[source]), last=last)
 
 
 def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:
@@ -333,50 +331,3 @@ def _comes_apart(bound: BoundMapping, known: Table | None) -> bool:
     declared = bound.source.primary_key
     usual = known.primary_key if known is not None else ()
     return bool(declared) and declared == usual and not bound.mapping.merge_on
-
-
-def _empty(table: Table) -> SourceFrame:
-    """A table that the file does not have: no rows, every column in the lane it would have."""
-    lanes = {column.name: promised(column.type) for column in table.columns}
-    schema = {ROW: pl.Int64(), **{name: DTYPES[lane] for name, lane in lanes.items()}}
-    return SourceFrame(pl.DataFrame(schema=schema), table=table, lanes=lanes)
-
-
-def _keyed(source: SourceFrame, known: Table | None) -> SourceFrame:
-    """The frame with the key of its table, also where the file declares none."""
-    usual = known.primary_key if known is not None else ()
-    there = (source.table.column(column) for column in usual)
-    return replace(source, usual_key=tuple(column.name for column in there if column))
-
-
-def _require_keys(source: SourceFrame, *, whole: bool) -> None:
-    """Refuse a key that is NULL, and an id that is not TEXT or not valid UTF-8 (section 2)."""
-    reader = Reader(source, run_time=0)
-    for column in dict.fromkeys((*source.key, *source.table.primary_key)):
-        wrong = "NULL, not TEXT or not valid UTF-8" if column in source.key else "NULL"
-        bad = source.frame.select((~_sound(reader, column)).sum()).item()
-        if bad:
-            raise SourceError(
-                f"{source.table.name} has {'' if whole else 'at least '}{bad} rows whose primary "
-                f"key {source.table.written(column)} is {wrong}: give those rows proper ids first"
-            )
-
-
-def _sound(reader: Reader, column: str) -> pl.Expr:
-    """Whether a cell of a key can name its row: an id by its text, another column by any cell."""
-    source = reader.source
-    if column not in source.key:
-        return reader.stated(column)
-    odd_text = pl.col(odd_field(column, "class")) == TEXT
-    is_text = source.either(column, pl.lit(source.lane(column) == "text"), odd_text)
-    return is_text & reader.peek(column, "TEXT").value.is_not_null()
-
-
-def _require_distinct(source: SourceFrame) -> None:
-    ids = source.frame.select(Reader(source, run_time=0).key_text()).to_series()
-    repeated = ids.len() - ids.n_unique()
-    if repeated:
-        raise SourceError(
-            f"{source.table.name} has {repeated} repeated ids, and what an id became is kept by "
-            "its id: give those rows ids of their own first"
-        )
