@@ -29,7 +29,7 @@ from person_unify.frames import SourceFrame
 from person_unify.ledger import CATALOG, Ledger
 from person_unify.mappings.bind import Plan
 from person_unify.mappings.known import readable_tables
-from person_unify.odd import ODD, odd_field
+from person_unify.odd import FIELDS, INTEGER, ODD, Rows, concat, odd_field, only
 from person_unify.stages.extract import Extractor
 from person_unify.stages.rebuild import File, Rebuilder, write
 from person_unify.stages.transform import archive_whole, known_by_row
@@ -188,3 +188,50 @@ def test_odd_cells_are_read_converted_archived_and_rebuilt_exactly(table: Drawn)
         assert _stored(directory / "ledger.db", "archive_t", width) == expected
         rebuilt = _stored(_rebuilt(directory, table.ddl), "t", width)
         assert Counter(map(tuple, rebuilt)) == Counter(map(tuple, expected))
+
+
+def _numbers(**columns: list[int | None]) -> Rows:
+    """Rows whose cells are odd integers, where there are any."""
+    height = len(next(iter(columns.values())))
+    fields = {
+        odd_field(name, part): pl.Series(
+            [
+                None if cell is None else {"class": INTEGER, "integer": cell}.get(part)
+                for cell in cells
+            ],
+            dtype=type_,
+        )
+        for name, cells in columns.items()
+        for part, type_ in FIELDS.items()
+    }
+    return Rows(
+        pl.DataFrame({ODD: pl.Series(range(height), dtype=pl.UInt32)}), pl.DataFrame(fields)
+    )
+
+
+def _cells(rows: Rows, *columns: str) -> list[tuple[int | None, ...]]:
+    found = (
+        rows.either(name, pl.lit(None, pl.Int64), pl.col(odd_field(name, "integer"))).alias(name)
+        for name in columns
+    )
+    return rows.frame.select(ODD, *found).drop(ODD).rows()
+
+
+def test_only_the_odd_cells_that_are_asked_for_stay() -> None:
+    rows = _numbers(a=[1, 2, None, 4], b=[5, None, 7, None], c=[8, 9, None, None])
+
+    found = only(rows, {"a": pl.Series([True, False, True, False]), "b": None})
+
+    nothing = (None, None, None)
+    assert _cells(found, "a", "b", "c") == [(1, 5, None), nothing, (None, 7, None), nothing]
+    assert found.frame[ODD].to_list() == [0, None, 1, None]
+    assert found.odd.height == 2
+    assert not found.has_odd("c")
+
+
+def test_rows_below_each_other_keep_their_odd_cells() -> None:
+    parts = [_numbers(a=[1]), Rows(pl.DataFrame({ODD: pl.Series([None], dtype=pl.UInt32)}))]
+
+    found = concat([*parts, _numbers(b=[2, None], a=[None, 3])])
+
+    assert _cells(found, "a", "b") == [(1, None), (None, None), (None, 2), (3, None)]
