@@ -77,7 +77,7 @@ def _odd_class(column: str) -> pl.Expr:
 
 def classes_in(rows: Rows, column: str) -> set[str]:
     """The names of the classes that a column holds, but NULL."""
-    found = rows.frame.select(class_of(rows, column)).to_series()
+    found = rows.frame.select(class_of(rows, column).alias("class")).to_series()
     return set(found.unique().to_list()) - {CLASSES[NULL]}
 
 
