@@ -94,8 +94,6 @@ bench-full: setup ## hours: compare at 100,000 and 300,000 persons, time sizes u
 bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept
 	$(RUN) -m bench.guard
 
-	$(MAKE) bench-pages
-
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
 	$(RUN) -m bench.linkage
 

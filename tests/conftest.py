@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from person_unify.report import (
@@ -75,3 +77,18 @@ def report() -> Report:
 
 def _equation(name: str, left: int, *terms: tuple[str, int]) -> Equation:
     return Equation(name, left, tuple(Term("+", label, count) for label, count in terms))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command of a browser without a window; skips where there is none."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on this machine")
+    return [
+        *(found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"),
+        *("--allow-file-access-from-files", "--virtual-time-budget=5000"),
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ]

@@ -48,3 +48,15 @@ def test_measurements_are_drawn_also_when_there_are_none(tmp_path: Path) -> None
     for bench in (open_bench(RESULTS), open_bench(tmp_path)):
         for draw in (charts.bench_speed, charts.bench_phases):
             assert vl_convert.vegalite_to_svg(draw(bench).to_json()).startswith("<svg")
+
+
+def test_the_newest_result_with_several_sizes_stands_alone(tmp_path: Path) -> None:
+    for stamp, sizes in (("020643", (10, 100)), ("103419", (10, 100)), ("120000", (10, 10))):
+        runs = [{"persons": n, "seconds": 1.0, "phases": {"load": 1.0}} for n in sizes]
+        record = json.dumps({"date": "2026-01-02", "runs": runs})
+        (tmp_path / f"x-2026-01-02-{stamp}.json").write_text(record)
+
+    newest = open_bench(tmp_path).newest
+
+    assert set(newest.runs["file"]) == set(newest.phases["file"]) == {"x-2026-01-02-103419"}
+    assert open_bench(tmp_path / "none").newest.runs.height == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from person_unify.explore import CLASSES, FRAMES, Run, charts
+from person_unify.explore import CLASSES, COMPARED, FRAMES, Run, charts
 from person_unify.explore.document import render, rewritten
 
 PAGE = Path(__file__).parents[2] / "docs" / "EXPLORE.md"
@@ -16,7 +16,7 @@ def text() -> str:
 
 def test_the_frames_are_printed_from_the_code() -> None:
     assert rewritten(text()) == text(), "run: make docs"
-    assert render().count("| --- | --- | --- |") == len(FRAMES) + 2
+    assert render().count("| --- | --- | --- |") == len(FRAMES) + 2 + len(COMPARED)
 
 
 def test_every_frame_is_an_attribute_of_a_run() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,21 +30,6 @@ onload = () => {
   document.body.dataset.measured = JSON.stringify(measured);
 };
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of a browser without a window; skips where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on this machine")
-    return [
-        *(found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"),
-        *("--allow-file-access-from-files", "--virtual-time-budget=5000"),
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,9 @@ PHASE = pl.Schema(
 )
 """One row per measured migration and phase."""
 
+_STAMP = pl.col("file").str.extract(r"(\d{4}-\d\d-\d\d(-\d{6})?)")
+"""When a file was written: its name says it to the second."""
+
 _SIZES = {
     "peak_memory_mb": "peak_rss_bytes",
     "source_mb": "source_bytes",
@@ -54,6 +57,17 @@ class Bench:
 
     runs: pl.DataFrame
     phases: pl.DataFrame
+
+    @property
+    def newest(self) -> Bench:
+        """The last kept file alone: of those with several sizes, where there is one."""
+        sizes = pl.col("persons").n_unique().over("file") > 1
+        several = self.runs.filter(sizes) if self.runs.height else self.runs
+        last = (several if several.height else self.runs).sort("date", _STAMP, "file").tail(1)
+        return Bench(
+            self.runs.join(last, on="file", how="semi"),
+            self.phases.join(last, on="file", how="semi"),
+        )
 
 
 def open_bench(directory: str | Path) -> Bench:

@@ -39,9 +39,12 @@ __all__ = [
     "parents_per_person",
     "records_per_person",
     "timings",
+    "unreadable",
 ]
 
 _ROW = alt.Step(20)
+_MOST_TABLES, _MOST_COLUMNS = 25, 24
+"""Rows and columns of the heat map that keep their names; the rest are counted together."""
 _BARS = 30
 
 _SORTS = {"patient": BLUE, "patient and child": GREEN, "child": ORANGE}
@@ -159,14 +162,68 @@ def completeness(run: Run) -> alt.LayerChart:
             alt.Tooltip("rows:Q", format=","),
         ],
     )
-    stems = base.mark_rule(opacity=0.35).encode(
-        x2=alt.datum(0), color=alt.Color("record:N", scale=scale(_RECORDS), legend=None)
-    )
+    stems = base.mark_rule(color=GREY, opacity=0.35).encode(x2=alt.datum(0))
     return dressed(
         [stems, dots],
         "How complete the old records are",
         "Share of records with a value; children know four of the fields only",
     )
+
+
+def unreadable(run: Run) -> alt.LayerChart:
+    """Where cells are not of their column's type: tables by columns, the most frequent first.
+
+    A dark row is one table that was written badly, a dark column one sort of value that was.
+    """
+    found = run.discrepancies.filter(kind="unreadable_value")
+    tables = _ranked(found["source_table"], _MOST_TABLES)
+    columns = _ranked(found["field"], _MOST_COLUMNS)
+    rest_of_tables, rest_of_columns = "all other tables", "all other columns"
+    counted = (
+        found.with_columns(
+            pl.when(pl.col("source_table").is_in(tables))
+            .then("source_table")
+            .otherwise(pl.lit(rest_of_tables))
+            .alias("table"),
+            pl.when(pl.col("field").is_in(columns))
+            .then("field")
+            .otherwise(pl.lit(rest_of_columns))
+            .alias("column"),
+        )
+        .group_by("table", "column")
+        .agg(pl.len().alias("cells"))
+    )
+    base = alt.Chart(counted, height=_ROW, width=alt.Step(24)).encode(
+        y=alt.Y("table:N", sort=[*tables, rest_of_tables], title=None),
+        x=alt.X(
+            "column:N",
+            sort=[*columns, rest_of_columns],
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=-50),
+        ),
+        tooltip=["table", "column", alt.Tooltip("cells:Q", format=",")],
+    )
+    most = counted["cells"].max() or 1
+    boxes = base.mark_rect().encode(
+        color=alt.Color(
+            "cells:Q",
+            scale=alt.Scale(type="sqrt", range=[BLUE, RED], domain=[1, most]),
+            legend=None,
+        )
+    )
+    numbers = base.mark_text(fontSize=11, color="white").encode(text=alt.Text("cells:Q"))
+    said = (
+        f"{found.height:,} cells of {found['source_table'].n_unique():,} tables; "
+        "each is in the ledger as it was"
+    )
+    return dressed([boxes, numbers], "Values that could not be read", said)
+
+
+def _ranked(names: pl.Series, most: int) -> list[str]:
+    """The most frequent names, most frequent first."""
+    counted = names.drop_nulls().alias("name").to_frame().group_by("name").len()
+    ranked = counted.sort("len", "name", descending=[True, False])["name"]
+    return [str(name) for name in ranked.head(most)]
 
 
 def parents_per_person(run: Run) -> alt.LayerChart:
@@ -314,7 +371,12 @@ def bench_phases(bench: Bench) -> alt.LayerChart:
                 sort=alt.EncodingSortField("persons", "max"),
                 axis=alt.Axis(labelLimit=420),
             ),
-            x=alt.X("share:Q", title="share of the time", axis=alt.Axis(format="%")),
+            x=alt.X(
+                "share:Q",
+                title="share of the time",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="%"),
+            ),
             color=alt.Color("phase:N", title=None, scale=scale(STORY)),
             order="rank:Q",
             tooltip=[

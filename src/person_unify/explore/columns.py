@@ -26,7 +26,7 @@ IDENTITY: Columns = {
 }
 
 _SAID = {
-    "kind": "see the README for every kind",
+    "kind": "see FINDINGS.md for every kind",
     "severity": "`error`, `warning` or `info`",
     "source_table": "table in the old database",
     "source_id": "its row",
@@ -184,6 +184,38 @@ TRACE: Columns = {
     "rows": (_COUNT, "how many"),
 }
 """Columns of :meth:`~person_unify.explore.Run.trace`; one row per thing that is said."""
+
+
+_KIND = {name: (_TEXT, _SAID[name]) for name in ("kind", "severity", *QUESTION_KEY[1:])}
+
+COMPARED: Mapping[str, Columns] = {
+    "counts": {
+        "what": (_TEXT, "persons, rows, or a kind of discrepancy"),
+        "before": (_COUNT, "how many in the first run"),
+        "after": (_COUNT, "how many in the second"),
+    },
+    "persons": {
+        "origin_table": (_TEXT, "`patients` or `children`"),
+        "origin_id": (_TEXT, "the record that the person comes from"),
+        "what": (_TEXT, "`children`, `parents`, `clinicians`, `grants` or `records`"),
+        "before": (_COUNT, "how many; NULL where the first run has no such person"),
+        "after": (_COUNT, "the same of the second"),
+    },
+    "discrepancies": {
+        "change": (_TEXT, "`gone`, `new` or `changed`"),
+        **_KIND,
+        "before": (_TEXT, "what the first run said of it"),
+        "after": (_TEXT, "what the second says"),
+    },
+    "decisions": {
+        **{name: (_TEXT, _SAID[name]) for name in QUESTION_KEY},
+        "decision": (_TEXT, "what was decided"),
+        "reviewer": (_TEXT, "by whom"),
+        "before": (_TEXT, "its outcome in the first run, NULL where it was not asked"),
+        "after": (_TEXT, "in the second"),
+    },
+}
+"""Frames of :class:`~person_unify.explore.Compared`: what differs between two runs."""
 
 
 def schema_of(name: str, *, reveal: bool) -> pl.Schema:

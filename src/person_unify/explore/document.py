@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.explore.columns import DIFFERENCES, FRAMES, TRACE, Columns
+from person_unify.explore.columns import COMPARED, DIFFERENCES, FRAMES, TRACE, Columns
 
 BEGIN, END = "<!-- frames:begin -->", "<!-- frames:end -->"
 
@@ -20,6 +20,7 @@ def render() -> str:
     """One table of columns per frame."""
     frames = {f"run.{name}": columns for name, columns in FRAMES.items()}
     frames |= {"run.diff(table)": DIFFERENCES, "run.trace(kind, *key)": TRACE}
+    frames |= {f"compare(run, other).{name}": columns for name, columns in COMPARED.items()}
     return "\n\n".join("\n".join(_section(name, columns)) for name, columns in frames.items())
 
 
