@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -26,21 +27,28 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield str(output.data)
 
 
-def test_a_chart_is_a_picture_and_a_page_that_loads_nothing(scripts: str, run: Run) -> None:
-    shown = charts.discrepancies(run)._repr_mimebundle_()
+def shown(chart: alt.LayerChart) -> dict[str, Any]:
+    """What a notebook is given of a chart."""
+    bundle = chart._repr_mimebundle_()
+    assert isinstance(bundle, dict)
+    return bundle
 
-    assert shown["image/svg+xml"].startswith("<svg")
-    assert shown["image/svg+xml"] in shown["text/html"]
+
+def test_a_chart_is_a_picture_and_a_page_that_loads_nothing(scripts: str, run: Run) -> None:
+    bundle = shown(charts.discrepancies(run))
+
+    assert bundle["image/svg+xml"].startswith("<svg")
+    assert bundle["image/svg+xml"] in bundle["text/html"]
     assert scripts.startswith("<script>")
-    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", shown["text/html"])
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", bundle["text/html"])
 
 
 def test_a_browser_replaces_the_pictures_by_charts_with_tooltips(
     scripts: str, run: Run, browser: list[str], tmp_path: Path
 ) -> None:
-    shown = [draw(run)._repr_mimebundle_() for draw in (charts.unreadable, charts.completeness)]
+    drawn = [shown(draw(run)) for draw in (charts.unreadable, charts.completeness)]
     page = tmp_path / "book.html"
-    body = "".join(one["text/html"] for one in shown)
+    body = "".join(one["text/html"] for one in drawn)
     page.write_text(f"<meta charset=utf-8><body>{scripts}{body}", encoding="utf-8")
 
     done = subprocess.run(
@@ -52,7 +60,7 @@ def test_a_browser_replaces_the_pictures_by_charts_with_tooltips(
     )
 
     embedded = re.findall(r'<div id="chart-[0-9a-f]{32}" class="[^"]*vega-embed', done.stdout)
-    assert len(embedded) == len(shown)
+    assert len(embedded) == len(drawn)
 
 
 def test_frames_are_shown_without_types_and_lists_in_full(scripts: str) -> None:

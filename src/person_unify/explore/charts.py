@@ -203,7 +203,7 @@ def unreadable(run: Run) -> alt.LayerChart:
         ),
         tooltip=["table", "column", alt.Tooltip("cells:Q", format=",")],
     )
-    most = counted["cells"].max() or 1
+    most = counted.select(pl.max("cells")).item() or 1
     boxes = base.mark_rect().encode(
         color=alt.Color(
             "cells:Q",

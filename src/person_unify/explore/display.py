@@ -29,7 +29,8 @@ def enable() -> None:
     pl.Config.set_tbl_hide_column_data_types(True)
     pl.Config.set_fmt_str_lengths(_CHARACTERS)
     pl.Config.set_fmt_table_cell_list_len(-1)
-    display(HTML(f"<script>{vl_convert.javascript_bundle()}</script>"))
+    scripts = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # the stub has no default
+    display(HTML(f"<script>{scripts}</script>"))  # type: ignore[no-untyped-call]
 
 
 def _drawn(specification: dict[str, Any], **_: Any) -> dict[str, str]:
