@@ -9,7 +9,7 @@ import pytest
 from person_unify.cli.render import render
 from person_unify.cli.streams import WIDTH, Screen
 from person_unify.findings import FINDINGS, QUESTIONS
-from person_unify.page.sections import Grid, sections
+from person_unify.page.sections import Folded, Grid, sections
 from person_unify.report import (
     CheckResult,
     DecisionCount,
@@ -86,7 +86,8 @@ def test_each_table_is_one_sum_with_reasons(report: Report) -> None:
 def test_discrepancies_come_worst_first_for_each_who_can_act() -> None:
     for section in sections(FULL):
         if section.id in ("discrepancies", "leftovers", "settled"):
-            (grid,) = section.blocks
+            grid, *folded = section.blocks
+            assert all(isinstance(block, Folded) for block in folded)
             assert isinstance(grid, Grid)
             ranks = ["error warning info".split().index(row[0].text) for row in grid.rows]
             assert ranks

@@ -166,6 +166,13 @@ def test_every_command_is_in_one_group_and_has_an_example() -> None:
     assert [title for title in GROUPS if f"{title}:" in stdout] == list(GROUPS)
 
 
+def test_commands_of_a_group_say_all_of_themselves() -> None:
+    stdout = " ".join(CliRunner().invoke(app, ["review", "--help"]).stdout.split())
+
+    assert "..." not in stdout.partition("Commands:")[2].partition("Exit codes")[0]
+    assert "for the people who can judge." in stdout
+
+
 def test_help_is_instant() -> None:
     took = []
     for _ in range(3):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.migration.support import migrated, old_database
+from tests.migration.support import SMALL, migrated, old_database
 from typer.testing import CliRunner
 
 from person_unify.cli.app import app
@@ -274,3 +274,12 @@ def test_without_the_library_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(UsageError, match=r"person-unify\[linkage\]"):
         find_suspects(people(MEERA, ("Mera", "Venkatesan", "2015-03-04", "female")))
+
+
+def test_command_takes_a_ledger_for_the_database_beside_it(tmp_path: Path) -> None:
+    done = migrated(tmp_path, SMALL)
+
+    asked = [CliRunner().invoke(app, ["suspects", str(p)]) for p in (done.target, done.ledger)]
+
+    assert [one.exit_code for one in asked] == [0, 0]
+    assert asked[0].output == asked[1].output

@@ -20,7 +20,15 @@ from person_unify.cli.app import app
 from person_unify.page import render_page
 from person_unify.page.advice import next_steps, verdict
 from person_unify.pipeline import MigrateOptions, migrate
-from person_unify.report import CheckResult, DecisionCount, FileFacts, LineageLine, Report
+from person_unify.report import (
+    CheckResult,
+    DecisionCount,
+    DiscrepancyCount,
+    FileFacts,
+    LineageLine,
+    Place,
+    Report,
+)
 from person_unify.sample import SampleOptions, write_sample
 
 VOID = {"meta", "rect"}
@@ -203,3 +211,16 @@ def test_page_tells_decisions_without_effect(report: Report) -> None:
     assert "#decisions" in set(values(page, "href"))
     assert "children c11 and more" in text
     assert "children c12" not in text
+
+
+def test_a_kind_that_is_found_in_many_columns_names_few_and_folds_all(report: Report) -> None:
+    places = tuple(Place(f"table_{n}", f"column_{n}", 20 - n) for n in range(9))
+    found = DiscrepancyCount("unreadable_value", "error", sum(p.count for p in places), places)
+
+    text = render_page(replace(report, discrepancies=(found,)))
+
+    row, folded = text.split("<details><summary><code>unreadable_value</code>", 1)
+    assert "144 in 9 columns of 9 tables" in folded
+    assert "table_5.column_5 15, and 3 more" in row
+    assert "column_8" not in row
+    assert "<code>column_8</code>" in folded

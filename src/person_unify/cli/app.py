@@ -23,12 +23,12 @@ from person_unify.cli.commands.safety import purge, rollback
 from person_unify.cli.commands.status import doctor, status
 from person_unify.cli.commands.suspects import suspects
 from person_unify.cli.ending import EXIT_CODES
-from person_unify.cli.help import Command, Commands, epilog
+from person_unify.cli.help import EXAMPLES, Command, Program, epilog
 from person_unify.cli.streams import write_line
 
 app = typer.Typer(
     name="person-unify",
-    cls=Commands,
+    cls=Program,
     help="Migrate a clinical platform's SQLite database to its unified person schema.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -61,4 +61,4 @@ COMMANDS = (
 )
 app.add_typer(review)
 for command in COMMANDS:
-    app.command(cls=Command, epilog=epilog(command.__name__))(command)
+    app.command(cls=Command, epilog=epilog(*EXAMPLES[command.__name__]))(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -63,24 +64,28 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The commands in groups, in the order in which one needs them."""
+    """The commands in the groups of ``groups``, or in one, each with all that it says of itself."""
+
+    groups: Mapping[str, Sequence[str]] = {}
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """One list per group; what belongs to none is of the group's own (review's)."""
-        grouped = {name for names in GROUPS.values() for name in names}
-        own = [name for name in self.list_commands(ctx) if name not in grouped]
-        for title, names in {**GROUPS, "Commands": own}.items():
+        """One list per group."""
+        for title, names in (self.groups or {"Commands": self.list_commands(ctx)}).items():
             found = [(n, c) for n in names if (c := self.get_command(ctx, n)) is not None]
-            if found:
-                with formatter.section(title):
-                    formatter.write_dl([(n, c.get_short_help_str(200)) for n, c in found])
+            with formatter.section(title):
+                formatter.write_dl([(n, c.get_short_help_str(200)) for n, c in found])
 
 
-def epilog(command: str) -> str:
+class Program(Commands):
+    """The whole program: its commands in the order in which one needs them."""
+
+    groups = GROUPS
+
+
+def epilog(*examples: str) -> str:
     """Examples and exit codes, as they stand at the end of a command's help."""
-    lines = [f"  person-unify {example}" for example in EXAMPLES.get(command, [])]
-    examples = "\n".join(["\b", "Examples:", *lines]) + "\n\n" if lines else ""
-    return examples + EXIT_CODES
+    lines = [f"  person-unify {example}" for example in examples]
+    return "\n".join(["\b", "Examples:", *lines]) + "\n\n" + EXIT_CODES
 
 
 def _is_argument(param: Any) -> bool:

@@ -148,8 +148,11 @@ def _equation_lines(equation: Equation, names: int, counts: int, room: int) -> l
 
 
 def _blocks(section: Section, width: int, *, fit: bool) -> Iterator[Text]:
+    columns = _COLUMNS.get(section.id)
     for block in section.blocks:
-        yield from _block(block, width, _COLUMNS.get(section.id), fit=fit)
+        # What the page folds below such a table stands in the table here.
+        if columns is None or isinstance(block, Grid):
+            yield from _block(block, width, columns, fit=fit)
 
 
 def _block(block: Block, width: int, columns: int | None, *, fit: bool) -> Iterator[Text]:
@@ -211,7 +214,8 @@ def _wrapped(text: str, width: int, *, fit: bool) -> list[str]:
         if len(text) <= width:
             return [text]
         kept = text[: max(0, width - 5)].rpartition(", ")[0]
-        return [f"{kept}, ..." if kept else ""]
+        first = text.partition(", ")[0]
+        return [f"{kept}, ..." if kept else first if len(first) <= width else ""]
     bound = re.sub(r" (?=[\d,.]+(?:,|$))", "\xa0", text)  # a count stays with its name
     lines = textwrap.wrap(bound, width, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines] or [""]

@@ -20,11 +20,15 @@ Tone = Literal["", "good", "bad", "error", "warning", "info", "soft"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text in a tone; ``code``: a name or path, set as such and never broken."""
+    """A text in a tone; ``code``: a name or path, set as such and never broken.
+
+    few: what of a long text stands in the page's table, where the rest is folded below it.
+    """
 
     text: str
     tone: Tone = ""
     code: bool = False
+    few: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ def _findings(report: Report) -> Iterator[Section]:
                 Cell(d.severity, d.severity),
                 Cell(d.kind, code=True),
                 Cell(f"{d.count:,}"),
-                Cell(_places(d)),
+                _places(d),
                 Cell(FINDINGS[d.kind].says),
                 Cell(FINDINGS[d.kind].advice),
             )
@@ -173,11 +177,17 @@ def _findings(report: Report) -> Iterator[Section]:
         yield Section(
             _IDS[who],
             f"{title}: {total:,}",
-            _grid(("severity", "kind", ">count", "where", "what it says", "what to do"), rows),
+            (
+                *_grid(("severity", "kind", ">count", "where", "what it says", "what to do"), rows),
+                *(_everywhere(d) for d in own if len(d.places) > _NAMED_PLACES),
+            ),
             _WHY[who],
             brief=who != "nobody",
         )
 
+
+_NAMED_PLACES = 6
+"""Tables and columns that a kind of discrepancy names beside its count."""
 
 _IDS: dict[Acts, str] = {
     "clinic": "discrepancies",
@@ -193,10 +203,24 @@ _WHY: dict[Acts, str] = {
 }
 
 
-def _places(found: DiscrepancyCount) -> str:
+def _places(found: DiscrepancyCount) -> Cell:
     """``users.email 5, tags 2``, the most frequent first."""
-    named = ((f"{p.table}.{p.column}" if p.column else p.table, p.count) for p in found.places)
-    return ", ".join(f"{name} {count:,}" for name, count in named)
+    named = [f"{_place(p.table, p.column)} {p.count:,}" for p in found.places]
+    more = len(named) - _NAMED_PLACES
+    few = [*named[:_NAMED_PLACES], f"and {more:,} more"] if more > 0 else named
+    return Cell(", ".join(named), few=", ".join(few))
+
+
+def _everywhere(found: DiscrepancyCount) -> Folded:
+    """All places of a kind that has too many to stand in a cell."""
+    rows = tuple(
+        (Cell(p.table, code=True), Cell(p.column or "", code=True), Cell(f"{p.count:,}"))
+        for p in found.places
+    )
+    tables = len({place.table for place in found.places})
+    comes_to = f"{found.count:,} in {len(rows):,} columns of {tables:,} tables"
+    grid = _grid(("table", "column", ">count"), rows)[0]
+    return Folded(Cell(found.kind, code=True), comes_to, grid)
 
 
 _SHOWN_ROWS = 12
@@ -416,7 +440,7 @@ def _lineage(report: Report) -> Section:
 
 
 def _place(table: str | None, column: str | None) -> str:
-    return f"{table}.{column}" if table else ""
+    return ".".join(filter(None, (table, column)))
 
 
 def _grid(titles: Iterable[str], rows: tuple[tuple[Cell, ...], ...]) -> tuple[Grid, ...]:

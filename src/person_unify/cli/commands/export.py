@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from person_unify.cli.arguments import file_argument
+from person_unify.cli.arguments import NewDb, file_argument
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.paths import shown
 from person_unify.cli.render import sized
@@ -16,9 +16,7 @@ from person_unify.cli.streams import printable, write_line
 
 
 def export(
-    ledger: Annotated[
-        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
-    ],
+    new_db: NewDb,
     directory: Annotated[
         Path, file_argument("DIR", "Where the files go; made if it is not there.", new=True)
     ],
@@ -38,7 +36,7 @@ def export(
     with honest_exit():
         from person_unify.explore.export import export_ledger
 
-        written = export_ledger(ledger, directory, format_, table or (), overwrite=overwrite)
+        written = export_ledger(new_db, directory, format_, table or (), overwrite=overwrite)
         files = "1 file" if len(written.files) == 1 else f"{len(written.files)} files"
         tables = "1 table" if written.tables == 1 else f"{written.tables} tables"
         write_line(

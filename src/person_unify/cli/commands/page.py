@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from person_unify.cli.arguments import file_argument
+from person_unify.cli.arguments import NewDb, file_argument
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    new_db: Annotated[
-        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
-    ],
+    new_db: NewDb,
     page: Annotated[Path, file_argument("HTML", "The page to create.", new=True)],
 ) -> None:
     """Write the report of a run as one self-contained page; it holds counts and names, no cell."""

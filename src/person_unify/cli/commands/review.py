@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.cli.arguments import file_argument, file_option
+from person_unify.cli.arguments import NewDb, file_argument, file_option
 from person_unify.cli.ending import EXIT_CODES, honest_exit
-from person_unify.cli.help import Command
+from person_unify.cli.help import Command, Commands, epilog
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 review = typer.Typer(
     name="review",
+    cls=Commands,
     help="Have people decide what no program can: questions out, decisions back.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -26,11 +29,9 @@ review = typer.Typer(
 )
 
 
-@review.command("export", cls=Command, epilog=EXIT_CODES)
+@review.command("export", cls=Command, epilog=epilog("review export new.db review.xlsx"))
 def export(
-    new_db: Annotated[
-        Path, file_argument("NEW_DB", "The new database, or the ledger beside it.", new=True)
-    ],
+    new_db: NewDb,
     file: Annotated[Path, file_argument("FILE", "A new .xlsx or .csv file.", new=True)],
     suspects: Annotated[
         bool,
@@ -43,13 +44,12 @@ def export(
         from person_unify.review import export_review
         from person_unify.stages.publish import ledger_path
 
-        ledger = ledger_path(target_of(new_db))
-        written = export_review(ledger, file, _suspects(ledger) if suspects else None)
+        target = target_of(new_db)
+        pairs = _suspects(target) if suspects else None
+        written = export_review(ledger_path(target), file, pairs)
         total = sum(written.questions.values())
         write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
-        width = max(map(len, written.questions), default=0)
-        for kind, count in written.questions.items():
-            write_line(f"  {kind:<{width}}  {count:>6,}", sys.stdout)
+        _print_counts(written.questions)
         write_line(
             "it holds names and birth dates, and only you can read it (mode 0600): pass it on "
             "encrypted",
@@ -57,16 +57,16 @@ def export(
         )
 
 
-def _suspects(ledger: Path) -> pl.DataFrame:
+def _suspects(target: Path) -> pl.DataFrame:
     """Pairs of the new database's persons that may be one human, the likeliest 1,000."""
-    from person_unify.finished import recorded_run_of
     from person_unify.linkage import find_suspects, read_people
 
-    target = ledger.with_name(recorded_run_of(ledger).target)
     return find_suspects(read_people(target)).pairs.head(1000)
 
 
-@review.command("import", cls=Command, epilog=EXIT_CODES)
+@review.command(
+    "import", cls=Command, epilog=epilog("review import review.xlsx --output decisions.toml")
+)
 def import_(
     file: Annotated[Path, file_argument("FILE", "The file that came back.")],
     output: Annotated[
@@ -81,12 +81,14 @@ def import_(
         write_decisions(found, output)
         count = len(found.decisions)
         write_line(f"wrote {printable(shown(output))}: {count:,} decisions", sys.stdout)
-        kinds = sorted({decision.kind for decision in found.decisions})
-        width = max(map(len, kinds), default=0)
-        for kind in kinds:
-            own = sum(decision.kind == kind for decision in found.decisions)
-            write_line(f"  {kind:<{width}}  {own:>6,}", sys.stdout)
+        _print_counts(Counter(sorted(decision.kind for decision in found.decisions)))
         if found.asked is not None:
             write_line(f"{count:,} of {found.asked:,} questions are answered", sys.stdout)
         if count:
             write_line("next: person-unify check OLD_DB --decisions FILE", sys.stdout)
+
+
+def _print_counts(counts: Mapping[str, int]) -> None:
+    width = max(map(len, counts), default=0)
+    for kind, count in counts.items():
+        write_line(f"  {kind:<{width}}  {count:>6,}", sys.stdout)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def suspects(
-    database: Annotated[Path, file_argument("DB", "An old or a unified database; never changed.")],
+    database: Annotated[
+        Path, file_argument("DB", "An old or a unified database, or a ledger; never changed.")
+    ],
     least: Annotated[
         float,
         typer.Option(
@@ -37,9 +39,12 @@ def suspects(
     """Name pairs of records that may be one human, with score and reasons; merges nothing."""
     with honest_exit(as_json):
         from person_unify.escaping.tables import as_csv
+        from person_unify.finished import target_of
         from person_unify.linkage import find_suspects, read_people
 
-        found = find_suspects(read_people(database), least)
+        # An old database may be in use, and is not so much as opened where it stands.
+        known = target_of(database) if database.name.endswith(".ledger.db") else database
+        found = find_suspects(read_people(known), least)
         if output is not None:
             create_private(output, as_csv(found.pairs))
         if as_json:
