@@ -25,6 +25,7 @@ from person_unify.explore.theme import (
     VIOLET,
     WIDTH,
     dressed,
+    rank,
     scale,
 )
 from person_unify.progress import PHASES
@@ -47,6 +48,7 @@ _MOST_TABLES, _MOST_COLUMNS = 25, 24
 """Rows and columns of the heat map that keep their names; the rest are counted together."""
 _BARS = 30
 
+
 _SORTS = {"patient": BLUE, "patient and child": GREEN, "child": ORANGE}
 _RECORDS = {"patient": BLUE, "linked child": GREEN, "standalone child": ORANGE}
 
@@ -58,14 +60,7 @@ _APART = (
     ("1 to 5 years", 5 * 365.25),
     ("over 5 years", float("inf")),
 )
-_SLIPS = {
-    LIKELY[0]: SKY,
-    LIKELY[1]: BLUE,
-    LIKELY[2]: GREEN,
-    LIKELY[3]: VIOLET,
-    LIKELY[4]: ORANGE,
-    LIKELY[5]: GREY,
-}
+_SLIPS = dict(zip(LIKELY, (SKY, BLUE, GREEN, VIOLET, ORANGE, GREY), strict=True))
 _LINES = [BLUE, ORANGE, GREEN, RED, VIOLET, SKY, GREY]
 
 
@@ -73,7 +68,7 @@ def discrepancies(run: Run) -> alt.LayerChart:
     """How often each kind of discrepancy was found, errors first."""
     counted = run.discrepancies.group_by("kind", "severity").agg(pl.len().alias("count"))
     order = counted.sort(
-        pl.col("severity").replace_strict({"error": 0, "warning": 1, "info": 2}),
+        rank("severity", list(SEVERITY)),
         "count",
         "kind",
         descending=[False, True, False],
@@ -103,9 +98,7 @@ def birth_dates(run: Run) -> alt.LayerChart:
         run.birth_dates.with_columns(bucket.alias("apart"))
         .group_by("apart", "likely")
         .agg(pl.len().alias("count"))
-        .with_columns(
-            pl.col("likely").replace_strict(list(LIKELY), list(range(len(LIKELY)))).alias("rank")
-        )
+        .with_columns(rank("likely", LIKELY))
     )
     base = alt.Chart(counted, height=alt.Step(30), width=WIDTH).encode(
         y=alt.Y("apart:N", sort=[name for name, _ in _APART], title=None).scale(
@@ -266,7 +259,7 @@ def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart
         .group_by("from", "sort")
         .agg(pl.len().alias("persons"))
         .with_columns(
-            pl.col("sort").replace_strict(list(_SORTS), list(range(len(_SORTS)))).alias("rank"),
+            rank("sort", list(_SORTS)),
             (pl.col("from").cast(pl.String) if size == 1 else span).alias("range"),
         )
     )
@@ -357,7 +350,7 @@ def bench_speed(bench: Bench) -> alt.LayerChart:
 def bench_phases(bench: Bench) -> alt.LayerChart:
     """Which share of the time each phase took, in every measured migration."""
     timed = bench.phases.with_columns(
-        pl.col("phase").replace_strict(list(PHASES), list(range(len(PHASES)))).alias("rank"),
+        rank("phase", PHASES),
         (pl.col("seconds") / pl.col("seconds").sum().over("file", "persons")).alias("share"),
     )
     bars = (

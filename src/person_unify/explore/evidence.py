@@ -17,19 +17,11 @@ _Row = tuple[object, ...]
 
 def differences(compared: Comparison, reveal: bool) -> pl.DataFrame:
     """What a comparison found, one row per wrong row that it names."""
-
-    def shown(table: str, key: tuple[str | None, ...] | None) -> list[str | None] | None:
-        if key is None:
-            return None
-        names = compared.keys[table]
-        return [
-            part if reveal or is_id(name) else HIDDEN for name, part in zip(names, key, strict=True)
-        ]
-
     rows: list[_Row] = [
         (
             *(found.kind, found.source, found.target, found.column, found.detail, found.count),
-            *(shown(found.source, row.source_key), row.target_key and list(row.target_key)),
+            _key(compared.keys.get(found.source, ()), row.source_key, reveal),
+            row.target_key and list(row.target_key),
         )
         for found in compared.found
         for row in found.rows
@@ -78,12 +70,16 @@ def _said(one: Trace, reveal: bool) -> Iterator[_Row]:
         yield ("related", related.table, None, [related.column], where, related.rows)
 
 
-def _shown(record: Record, reveal: bool) -> list[str | None]:
+def _shown(record: Record, reveal: bool) -> list[str | None] | None:
     return _key(record.columns, record.key, reveal)
 
 
-def _key(names: Sequence[str], key: Sequence[str | None], reveal: bool) -> list[str | None]:
+def _key(
+    names: Sequence[str], key: Sequence[str | None] | None, reveal: bool
+) -> list[str | None] | None:
     """A key whose parts are covered where they are no ids."""
+    if key is None:
+        return None
     return [
         part if reveal or is_id(name) else HIDDEN for name, part in zip(names, key, strict=True)
     ]

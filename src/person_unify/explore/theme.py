@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import altair as alt
+import polars as pl
 
 from person_unify.progress import PHASES
 
@@ -78,3 +79,8 @@ def dressed(layers: Sequence[alt.Chart], title: str, subtitle: str) -> alt.Layer
 def scale(colours: dict[str, str]) -> alt.Scale:
     """A colour scale with one fixed colour for each word."""
     return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def rank(column: str, order: Sequence[str]) -> pl.Expr:
+    """The place of each word in a fixed order, as ``rank``."""
+    return pl.col(column).replace_strict(list(order), list(range(len(order)))).alias("rank")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
 
 from person_unify.decisions import Decision, Decisions, refused
 from person_unify.findings import DECISIONS
@@ -35,19 +34,11 @@ def import_review(path: Path) -> Decisions:
         seen[key] = row.place
         decision = _decision(row, key, returned.reviewer, problems)
         if decision is not None:
-            answers.append(Answer(row.place, decision, _related(key)))
+            answers.append(Answer(row.place, decision, key.related))
     problems += [*_missing(list(seen)), *contradictions(answers)]
     if problems:
         raise refused(path, problems)
     return Decisions(tuple(answer.decision for answer in answers), asked=len(seen))
-
-
-def _related(key: Key) -> Literal["child", "patient"]:
-    """Which table ``related_id`` is of, as the kind and the possible answers tell."""
-    if key.kind != "suspected_duplicate" or key.options == "separate":
-        return "patient"
-    mixed = "link" in key.options.split(" ")
-    return "patient" if mixed and key.source_table.lower() == "children" else "child"
 
 
 def _key(row: Row, seen: dict[Key, str], problems: list[str]) -> Key | None:

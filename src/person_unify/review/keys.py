@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import astuple, dataclass
+from typing import Literal
 
 from person_unify.findings import QUESTIONS
 
@@ -32,6 +33,14 @@ class Key:
     field: str | None
     options: str
     evidence: str
+
+    @property
+    def related(self) -> Literal["child", "patient"]:
+        """What ``related_id`` is of, as the kind and the possible answers tell."""
+        if self.kind != "suspected_duplicate" or self.options == "separate":
+            return "patient"
+        mixed = "link" in self.options.split(" ")
+        return "patient" if mixed and self.source_table.lower() == "children" else "child"
 
     def text(self) -> str:
         """The key as it stands in the file."""

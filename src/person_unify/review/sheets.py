@@ -60,6 +60,7 @@ SUSPECTS = (
     Column("Record: id", "a:id", 38),
     Column("Other: id", "b:id", 38),
 )
+_TABLES = {"child": "children", "patient": "patients"}
 SEE_ALSO = Column("See also", "see", 24)
 """Where else a row's child is asked about."""
 
@@ -233,10 +234,13 @@ def _elsewhere(found: list[tuple[str, pl.DataFrame]]) -> Iterator[list[str | Non
 def _with_keys(rows: pl.DataFrame, run: str, first: int, total: int) -> pl.DataFrame:
     names = ("kind", "source_table", "source_id", "related_id", "field", "options", "evidence")
     keys = [
-        Key(run, number, total, *values).text()
+        Key(run, number, total, *values)
         for number, values in enumerate(rows.select(names).iter_rows(), start=first)
     ]
-    return rows.with_columns(pl.Series("key", keys, dtype=pl.String))
+    return rows.with_columns(
+        pl.Series("key", [key.text() for key in keys], dtype=pl.String),
+        pl.Series("b:table", [_TABLES[key.related] for key in keys], dtype=pl.String),
+    )
 
 
 def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
@@ -244,7 +248,6 @@ def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     rows = rows.with_columns(
         pl.col("source_table").str.to_lowercase().alias("a:table"),
         pl.col("source_id").alias("a:id"),
-        _related_table().alias("b:table"),
         pl.col("related_id").alias("b:id"),
         pl.col("field").str.replace_all("_", " "),
         pl.when(pl.col("message").str.contains("time zone"))
@@ -263,28 +266,13 @@ def _with_records(rows: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
         rows = rows.join(
             known, on=[f"{side}:table", f"{side}:id"], how="left", maintain_order="left"
         )
-    one = {"children": "child", "patients": "patient"}
+    one = {table: record for record, table in _TABLES.items()}
     rows = rows.with_columns(pl.col("a:table", "b:table").replace(one))
     return rows.with_columns(
         pl.concat_str(f"{side}:first_name", f"{side}:last_name", separator=" ", ignore_nulls=True)
         .str.strip_chars()
         .alias(f"{side}:name")
         for side in ("a", "b")
-    )
-
-
-def _related_table() -> pl.Expr:
-    """Which table ``related_id`` is of, as the kind and the possible answers tell."""
-    children, other = pl.lit("children"), pl.lit("patients")
-    mixed = pl.col("options") == "separate link"
-    return (
-        pl.when(pl.col("kind") != "suspected_duplicate")
-        .then(other)
-        .when(pl.col("options") == "separate merge")
-        .then(children)
-        .when(mixed & (pl.col("source_table").str.to_lowercase() == "patients"))
-        .then(children)
-        .otherwise(other)
     )
 
 
