@@ -4,7 +4,7 @@
 
 Names are made of syllables with a long tail, so that some are common and most are rare; one person
 in fifty is recorded twice, the second time with one slip of the pen.  Prints what it measures and
-writes it to ``bench/results/linkage-<date>-<machine>.json`` and into ``docs/SUSPECTS.md``.
+writes it to ``bench/results/linkage-<date>-<machine>.json`` and into ``docs/REVIEW.md``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import polars as pl
 from bench.measuring import ROOT, SEED, Record, fill
 from person_unify.linkage import PEOPLE, find_suspects
 
-PAGE = ROOT / "docs" / "SUSPECTS.md"
+PAGE = ROOT / "docs" / "REVIEW.md"
 ONSETS = "b bh ch d dh g h j k kh l m n p pr r s sh t th v y".split()
 VOWELS = "a aa e i ee o u".split()
 CODAS = ["", "", "n", "r", "l", "sh", "t"]

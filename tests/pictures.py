@@ -1,6 +1,6 @@
-"""The README's pictures: the summary as a terminal shows it, the page as a browser does.
+"""The README's pictures: the summary as a terminal shows it, the page as a browser does, twice.
 
-``python -m tests.pictures`` makes them anew; that of the page only where there is a chromium.
+``python -m tests.pictures`` makes them anew; those of the page only where there is a chromium.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def main() -> None:
-    """Migrate a small sample and take both pictures of it."""
+    """Migrate a small sample and take the pictures of it."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name).resolve()
         os.chdir(directory)
@@ -46,6 +46,7 @@ def main() -> None:
             page = directory / "page.html"
             page.write_text(render_page(report), encoding="utf-8")
             of_the_page(browser, page, DOCS / "page.png")
+            of_the_page(browser, page, DOCS / "page-dark.png", "--force-dark-mode")
         os.chdir(DOCS)
 
 
@@ -59,14 +60,14 @@ def of_the_summary(report: Report) -> str:
     return console.export_svg(title="person-unify migrate old.db new.db", code_format=alone)
 
 
-def of_the_page(browser: str, page: Path, picture: Path) -> None:
+def of_the_page(browser: str, page: Path, picture: Path, *options: str) -> None:
     """The upper part of the page, as a browser shows it."""
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(
             [
                 *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
                 *(f"--user-data-dir={profile}", "--window-size=1000,1250"),
-                *(f"--screenshot={picture}", page.as_uri()),
+                *(f"--screenshot={picture}", *options, page.as_uri()),
             ],
             check=True,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""The protocol of docs/SAFETY.md: a run killed after each step, and how it is finished."""
+"""The protocol of docs/OPERATING.md: a run killed after each step, and how it is finished."""
 
 from __future__ import annotations
 
