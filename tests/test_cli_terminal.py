@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from person_unify.cli.app import COMMANDS, app
 from person_unify.cli.help import EXAMPLES, GROUPS
 from person_unify.cli.live import Done
-from person_unify.options import MigrateOptions
+from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.page.advice import next_steps
-from person_unify.pipeline import migrate
+from person_unify.pipeline import check, migrate
 from person_unify.progress import (
     Event,
     PhaseFinished,
@@ -139,6 +139,17 @@ def test_check_shows_its_progress(tmp_path: Path) -> None:
     assert "transform" in loud.stderr
     assert quiet.stderr == ""
     assert quiet.stdout == loud.stdout
+
+
+def test_a_check_ends_with_its_bar_full(tmp_path: Path) -> None:
+    source = old_database(tmp_path / "old.db", SMALL)
+    seen = Done()
+
+    check(CheckOptions(source), seen.see)
+
+    assert seen.planned is not None
+    assert set(seen.planned.phases) <= seen.ended
+    assert seen.share == pytest.approx(1)
 
 
 COMMANDS_OF_HELP = [[c.__name__] for c in COMMANDS] + [["review", "export"], ["review", "import"]]

@@ -337,6 +337,8 @@ def _gone_through(stream: Stream, schema: Schema, counts: Counts, witness: Witne
     see(made.taken(stream.clock) for made in prefetch(stream.rest()))
     counts.say(resolution.discrepancies)
     counts.rows["access_grants"] += resolution.implied.height
+    for phase in stream.phases:
+        stream.clock.done(phase)
     return resolution
 
 
