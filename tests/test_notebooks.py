@@ -15,12 +15,15 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from tests.stripped import NOTEBOOKS, stripped
+from traitlets.config import Config
 
 from person_unify.sample import SampleOptions, write_sample
 
 ROOT = Path(__file__).parent.parent
 BOOKS = sorted(NOTEBOOKS.glob("*.ipynb"))
 SETTINGS = ("PERSON_UNIFY_OLD", "PERSON_UNIFY_NEW")
+SHUTDOWN = 120.0
+"""Seconds that a kernel has to end by itself."""
 
 QUIET = pytest.mark.filterwarnings("default:::zmq", "default::DeprecationWarning")
 each = pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
@@ -60,7 +63,12 @@ def _execute(path: Path, directory: Path, **settings: str) -> Execution:
         patch.setenv("IPYTHONDIR", str(directory / "ipython"))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(directory / "runtime"))
         place = {"metadata": {"path": str(directory)}}
-        NotebookClient(book, timeout=300, kernel_name="python3", resources=place).execute()
+        # A kernel that is killed while it ends, on a busy machine, leaves its temporary files.
+        patient = Config({"KernelManager": {"shutdown_wait_time": SHUTDOWN}})
+        client = NotebookClient(
+            book, timeout=300, kernel_name="python3", resources=place, config=patient
+        )
+        client.execute()
     return Execution([cell for cell in book.cells if cell.cell_type == "code"], directory)
 
 
