@@ -7,8 +7,8 @@ a million costs one row more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -44,7 +44,7 @@ _COLUMNS_AT_ONCE = 300
 """SQLite allows 2,000 expressions in one result, and an odd column takes five."""
 
 _FEW = 1_000
-"""Up to so many rowids a table is small."""
+"""Up to so many rowids a table is small, and odd cells are few."""
 
 _ROWS_PER_PARTITION = 50_000
 
@@ -75,8 +75,8 @@ class LaneReader:
     lanes: column -> lane.  rowid: the name that reaches its rowid; None where it has none.
     order: the columns that order it then.  database: the file opened by ADBC, which reads the few
     rows of a small table in a fiftieth of the time that connectorx takes to connect, and everything
-    where the file is not ``settled``, for that has one library at a time.  suspects: columns in
-    which some part held odd cells.  by_bytes: whether some text was not UTF-8.
+    where the file is not ``settled``, for that has one library at a time.  troubled: whether the
+    rows that were read last had odd cells.
     """
 
     path: Path
@@ -86,8 +86,7 @@ class LaneReader:
     order: Sequence[str] = ()
     database: Database | None = None
     settled: bool = True
-    suspects: set[str] = field(default_factory=set)
-    by_bytes: bool = False
+    troubled: bool = False
 
     def read(self, columns: Sequence[str], part: Range | None, also: str = "") -> Rows:
         """Some columns by position (``c0``, ``c1``, …) after ``@row``, in its order, and ``@odd``.
@@ -114,33 +113,31 @@ class LaneReader:
         self, columns: Sequence[str], part: Range | None, also: str
     ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
         """Read as promised; where that fails, see which columns break it, and read around them."""
-        alone = self._alone(part)
-        if not alone and not self.by_bytes and not self.suspects.intersection(columns):
+        if not self._alone(part) and not self.troubled:
             try:
-                return self._lanes(columns, part, also, frozenset()), []
+                return self._lanes(columns, part, also, {}, by_bytes=False), []
             except BatchTooLarge:
                 raise
             except DatabaseError:
-                pass
+                pass  # for what reason, the next queries tell
         broken = self._broken(columns, part, also)
-        self.suspects |= broken
-        odd = self._odd([c for c in columns if c in broken], part, also)
-        if not alone and not self.by_bytes:
-            try:
-                return self._lanes(columns, part, also, broken), odd
-            except BatchTooLarge:
-                raise
-            except DatabaseError:
-                # SQL cannot see text that is not UTF-8: read every text column by its bytes.
-                self.by_bytes = True
-        frame = self._lanes(columns, part, also, broken)
-        return self._decoded(columns, frame, odd)
+        odd = self._odd(broken, part, also)
+        # SQL cannot see text that is not UTF-8, and where some cells are odd, it is likely.
+        frame = self._lanes(columns, part, also, broken, by_bytes=True)
+        frame, odd = self._decoded(columns, frame, odd)
+        self.troubled = bool(odd)
+        return frame, odd
 
     def _lanes(
-        self, columns: Sequence[str], part: Range | None, also: str, broken: frozenset[str]
+        self,
+        columns: Sequence[str],
+        part: Range | None,
+        also: str,
+        broken: Collection[str],
+        *,
+        by_bytes: bool,
     ) -> pl.DataFrame:
         literals, expressions = ["0"], [self._position()]
-        by_bytes = self.by_bytes or self._alone(part)
         for column in columns:
             lane, cell = self.lanes[column], quote(column)
             as_bytes = lane == "text" and by_bytes
@@ -159,17 +156,19 @@ class LaneReader:
             ]
         ).sort(frame.columns[0])
 
-    def _broken(self, columns: Sequence[str], part: Range | None, also: str) -> frozenset[str]:
-        """The columns in which some cell is of another class than their lane's."""
+    def _broken(self, columns: Sequence[str], part: Range | None, also: str) -> dict[str, int]:
+        """The columns with cells of another class than their lane's, and how many."""
         sums = [f"coalesce(sum({self._is_odd(column)}), 0)" for column in columns]
-        counts = self._query(["0"] * len(sums), sums, part, also).sum().row(0) if sums else ()
-        return frozenset(c for c, n in zip(columns, counts, strict=True) if n)
+        if not sums:
+            return {}
+        counts = self._query(["0"] * len(sums), sums, part, also, few=True).sum().row(0)
+        return {c: n for c, n in zip(columns, counts, strict=True) if n}
 
     def _is_odd(self, column: str) -> str:
         return f"typeof({quote(column)}) NOT IN ('{self.lanes[column]}', 'null')"
 
-    def _odd(self, columns: Sequence[str], part: Range | None, also: str) -> list[pl.DataFrame]:
-        """The odd cells of some columns, from the rows that have any."""
+    def _odd(self, columns: Mapping[str, int], part: Range | None, also: str) -> list[pl.DataFrame]:
+        """The odd cells of some columns, by how many there are, from the rows that have any."""
         if not columns:
             return []
         literals, expressions = ["0"], [self._position()]
@@ -186,7 +185,8 @@ class LaneReader:
             ]
         wanted = " OR ".join(map(self._is_odd, columns))
         both = f"({also}) AND ({wanted})" if also else f"({wanted})"
-        rows = self._query(literals, expressions, part, both)
+        few = sum(columns.values()) <= _FEW
+        rows = self._query(literals, expressions, part, both, few=few)
         types = pl.Schema({ROW: pl.Int64(), **odd_fields(columns, ("class", *_READ))})
         rows.columns = types.names()
         rows = rows.cast(types)
@@ -235,13 +235,19 @@ class LaneReader:
         return f"(SELECT {rank}, * FROM {scanned(self.table)})"
 
     def _query(
-        self, literals: list[str], expressions: list[str], part: Range | None, also: str
+        self,
+        literals: list[str],
+        expressions: list[str],
+        part: Range | None,
+        also: str,
+        *,
+        few: bool = False,
     ) -> pl.DataFrame:
         aliases = [f"c{position}" for position in range(len(expressions))]
         listed = [f"{e} AS {a}" for e, a in zip(expressions, aliases, strict=True)]
         typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
         select = f"SELECT {', '.join(listed)} FROM {self._rows()}"
-        if self.database is not None and self._alone(part):
+        if self.database is not None and (few or self._alone(part)):
             (where,) = _partitions(part, 1, also)
             every = self.database.frame(f"SELECT {', '.join(typed)} UNION ALL {select}{where}")
             return every.slice(1)

@@ -174,7 +174,8 @@ def respelt(rows: Rows, names: Mapping[str, str]) -> Rows:
 def pointed(frame: pl.DataFrame, odd: Iterable[pl.DataFrame]) -> Rows:
     """The rows of a frame with ``@odd`` beside ``@row``, and frames of their odd cells as one.
 
-    odd: ``@row`` and columns by :func:`odd_field`, in which no row has two cells of a column.
+    frame: sorted by ``@row``, its first column.  odd: ``@row`` and columns by :func:`odd_field`, in
+    which no row has two cells of a column.
     """
     parts = [part for part in odd if part.height]
     if not parts:
@@ -183,6 +184,7 @@ def pointed(frame: pl.DataFrame, odd: Iterable[pl.DataFrame]) -> Rows:
     merged = pl.concat(parts, how="diagonal")
     if len(parts) > 1:
         merged = merged.group_by(ROW, maintain_order=True).agg(pl.all().drop_nulls().first())
-    places = merged.select(ROW, pl.int_range(pl.len(), dtype=pl.UInt32).alias(ODD))
-    joined = frame.join(places, on=ROW, how="left", maintain_order="left")
-    return Rows(joined.select(ROW, ODD, pl.exclude(ROW, ODD)), merged.drop(ROW))
+    at = frame[ROW].search_sorted(merged[ROW])
+    place = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
+    place = place.scatter(at, pl.int_range(merged.height, dtype=pl.UInt32, eager=True))
+    return Rows(frame.insert_column(1, place), merged.drop(ROW))
