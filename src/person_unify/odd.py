@@ -119,8 +119,12 @@ def looked_up(odd: pl.DataFrame, column: str, made: pl.Expr, place: str = ODD) -
     It is made once, of the odd cells alone; NULL for rows without one of that column.
     """
     there = pl.col(odd_field(column, "class")).is_not_null()
-    found = odd.select(pl.when(there).then(made).alias("found")).to_series()
-    return pl.lit(found).gather(pl.col(place))
+    return beside(odd.select(pl.when(there).then(made).alias("made")).to_series(), place)
+
+
+def beside(made: pl.Series, place: str = ODD) -> pl.Expr:
+    """What was made of each row of odd cells, for the rows whose ``place`` leads to it."""
+    return pl.lit(made).gather(pl.col(place))
 
 
 def concat(parts: Iterable[Rows]) -> Rows:
@@ -138,26 +142,28 @@ def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
 
     wanted: column -> the rows whose cells these are; None stands for all.
     """
-    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
     columns = [column for column in wanted if rows.has_odd(column)]
-    if not columns:
-        return Rows(rows.frame.with_columns(place))
-    at = rows.frame[ODD].is_not_null().arg_true()
-    odd = rows.odd[rows.frame[ODD].gather(at)]
-    cells: list[pl.Expr] = []
-    for column in columns:
-        flags = wanted[column]
-        here = map(pl.col, odd_fields([column]))
-        cells += here if flags is None else (pl.when(flags.gather(at)).then(c) for c in here)
-    odd = odd.select(cells)
-    classes = odd.select(pl.col(list(odd_fields(columns, ("class",)))).is_not_null())
-    some = [c for c in columns if classes[odd_field(c, "class")].any()]
+    there = rows.frame[ODD].is_not_null()
+    classes = rows.odd.select(odd_fields(columns, ("class",)).keys())[rows.frame[ODD].filter(there)]
+    flags = {
+        odd_field(c, "class"): f.filter(there) for c in columns if (f := wanted[c]) is not None
+    }
+    # A cell is there where its class is.
+    classes = classes.with_columns(pl.when(f).then(pl.col(c)).alias(c) for c, f in flags.items())
+    some = [column for column in columns if not _nothing(classes[odd_field(column, "class")])]
+    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
     if not some:
         return Rows(rows.frame.with_columns(place))
-    left = classes.select(pl.any_horizontal(pl.all())).to_series()
-    at = at.filter(left)
+    left = classes.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    at = there.arg_true().filter(left)
+    odd = rows.odd.select(odd_fields(some).keys())[rows.frame[ODD].gather(at)]
+    odd = odd.with_columns(classes.filter(left).select(odd_fields(some, ("class",)).keys()))
     place = place.scatter(at, pl.int_range(len(at), dtype=pl.UInt32, eager=True))
-    return Rows(rows.frame.with_columns(place), odd.filter(left).select(list(odd_fields(some))))
+    return Rows(rows.frame.with_columns(place), odd)
+
+
+def _nothing(classes: pl.Series) -> bool:
+    return classes.null_count() == classes.len()
 
 
 def respelt(rows: Rows, names: Mapping[str, str]) -> Rows:

@@ -6,9 +6,8 @@ they are converted.  :func:`cells` reads a column as one of the five target type
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -23,7 +22,18 @@ from person_unify.conversions import (
     real_of_text,
     within_years,
 )
-from person_unify.odd import BLOB, TEXT, has_odd, held, looked_up, odd_field
+from person_unify.odd import (
+    BLOB,
+    FIELDS,
+    INTEGER,
+    REAL,
+    TEXT,
+    beside,
+    has_odd,
+    held,
+    odd_field,
+    odd_fields,
+)
 from person_unify.odd import Lane as Stored
 
 Lane = Stored | Literal["absent"]
@@ -143,24 +153,25 @@ def _converted(
 
 def _apart(odd: pl.DataFrame, reads: Sequence[Read]) -> list[Cells | None]:
     """The odd cells of each column, converted where they stand; None where it has none."""
+    there = [read for read in reads if has_odd(odd, read[0])]
+    if not there:
+        return [None] * len(reads)
     forms: dict[str, pl.Expr] = {}
     wanted: dict[str, Cells] = {}
-    there = [read for read in reads if has_odd(odd, read[0])]
     for column, _, type_ in there:
-        name, field = f"@{column}:{type_}", partial(_field, column)
-        own = _once(name, _FORMS[type_](_by_fields(field)), forms)
-        wanted[name] = _combined(own, type_, field("class").is_not_null())
+        name, stored = f"@{column}:{type_}", odd_field(column, "class")
+        own = _once(name, _FORMS[type_](_by_fields(column, set(odd[stored].unique()))), forms)
+        wanted[name] = _combined(own, type_, pl.col(stored).is_not_null())
     results, found = _settled(odd.with_columns(e.alias(n) for n, e in forms.items()), wanted)
+
+    def look(made: pl.Expr) -> pl.Expr:
+        return beside(results.get_column(made.meta.output_name()))
+
     made = {}
     for read, cells_ in zip(there, found, strict=True):
-        look = partial(looked_up, results, read[0])
         masks = {name: look(mask).fill_null(value=False) for name, mask in cells_.masks.items()}
         made[read] = Cells.of(look(cells_.value), masks)
     return [made.get(read) for read in reads]
-
-
-def _field(column: str, name: str) -> pl.Expr:
-    return pl.col(odd_field(column, name))
 
 
 def _once(name: str, forms: list[_Form], columns: dict[str, pl.Expr]) -> list[_Form]:
@@ -200,7 +211,8 @@ def _joined(main: Cells, apart: Cells | None) -> Cells:
 
 def _combined(forms: list[_Form], type_: Type, present: pl.Expr | None = None) -> Cells:
     """The forms of a column as one; ``present``: where a cell is not NULL, if they do not say."""
-    value = pl.coalesce([form.value for form in forms]).cast(DTYPES[type_])
+    values = [form.value for form in forms] or [pl.lit(None)]
+    value = pl.coalesce(values).cast(DTYPES[type_])
     if present is None:
         present = pl.any_horizontal([form.present for form in forms])
     altered = [
@@ -237,14 +249,17 @@ def _in_lane(column: str, lane: Lane) -> _Parts:
     return _Parts(integer=cell) if lane == "integer" else _Parts(text=cell)
 
 
-def _by_fields(field: Callable[[str], pl.Expr]) -> _Parts:
-    stored, decoded = field("class"), field("decoded")
+def _by_fields(column: str, seen: Collection[int | None]) -> _Parts:
+    """The odd cells of a column, in which these classes were seen."""
+    fields = dict(zip(FIELDS, map(pl.col, odd_fields([column])), strict=True))
+    stored, decoded = fields["class"], fields["decoded"]
+    of_blob = (stored == BLOB) & ~decoded.str.contains(_CONTROL)
     return _Parts(
-        integer=field("integer"),
-        real=field("real"),
-        printed=field("printed"),
-        text=pl.when(stored == TEXT).then(decoded),
-        blob=pl.when((stored == BLOB) & ~decoded.str.contains(_CONTROL)).then(decoded),
+        integer=fields["integer"] if INTEGER in seen else None,
+        real=fields["real"] if REAL in seen else None,
+        printed=fields["printed"] if REAL in seen else None,
+        text=pl.when(stored == TEXT).then(decoded) if TEXT in seen else None,
+        blob=pl.when(of_blob).then(decoded) if BLOB in seen else None,
     )
 
 
