@@ -24,9 +24,8 @@ from person_unify.conversions import (
 )
 from person_unify.odd import (
     BLOB,
+    CODES,
     FIELDS,
-    INTEGER,
-    REAL,
     TEXT,
     beside,
     has_odd,
@@ -115,7 +114,7 @@ def cells(column: str, lane: Lane, type_: Type, odd: pl.DataFrame) -> Cells:
         return Cells(pl.repeat(None, pl.len(), dtype=DTYPES[type_]))
     main = Cells(pl.col(held(column)))
     if (lane, type_) not in PLAIN:
-        main = _combined(_FORMS[type_](_in_lane(column, lane)), type_)
+        main = _combined(_forms(type_, _in_lane(column, lane)), type_)
     return _joined(main, _apart(odd, [(column, lane, type_)])[0])
 
 
@@ -144,7 +143,7 @@ def _converted(
         name = f"@{column}:{type_}"
         main = Cells(pl.col(held(column)))
         if (lane, type_) not in PLAIN:
-            own = _FORMS[type_](_in_lane(column, lane))
+            own = _forms(type_, _in_lane(column, lane))
             main = _combined(_once(name, own, forms), type_)
         wanted[name] = _joined(main, apart)
     frame, found = _settled(frame.with_columns(e.alias(n) for n, e in forms.items()), wanted)
@@ -160,7 +159,8 @@ def _apart(odd: pl.DataFrame, reads: Sequence[Read]) -> list[Cells | None]:
     wanted: dict[str, Cells] = {}
     for column, _, type_ in there:
         name, stored = f"@{column}:{type_}", odd_field(column, "class")
-        own = _once(name, _FORMS[type_](_by_fields(column, set(odd[stored].unique()))), forms)
+        classes = _by_fields(column, type_, set(odd[stored].unique()))
+        own = _once(name, _forms(type_, classes), forms)
         wanted[name] = _combined(own, type_, pl.col(stored).is_not_null())
     results, found = _settled(odd.with_columns(e.alias(n) for n, e in forms.items()), wanted)
 
@@ -233,121 +233,92 @@ def _combined(forms: list[_Form], type_: Type, present: pl.Expr | None = None) -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The cells of a column by storage class; None where the lane has none of that class."""
-
-    integer: pl.Expr | None = None
-    real: pl.Expr | None = None
-    printed: pl.Expr | None = None
-    text: pl.Expr | None = None
-    blob: pl.Expr | None = None
+def _in_lane(column: str, lane: Lane) -> dict[str, pl.Expr]:
+    """The cells of a column in its lane, by their storage class."""
+    return {lane: pl.col(held(column))}
 
 
-def _in_lane(column: str, lane: Lane) -> _Parts:
-    cell = pl.col(held(column))
-    return _Parts(integer=cell) if lane == "integer" else _Parts(text=cell)
-
-
-def _by_fields(column: str, seen: Collection[int | None]) -> _Parts:
-    """The odd cells of a column, in which these classes were seen."""
+def _by_fields(column: str, type_: Type, seen: Collection[int | None]) -> dict[str, pl.Expr]:
+    """The odd cells of a column by storage class, of those that were seen."""
     fields = dict(zip(FIELDS, map(pl.col, odd_fields([column])), strict=True))
     stored, decoded = fields["class"], fields["decoded"]
     of_blob = (stored == BLOB) & ~decoded.str.contains(_CONTROL)
-    return _Parts(
-        integer=fields["integer"] if INTEGER in seen else None,
-        real=fields["real"] if REAL in seen else None,
-        printed=fields["printed"] if REAL in seen else None,
-        text=pl.when(stored == TEXT).then(decoded) if TEXT in seen else None,
-        blob=pl.when(of_blob).then(decoded) if BLOB in seen else None,
-    )
+    cells = {
+        "integer": fields["integer"],
+        "real": fields["printed" if type_ == "TEXT" else "real"],
+        "text": pl.when(stored == TEXT).then(decoded),
+        "blob": pl.when(of_blob).then(decoded),
+    }
+    return {name: cell for name, cell in cells.items() if CODES[name] in seen}
 
 
-def _text_forms(parts: _Parts) -> list[_Form]:
-    forms = []
-    if parts.text is not None:
-        forms.append(_Form("text", parts.text.is_not_null(), parts.text, canonical=True))
-    if parts.integer is not None:
-        value = parts.integer.cast(pl.String)
-        forms.append(_Form("integer", parts.integer.is_not_null(), value, canonical=False))
-    if parts.real is not None and parts.printed is not None:
-        forms.append(_Form("real", parts.real.is_not_null(), parts.printed, canonical=False))
-    if parts.blob is not None:
-        forms.append(_Form("blob", parts.blob.is_not_null(), parts.blob, canonical=False))
-    return forms
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How cells of a storage class are read as a type.
+
+    canonical: whether that is the class of the type.  altered: where the value is another one than
+    the cell's, if that can be told; else it is where the class is.
+    """
+
+    stored: str
+    value: Callable[[pl.Expr], pl.Expr]
+    canonical: bool = False
+    altered: Callable[[pl.Expr], pl.Expr] | None = None
 
 
-def _integer_forms(parts: _Parts) -> list[_Form]:
-    return _number_forms(parts, integer_of_real, integer_of_text)
+def _itself(cell: pl.Expr) -> pl.Expr:
+    return cell
 
 
-def _boolean_forms(parts: _Parts) -> list[_Form]:
-    forms = []
-    if parts.integer is not None:
-        value: pl.Expr = pl.when(parts.integer.is_in([0, 1])).then(parts.integer)
-        forms.append(_Form("integer", parts.integer.is_not_null(), value, canonical=True))
-    if parts.real is not None:
-        value = pl.when(parts.real.is_in([0.0, 1.0])).then(parts.real.cast(pl.Int64, strict=False))
-        forms.append(_Form("real", parts.real.is_not_null(), value, canonical=False))
-    if parts.text is not None:
-        value = boolean_of_text(parts.text)
-        forms.append(_Form("text", parts.text.is_not_null(), value, canonical=False))
-    return forms
-
-
-def _instant_forms(parts: _Parts) -> list[_Form]:
-    forms = []
-    if parts.integer is not None:
-        value = within_years(parts.integer)
-        forms.append(_Form("integer", parts.integer.is_not_null(), value, canonical=True))
-    if parts.real is not None:
-        value = instant_of_real(parts.real)
-        altered = parts.real != parts.real.round(0)
-        forms.append(_Form("real", parts.real.is_not_null(), value, False, altered))
-    if parts.text is not None:
-        value = instant_of_text(parts.text)
-        altered = finer_than_millisecond(parts.text)
-        forms.append(_Form("text", parts.text.is_not_null(), value, False, altered))
-    return forms
-
-
-def _real_forms(parts: _Parts) -> list[_Form]:
-    forms = []
-    if parts.real is not None:
+_READINGS: Mapping[Type, tuple[_Reading, ...]] = {
+    "TEXT": (
+        _Reading("text", _itself, canonical=True),
+        _Reading("integer", lambda cell: cell.cast(pl.String)),
+        _Reading("real", _itself),  # as SQLite prints it
+        _Reading("blob", _itself),
+    ),
+    "INTEGER": (
+        _Reading("integer", _itself, canonical=True),
+        _Reading("real", integer_of_real),
+        _Reading("text", integer_of_text),
+    ),
+    "BOOLEAN": (
+        _Reading("integer", lambda cell: pl.when(cell.is_in([0, 1])).then(cell), canonical=True),
+        _Reading("real", lambda cell: integer_of_real(pl.when(cell.is_in([0.0, 1.0])).then(cell))),
+        _Reading("text", boolean_of_text),
+    ),
+    "DATETIME": (
+        _Reading("integer", within_years, canonical=True),
+        _Reading("real", instant_of_real, altered=lambda cell: cell != cell.round(0)),
+        _Reading("text", instant_of_text, altered=finer_than_millisecond),
+    ),
+    "REAL": (
         # SQLite stores a REAL without a fraction as an integer, which has no sign of its zero.
-        unsigned = parts.real.reinterpret(dtype=pl.Int64) == _NEGATIVE_ZERO
-        forms.append(_Form("real", parts.real.is_not_null(), parts.real, True, unsigned))
-    if parts.integer is not None:
-        value = parts.integer.cast(pl.Float64)
-        forms.append(_Form("integer", parts.integer.is_not_null(), value, canonical=False))
-    if parts.text is not None:
-        value = real_of_text(parts.text)
-        forms.append(_Form("text", parts.text.is_not_null(), value, canonical=False))
-    return forms
-
-
-def _number_forms(
-    parts: _Parts,
-    of_real: Callable[[pl.Expr], pl.Expr],
-    of_text: Callable[[pl.Expr], pl.Expr],
-) -> list[_Form]:
-    forms = []
-    if parts.integer is not None:
-        forms.append(_Form("integer", parts.integer.is_not_null(), parts.integer, canonical=True))
-    if parts.real is not None:
-        forms.append(_Form("real", parts.real.is_not_null(), of_real(parts.real), canonical=False))
-    if parts.text is not None:
-        forms.append(_Form("text", parts.text.is_not_null(), of_text(parts.text), canonical=False))
-    return forms
-
-
-_FORMS: dict[Type, Callable[[_Parts], list[_Form]]] = {
-    "TEXT": _text_forms,
-    "INTEGER": _integer_forms,
-    "REAL": _real_forms,
-    "BOOLEAN": _boolean_forms,
-    "DATETIME": _instant_forms,
+        _Reading(
+            "real",
+            _itself,
+            canonical=True,
+            altered=lambda cell: cell.reinterpret(dtype=pl.Int64) == _NEGATIVE_ZERO,
+        ),
+        _Reading("integer", lambda cell: cell.cast(pl.Float64)),
+        _Reading("text", real_of_text),
+    ),
 }
+
+
+def _forms(type_: Type, cells: Mapping[str, pl.Expr]) -> list[_Form]:
+    """What is made of the cells of each storage class there is."""
+    return [
+        _Form(
+            reading.stored,
+            cell.is_not_null(),
+            reading.value(cell),
+            reading.canonical,
+            reading.altered(cell) if reading.altered is not None else None,
+        )
+        for reading in _READINGS[type_]
+        if (cell := cells.get(reading.stored)) is not None
+    ]
 
 
 def literal(value: str | int | None, type_: Type) -> pl.Expr:
