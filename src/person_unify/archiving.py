@@ -10,7 +10,7 @@ from operator import and_
 import polars as pl
 
 from person_unify.frames import ROW, Archive, SourceFrame
-from person_unify.odd import ODD, Rows, concat, held, only, respelt
+from person_unify.odd import ODD, Rows, concat, escaped, only, respelt
 from person_unify.schema import Table
 
 Mask = pl.Expr | None
@@ -44,7 +44,7 @@ def assemble(
     if not parts:
         return None
     columns = [name for name in _beside_key(table) if wholes or name in masks]
-    listed = (*_keys(table), *map(held, columns), ODD, "@archived", "@reason")
+    listed = (*_keys(table), *map(escaped, columns), ODD, "@archived", "@reason")
     rows = respelt(concat(Rows(p.frame.select(listed), p.odd) for p in parts), table.respelt)
     return Archive(
         rows.frame,
@@ -93,7 +93,7 @@ def _kept_cells(
     kept, flags = kept.filter(there), flags.filter(there)
 
     def cell(name: str) -> pl.Expr:
-        own = held(name)
+        own = escaped(name)
         if name not in masks:
             return pl.lit(None).cast(schema[own]).alias(own)
         if masks[name] is None:
@@ -103,26 +103,28 @@ def _kept_cells(
     reason = pl.lit("not_carried").alias("@reason")
     cells = map(cell, _beside_key(table))
     frame = kept.select(*_keys(table), *cells, ODD, "@archived", reason)
-    archived = {name: None if mask is None else flags[held(name)] for name, mask in masks.items()}
+    archived = {
+        name: None if mask is None else flags[escaped(name)] for name, mask in masks.items()
+    }
     return only(Rows(frame, source.odd), archived | dict.fromkeys(table.primary_key))
 
 
 def _flagged(
     kept: pl.DataFrame, masks: dict[str, pl.Expr | None], identity: Sequence[str]
 ) -> pl.DataFrame:
-    """Per row and column (by :func:`held`) whether the cell is archived, as :func:`_kept_cells`."""
+    """Per row and column (by :func:`escaped`) whether the cell is archived."""
     flags = kept.select(
-        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(held(name))
+        (pl.repeat(value=True, n=pl.len()) if mask is None else mask).alias(escaped(name))
         for name, mask in masks.items()
     )
     for name, mask in list(masks.items()):
-        if mask is not None and not flags[held(name)].any():
+        if mask is not None and not flags[escaped(name)].any():
             del masks[name]
     beside = [name for name in identity if masks.get(name, _NEVER) is not None]
     if masks and beside:
-        listed = [held(name) for name in masks]
+        listed = [escaped(name) for name in masks]
         any_ = flags.select(pl.any_horizontal(listed).alias("any")).to_series()
-        flags = flags.with_columns(any_.alias(held(name)) for name in beside)
+        flags = flags.with_columns(any_.alias(escaped(name)) for name in beside)
         masks |= dict.fromkeys(beside, _NEVER)
     return flags
 
@@ -132,7 +134,7 @@ def _whole(source: SourceFrame, frame: pl.DataFrame, reason: str) -> Rows:
     table = source.table
     cells = frame.select(
         *_keys(table),
-        *map(held, _beside_key(table)),
+        *map(escaped, _beside_key(table)),
         ODD,
         pl.lit(json.dumps(list(map(table.written, table.column_names)))).alias("@archived"),
         pl.lit(reason).alias("@reason"),
@@ -141,7 +143,7 @@ def _whole(source: SourceFrame, frame: pl.DataFrame, reason: str) -> Rows:
 
 
 def _keys(table: Table) -> tuple[str, ...]:
-    return tuple(map(held, table.primary_key)) or (ROW,)
+    return tuple(map(escaped, table.primary_key)) or (ROW,)
 
 
 def _beside_key(table: Table) -> list[str]:
@@ -151,7 +153,8 @@ def _beside_key(table: Table) -> list[str]:
 def _listed(table: Table, flags: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     """Per row, the JSON list of the columns that are flagged."""
     parts = [
-        pl.when(pl.col(held(name))).then(pl.lit(json.dumps(table.written(name)))) for name in names
+        pl.when(pl.col(escaped(name))).then(pl.lit(json.dumps(table.written(name))))
+        for name in names
     ]
     joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
     return flags.select(("[" + joined + "]").alias("archived")).to_series()

@@ -14,7 +14,7 @@ from person_unify.odd import ODD as ODD
 from person_unify.odd import ROW as ROW
 from person_unify.odd import Lane as Stored
 from person_unify.odd import Rows
-from person_unify.odd import held as held
+from person_unify.odd import escaped as escaped
 from person_unify.schema import Table
 from person_unify.values import Lane
 
@@ -72,7 +72,7 @@ MAP = pl.Schema({"old_id": pl.String(), "new_id": pl.String()})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFrame(Rows):
-    """One source table: ``@row`` and its columns (by :func:`held`), in the lane ``lanes`` names.
+    """One source table: ``@row`` and its columns (by :func:`escaped`), in the lane ``lanes`` names.
 
     ``usual_key`` names the rows of a known table, whatever key its file declares.
     """
@@ -103,7 +103,7 @@ class SourceFrame(Rows):
 class Archive(Rows):
     """Cells of one source table to keep verbatim (contract section 9).
 
-    frame: the key columns, then the archived columns in their lanes (both by :func:`held`), then
+    frame: the key columns, then the archived columns in their lanes (both by :func:`escaped`), then
     ``@odd``, ``@archived`` (the JSON list of the columns that the row archives) and ``@reason``.
     beside_key: every column of the table that is not of its key, in its order.
     """

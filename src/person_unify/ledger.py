@@ -12,7 +12,7 @@ from dataclasses import replace
 import polars as pl
 
 from person_unify.database import Database
-from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, held
+from person_unify.frames import DECISION, DISCREPANCY, QUESTION, ROW, Archive, escaped
 from person_unify.inserting import insert
 from person_unify.mappings import ID_MAPS, MAP_KEYS, TAGS
 from person_unify.schema import quote
@@ -210,6 +210,6 @@ def _column_names(archive: Archive) -> dict[str, str]:
     for internal in ours:
         while ours[internal] in taken:
             ours[internal] = f"_{ours[internal]}"
-    names = {held(name): name for name in archive.key} or {ROW: ours[ROW]}
-    names |= {held(name): name for name in archive.columns}
+    names = {escaped(name): name for name in archive.key} or {ROW: ours[ROW]}
+    names |= {escaped(name): name for name in archive.columns}
     return names | {internal: ours[internal] for internal in ("@archived", "@reason")}

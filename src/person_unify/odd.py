@@ -57,13 +57,13 @@ def has_text_affinity(declared: str) -> bool:
     return "INT" not in declared and any(word in declared for word in ("CHAR", "CLOB", "TEXT"))
 
 
-def held(column: str) -> str:
+def escaped(column: str) -> str:
     """The name under which a frame holds a source column.
 
     It is the column's own, unless it is empty or looks like one of ours (``@…``) or like a
     pattern, which Polars would expand.
 
-    >>> held("first_name"), held("@row"), held("*"), held("^a.*$")
+    >>> escaped("first_name"), escaped("@row"), escaped("*"), escaped("^a.*$")
     ('first_name', '@column:@row', '@column:*', '@column:^a.*$')
     """
     pattern = column in ("", "*") or (column.startswith("^") and column.endswith("$"))
@@ -173,7 +173,7 @@ def respelt(rows: Rows, names: Mapping[str, str]) -> Rows:
         for name, other in names.items()
         for part in FIELDS
     }
-    columns = {held(name): held(other) for name, other in names.items()}
+    columns = {escaped(name): escaped(other) for name, other in names.items()}
     return Rows(rows.frame.rename(columns, strict=False), rows.odd.rename(fields, strict=False))
 
 

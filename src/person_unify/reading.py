@@ -18,7 +18,7 @@ import polars as pl
 
 from person_unify.archiving import Mask, assemble
 from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, held
+from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, escaped
 from person_unify.schema import Column
 from person_unify.values import (
     PLAIN,
@@ -63,8 +63,12 @@ class Reader:
             odd = self.source.has_odd(column)
             if lane == "absent" or ((lane, type_) in PLAIN and not odd):
                 continue
-            if not odd and lane == "integer" and _canonical(self.source.frame[held(column)], type_):
-                self.ready[column, type_] = Cells(pl.col(held(column)))
+            if (
+                not odd
+                and lane == "integer"
+                and _canonical(self.source.frame[escaped(column)], type_)
+            ):
+                self.ready[column, type_] = Cells(pl.col(escaped(column)))
             else:
                 convert.append((column, lane, type_))
         frame, found = converted(self.source.frame, self.source.odd, convert)
@@ -151,12 +155,12 @@ class Reader:
         """Whether the cell is not NULL, readable or not."""
         if self.source.lane(column) == "absent":
             return pl.repeat(value=False, n=pl.len())
-        return self.source.either(column, pl.col(held(column)).is_not_null(), pl.lit(value=True))
+        return self.source.either(column, pl.col(escaped(column)).is_not_null(), pl.lit(value=True))
 
     def complete(self, column: str, type_: Type) -> bool:
         """Whether no cell of the column can be without a value."""
         lane = self.source.lane(column)
-        if lane == "absent" or self.source.frame[held(column)].null_count():
+        if lane == "absent" or self.source.frame[escaped(column)].null_count():
             return False
         read = self.ready.get((column, type_))
         return (lane, type_) in PLAIN or (read is not None and read.unreadable is None)

@@ -250,7 +250,7 @@ class Stream:
 
         def make(frame: SourceFrame, last: bool) -> Outcome:
             part = with_key(frame, known)
-            require_keys(part, whole=last and not task.parts.number)
+            require_keys(part, whole=last and not task.state.number)
             if source == "consent_grants" and rows is None:
                 require_distinct(part)
             return transform(part, task, last=last)

@@ -28,8 +28,8 @@ from person_unify.odd import (
     FIELDS,
     TEXT,
     beside,
+    escaped,
     has_odd,
-    held,
     odd_field,
     odd_fields,
 )
@@ -112,7 +112,7 @@ def cells(column: str, lane: Lane, type_: Type, odd: pl.DataFrame) -> Cells:
     """
     if lane == "absent":
         return Cells(pl.repeat(None, pl.len(), dtype=DTYPES[type_]))
-    main = Cells(pl.col(held(column)))
+    main = Cells(pl.col(escaped(column)))
     if (lane, type_) not in PLAIN:
         main = _combined(_forms(type_, _in_lane(column, lane)), type_)
     return _joined(main, _apart(odd, [(column, lane, type_)])[0])
@@ -141,7 +141,7 @@ def _converted(
     wanted: dict[str, Cells] = {}
     for (column, lane, type_), apart in zip(reads, _apart(odd, reads), strict=True):
         name = f"@{column}:{type_}"
-        main = Cells(pl.col(held(column)))
+        main = Cells(pl.col(escaped(column)))
         if (lane, type_) not in PLAIN:
             own = _forms(type_, _in_lane(column, lane))
             main = _combined(_once(name, own, forms), type_)
@@ -235,7 +235,7 @@ def _combined(forms: list[_Form], type_: Type, present: pl.Expr | None = None) -
 
 def _in_lane(column: str, lane: Lane) -> dict[str, pl.Expr]:
     """The cells of a column in its lane, by their storage class."""
-    return {lane: pl.col(held(column))}
+    return {lane: pl.col(escaped(column))}
 
 
 def _by_fields(column: str, type_: Type, seen: Collection[int | None]) -> dict[str, pl.Expr]:

@@ -9,8 +9,8 @@ from person_unify.frames import ROW
 from person_unify.mappings.bind import BoundMapping, bind
 from person_unify.registry import People
 from person_unify.schema import OLD, UNIFIED
-from person_unify.stages.transform.parts import Met
 from person_unify.stages.transform.soft import holders, soft_references
+from person_unify.stages.transform.state import Met
 
 PLAN = bind(OLD, UNIFIED, lambda table: False)
 _NOBODY = pl.DataFrame(schema={"old_id": pl.String, "person_id": pl.String})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from person_unify.frames import ROW
-from person_unify.stages.transform.parts import Parts
+from person_unify.stages.transform.state import TableState
 from person_unify.stages.transform.uniques import losers
 
 UNIQUES = (("a",), ("b", "c"), ("c",))
@@ -60,7 +60,7 @@ def test_parts_lose_the_rows_that_the_whole_loses(
     schema = dict.fromkeys(("a", "b", "c"), pl.String)
     frame = pl.DataFrame(rows, schema=schema, orient="row").with_row_index(ROW)
     frame = frame.with_columns(pl.col(ROW).cast(pl.Int64))
-    parts, lost = Parts(), []
+    parts, lost = TableState(), []
 
     for part in frame.iter_slices(size):
         lost.append(losers(parts.with_rivals(part, UNIQUES), UNIQUES))

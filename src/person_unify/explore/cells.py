@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from person_unify.odd import BLOB, INTEGER, NULL, TEXT, Lane, Rows, held, odd_fields
+from person_unify.odd import BLOB, INTEGER, NULL, TEXT, Lane, Rows, escaped, odd_fields
 from person_unify.values import Type, cells
 
 CLASSES = ("null", "integer", "real", "text", "blob", "text_not_utf8")
@@ -42,7 +42,7 @@ def text(rows: Rows, column: str) -> pl.Expr:
     An INTEGER in decimal, a REAL with the digits that read back to the same number, TEXT as it is,
     and what no text can hold, BLOB and TEXT that is not UTF-8, as lowercase hexadecimal.
     """
-    plain = pl.col(held(column)).cast(pl.String)
+    plain = pl.col(escaped(column)).cast(pl.String)
     return rows.either(column, plain, _odd_text(column)).alias(column)
 
 
@@ -57,14 +57,14 @@ def stored_bytes(rows: Rows, column: str) -> pl.Expr:
     """A cell as bytes: TEXT and BLOB as stored, numbers as :func:`text` spells them."""
     _, _, _, raw, _ = _odd(column)
     odd = pl.coalesce(raw, _odd_text(column).cast(pl.Binary))
-    plain = pl.col(held(column)).cast(pl.String).cast(pl.Binary)
+    plain = pl.col(escaped(column)).cast(pl.String).cast(pl.Binary)
     return rows.either(column, plain, odd).alias(column)
 
 
 def class_of(rows: Rows, column: str) -> pl.Expr:
     """The name of a cell's class, one of :data:`CLASSES`."""
-    usual = CLASSES[TEXT if rows.frame.schema[held(column)] == pl.String else INTEGER]
-    plain = pl.when(pl.col(held(column)).is_null()).then(pl.lit(CLASSES[NULL]))
+    usual = CLASSES[TEXT if rows.frame.schema[escaped(column)] == pl.String else INTEGER]
+    plain = pl.when(pl.col(escaped(column)).is_null()).then(pl.lit(CLASSES[NULL]))
     return rows.either(column, plain.otherwise(pl.lit(usual)), _odd_class(column)).alias(column)
 
 
@@ -85,15 +85,15 @@ def filled(rows: Rows, column: str) -> pl.Expr:
     """Whether a cell is neither NULL nor empty."""
     stored, _, _, raw, _ = _odd(column)
     odd = ((stored != TEXT) | (raw != b"")).fill_null(value=True)
-    cell = pl.col(held(column))
+    cell = pl.col(escaped(column))
     there = cell.is_not_null()
-    plain = there & (cell != "") if rows.frame.schema[held(column)] == pl.String else there
+    plain = there & (cell != "") if rows.frame.schema[escaped(column)] == pl.String else there
     return rows.either(column, plain.fill_null(value=False), odd)
 
 
 def as_type(rows: Rows, column: str, type_: Type) -> pl.Expr:
     """A column read as one of the target's types, NULL where it cannot be."""
-    lane: Lane = "text" if rows.frame.schema[held(column)] == pl.String else "integer"
+    lane: Lane = "text" if rows.frame.schema[escaped(column)] == pl.String else "integer"
     return cells(column, lane, type_, rows.odd).value
 
 

@@ -28,7 +28,7 @@ from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
 from person_unify.files import NewFiles
-from person_unify.odd import held, odd_field
+from person_unify.odd import escaped, odd_field
 from person_unify.schema import Catalogue
 
 Format = Literal["parquet", "csv", "xlsx", "json"]
@@ -144,9 +144,9 @@ def _typed(files: Files, table: str) -> pl.DataFrame:
 
 def _exactly(found: ArchivedCells, name: str, class_name: str) -> Iterator[pl.Expr]:
     seen = classes_in(found, name)
-    cell = pl.col(held(name))
+    cell = pl.col(escaped(name))
     if seen == {"integer"}:
-        whole = found.frame.schema[held(name)] == pl.Int64
+        whole = found.frame.schema[escaped(name)] == pl.Int64
         plain = cell if whole else pl.lit(None, dtype=pl.Int64)
         yield found.either(name, plain, pl.col(odd_field(name, "integer"))).alias(name)
     elif seen in ({"real"}, {"blob"}):

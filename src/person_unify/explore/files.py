@@ -22,7 +22,7 @@ from person_unify.explore.store import (
 )
 from person_unify.finished import names_of, recorded_run_of
 from person_unify.ledger import TABLES
-from person_unify.odd import ODD, Rows, held, respelt
+from person_unify.odd import ODD, Rows, escaped, respelt
 from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, folded, quote
@@ -88,7 +88,7 @@ class Files:
             return pl.DataFrame(schema=ledger_schema(name))
         source = self._ledger.read(name)
         frame = source.frame.select(
-            text(source, c) if source.has_odd(c) else pl.col(held(c)).alias(c)
+            text(source, c) if source.has_odd(c) else pl.col(escaped(c)).alias(c)
             for c in source.table.column_names
         )
         declared = ledger_schema(name) if name in TABLES else frame.schema
@@ -116,7 +116,7 @@ class Files:
         for listed in read.frame.select(text(read, archived)).to_series().unique():
             names_of(listed, source)
         own = (text(read, archived), text(read, reason))
-        frame = read.frame.select(ODD, *[held(c) for c in kept], *own)
+        frame = read.frame.select(ODD, *[escaped(c) for c in kept], *own)
         rows = respelt(Rows(frame, read.odd), table.respelt)
         return ArchivedCells(
             rows.frame,

@@ -22,7 +22,7 @@ from person_unify.ledger import TABLES
 from person_unify.lineage import lineage
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
-from person_unify.odd import ODD, ROW, Rows, concat, held
+from person_unify.odd import ODD, ROW, Rows, concat, escaped
 from person_unify.report import Report
 from person_unify.schema import folded
 from person_unify.stages.resolve import Resolution
@@ -124,7 +124,7 @@ class Preview:
         wanted = [c for c in parts[0].beside_key if c in listed]
         names = {"@archived": "_archived", "@reason": "_reason", ROW: "_rowid"}
         rows = concat(parts)
-        given = [c if c == ROW else held(c) for c in (*key, *wanted)]
+        given = [c if c == ROW else escaped(c) for c in (*key, *wanted)]
         frame = rows.frame.select(ODD, *given, "@archived", "@reason")
         return ArchivedCells(
             frame.rename(names, strict=False),

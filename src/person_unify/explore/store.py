@@ -25,9 +25,8 @@ TIMING = pl.Schema({"phase": pl.String(), "rows": pl.Int64(), "seconds": pl.Floa
 class ArchivedCells(Rows):
     """The archive of one old table.
 
-    frame: the key columns and the archived columns by the names that :func:`odd.held` gives them,
-    then the text columns ``archived`` (the JSON list of the columns that a row archives) and
-    ``reason``.
+    frame: the key columns and the archived columns (by :func:`odd.escaped`), then the text columns
+    ``archived`` (the JSON list of the columns that a row archives) and ``reason``.
     """
 
     key: tuple[str, ...]

@@ -16,7 +16,7 @@ from person_unify.errors import DatabaseError, FeatureMissing, SourceError
 from person_unify.frames import SourceFrame
 from person_unify.lanes import LaneReader, Range, rowid_of, scanned
 from person_unify.mappings.known import readable_tables
-from person_unify.odd import ODD, ROW, held, promised
+from person_unify.odd import ODD, ROW, escaped, promised
 from person_unify.schema import Catalogue, Column, Table, quote
 
 _LOOKED_AT = 64
@@ -148,7 +148,7 @@ class Extractor:
         names = [c for c in table.column_names if columns is None or c in columns]
         reader = self._reader(table)
         rows = reader.read(names, part)
-        rows.frame.columns = [ROW, ODD, *map(held, names)]
+        rows.frame.columns = [ROW, ODD, *map(escaped, names)]
         lanes = {name: reader.lanes[name] for name in names}
         return SourceFrame(rows.frame, rows.odd, table=table, lanes=lanes)
 

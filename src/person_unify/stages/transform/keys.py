@@ -10,13 +10,15 @@ from person_unify.collations import collated
 from person_unify.frames import DISCREPANCY, MAP, ROW, left_join
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
-from person_unify.stages.transform.at_hand import AtHand
+from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
 
 _FRESH = "@fresh"
 
 
-def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def merge(
+    rows: pl.DataFrame, table: TableContext
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Rows that fall on one key of ``merge_on``: the earliest stays, the others merge into it."""
     columns = [f"@target:{name}" for name in table.bound.mapping.merge_on]
     if not columns:
@@ -35,7 +37,9 @@ def merge(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame
     return rows, merged, table.log(merged, "merged_tag", related_id=pl.col("@kept"), field=field)
 
 
-def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def refuse(
+    rows: pl.DataFrame, table: TableContext
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Rows whose values under a UNIQUE of the target an earlier row has taken."""
     uniques = _uniques(table, rows.columns)
     compared = [_compared(table, unique, rows.schema) for unique in uniques]
@@ -44,11 +48,11 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     known = rows.select(
         ROW, table.key.alias("@kept"), *(cell.alias(name) for name, cell in columns.items())
     )
-    every = table.parts.with_rivals(known, targets)
+    every = table.state.with_rivals(known, targets)
     lost = losers(every, targets)
     named = every.select(pl.col(ROW).alias(KEEPER), "@kept")
-    if uniques and not table.parts.last:
-        table.parts.taken.append(known.join(lost, on=ROW, how="anti"))
+    if uniques and not table.state.last:
+        table.state.taken.append(known.join(lost, on=ROW, how="anti"))
     refused = left_join(rows.join(lost, on=ROW, how="inner", maintain_order="left"), named, KEEPER)
     fields = {
         position: _source_column(table.bound, unique[0]) for position, unique in enumerate(uniques)
@@ -58,7 +62,7 @@ def refuse(rows: pl.DataFrame, table: AtHand) -> tuple[pl.DataFrame, pl.DataFram
     return rows.join(lost, on=ROW, how="anti", maintain_order="left"), refused, log
 
 
-def _compared(table: AtHand, unique: tuple[str, ...], there: pl.Schema) -> dict[str, pl.Expr]:
+def _compared(table: TableContext, unique: tuple[str, ...], there: pl.Schema) -> dict[str, pl.Expr]:
     """What the columns of a UNIQUE are compared by: their cells as its collations see them."""
     assert table.bound.target is not None
     found = {}
@@ -71,7 +75,7 @@ def _compared(table: AtHand, unique: tuple[str, ...], there: pl.Schema) -> dict[
     return found
 
 
-def _uniques(table: AtHand, there: Sequence[str]) -> list[tuple[str, ...]]:
+def _uniques(table: TableContext, there: Sequence[str]) -> list[tuple[str, ...]]:
     """The UNIQUEs of the target that rows of this table could violate among themselves."""
     target = table.bound.target
     assert target is not None
@@ -80,7 +84,7 @@ def _uniques(table: AtHand, there: Sequence[str]) -> list[tuple[str, ...]]:
     return [u for u in uniques if all(f"@target:{c}" in there for c in u)]
 
 
-def _keeps_its_key(table: AtHand) -> bool:
+def _keeps_its_key(table: TableContext) -> bool:
     """Whether the file's own primary key, which is TEXT, goes over as it is: it has no doubles."""
     assert table.bound.target is not None
     key = table.reader.source.table.primary_key
@@ -100,12 +104,12 @@ def _source_column(bound: BoundMapping, target: str) -> str | None:
 
 
 def with_fresh_ids(
-    rows: pl.DataFrame, table: AtHand
+    rows: pl.DataFrame, table: TableContext
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Fresh ids for new records, and for PEP rows whose id an IEP row has (contract section 3)."""
     none = pl.DataFrame(schema=DISCREPANCY)
     collisions = pl.DataFrame(schema=MAP)
-    label = table.parts.label
+    label = table.state.label
     for binding in table.bound.columns:
         if isinstance(binding.word, NewId):
             ids = table.registry.ids.take(f"new {table.bound.name}{label}", rows.height)

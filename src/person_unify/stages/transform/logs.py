@@ -5,19 +5,19 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.spec import Person
-from person_unify.stages.transform.at_hand import AtHand
-from person_unify.stages.transform.parts import Met
+from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.references import ORPHAN_FIELD, ORPHAN_ID
 from person_unify.stages.transform.soft import holders, soft_references
+from person_unify.stages.transform.state import Met
 
 
-def orphan_log(orphans: pl.DataFrame, table: AtHand) -> pl.DataFrame:
+def orphan_log(orphans: pl.DataFrame, table: TableContext) -> pl.DataFrame:
     """Rows that stay out because a required reference names nothing."""
     kind = table.bound.mapping.orphan_kind
     return table.log(orphans, kind, related_id=pl.col(ORPHAN_ID), field=pl.col(ORPHAN_FIELD))
 
 
-def reference_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
+def reference_log(rows: pl.DataFrame, table: TableContext) -> list[pl.DataFrame]:
     """Optional and loose references that name nothing, and child ids in patient columns."""
     logged = []
     for binding in table.bound.columns:
@@ -39,7 +39,7 @@ def reference_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
     return logged
 
 
-def soft_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
+def soft_log(rows: pl.DataFrame, table: TableContext) -> list[pl.DataFrame]:
     """Old ids in columns that nobody resolves, told with the last part of the table.
 
     None before the persons are resolved.
@@ -47,7 +47,7 @@ def soft_log(rows: pl.DataFrame, table: AtHand) -> list[pl.DataFrame]:
     people = table.registry.people
     if people is None:
         return []
-    met = table.parts.met
+    met = table.state.met
     for column, keys in holders(rows, table.bound, table.key, people):
         met.setdefault(column, Met()).add(keys)
-    return soft_references(table.bound.name, met) if table.parts.last else []
+    return soft_references(table.bound.name, met) if table.state.last else []

@@ -19,13 +19,13 @@ from person_unify.mappings.reads import reads
 from person_unify.reading import Reader, implausible_log
 from person_unify.registry import NEW, OLD, Registry
 from person_unify.spec import Computed, Copy, Via
-from person_unify.stages.transform.at_hand import AtHand
+from person_unify.stages.transform.context import TableContext
+from person_unify.stages.transform.expressions import Compiler
 from person_unify.stages.transform.keys import merge, refuse, with_fresh_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
-from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
+from person_unify.stages.transform.state import TableState
 from person_unify.stages.transform.uniques import KEEPER
-from person_unify.stages.transform.words import Compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Task:
     wanted: frozenset[str] = frozenset()
     remembered: bool = False
     twin: bool = False
-    parts: Parts = field(default_factory=Parts)
+    state: TableState = field(default_factory=TableState)
 
 
 def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
@@ -59,8 +59,8 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
 
     With the ``last`` part the table is registered for those that follow.
     """
-    bound, parts = task.bound, task.parts
-    parts.begin(last)
+    bound, state = task.bound, task.state
+    state.begin(last)
     frame, table = _opened(source, task)
     orphans = frame.filter(pl.col(ORPHAN_FIELD).is_not_null())
     rows = frame.filter(pl.col(ORPHAN_FIELD).is_null())
@@ -69,7 +69,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     rows, refused, refused_log = refuse(rows, table)
     rows, collision_log, collisions = with_fresh_ids(rows, table)
     unreadable, counted = table.reader.settle(rows, table.person)
-    parts.early.update(table.reader.implausible(rows))
+    state.early.update(table.reader.implausible(rows))
     logged = [
         orphan_log(orphans, table),
         merge_log,
@@ -78,7 +78,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
         *unreadable,
         *reference_log(rows, table),
         *soft_log(rows, table),
-        *(implausible_log(bound.name, parts.early) if last else ()),
+        *(implausible_log(bound.name, state.early) if last else ()),
     ]
     outs = [
         (orphans, bound.mapping.orphan_kind),
@@ -87,7 +87,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     ]
     _remember(rows, table, task)
     if last:
-        parts.register(task.registry, bound.mapping.source)
+        state.register(task.registry, bound.mapping.source)
     return Outcome(
         source=bound.name,
         source_rows=source.height,
@@ -100,19 +100,19 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     )
 
 
-def _opened(source: SourceFrame, task: Task) -> tuple[pl.DataFrame, AtHand]:
+def _opened(source: SourceFrame, task: Task) -> tuple[pl.DataFrame, TableContext]:
     """The source rows with their references resolved and the orphans among them marked."""
     bound, registry = task.bound, task.registry
     reader = Reader(source, task.options.run_time, bound.mapping.created)
     reader.prepare(reads(bound))
     frame, resolved = resolve(reader.source.frame, bound, reader, registry)
-    return mark_orphans(frame, bound, resolved), AtHand(
-        bound, reader, resolved, registry, task.parts
+    return mark_orphans(frame, bound, resolved), TableContext(
+        bound, reader, resolved, registry, task.state
     )
 
 
 def _archive(
-    rows: pl.DataFrame, outs: list[tuple[pl.DataFrame, str]], table: AtHand
+    rows: pl.DataFrame, outs: list[tuple[pl.DataFrame, str]], table: TableContext
 ) -> Archive | None:
     """What the target does not hold, so that each row can be put together again."""
     source, bound = table.reader.source, table.bound
@@ -143,7 +143,7 @@ def known_by_row(source: SourceFrame) -> SourceFrame:
     return replace(source, table=replace(source.table, columns=columns))
 
 
-def _with_targets(rows: pl.DataFrame, table: AtHand, task: Task) -> pl.DataFrame:
+def _with_targets(rows: pl.DataFrame, table: TableContext, task: Task) -> pl.DataFrame:
     wanted = task.wanted
     compiler = Compiler(table.reader, table.resolved, task.options.timezone)
     made = {}
@@ -162,7 +162,9 @@ def _with_targets(rows: pl.DataFrame, table: AtHand, task: Task) -> pl.DataFrame
     return rows.with_columns(expression.alias(name) for name, expression in made.items())
 
 
-def _look_up_exposed(rows: pl.DataFrame, table: AtHand, wanted: frozenset[str]) -> pl.DataFrame:
+def _look_up_exposed(
+    rows: pl.DataFrame, table: TableContext, wanted: frozenset[str]
+) -> pl.DataFrame:
     """Values that pass through this table from one it names itself (a goal's plan's creator)."""
     for name in wanted & set(table.bound.mapping.exposes):
         word = table.bound.mapping.exposes[name]
@@ -178,7 +180,7 @@ def _look_up_exposed(rows: pl.DataFrame, table: AtHand, wanted: frozenset[str]) 
     return rows
 
 
-def _remember(rows: pl.DataFrame, table: AtHand, task: Task) -> None:
+def _remember(rows: pl.DataFrame, table: TableContext, task: Task) -> None:
     """Keep of this part what the registry is to know of the table."""
     key = table.key
     if task.remembered:
@@ -188,13 +190,13 @@ def _remember(rows: pl.DataFrame, table: AtHand, task: Task) -> None:
             for a in sorted(task.wanted)
         ]
         loaded = rows.select(key.alias(OLD), new.alias(NEW), *attributes)
-        table.parts.loaded.append(loaded)
+        table.state.loaded.append(loaded)
     if task.twin:
-        table.parts.ids.append(table.reader.source.frame.select(key).to_series())
+        table.state.ids.append(table.reader.source.frame.select(key).to_series())
 
 
 def _maps(
-    rows: pl.DataFrame, merged: pl.DataFrame, collisions: pl.DataFrame, table: AtHand
+    rows: pl.DataFrame, merged: pl.DataFrame, collisions: pl.DataFrame, table: TableContext
 ) -> dict[str, pl.DataFrame]:
     mapping = table.bound.mapping
     maps = {}
@@ -210,7 +212,7 @@ def _maps(
     return maps
 
 
-def _tag_map(rows: pl.DataFrame, merged: pl.DataFrame, table: AtHand) -> pl.DataFrame:
+def _tag_map(rows: pl.DataFrame, merged: pl.DataFrame, table: TableContext) -> pl.DataFrame:
     tag = table.reader.peek("tag", "TEXT").value
     columns = [table.key.alias("patient_id"), tag.alias("tag")]
     kept = rows.select(pl.col(ROW).alias(KEEPER), pl.col("@target:id").alias("new_id"))

@@ -11,7 +11,7 @@ from person_unify.mappings.bind import BoundMapping
 from person_unify.registry import WORD, People
 from person_unify.schema import UNIFIED, folded
 from person_unify.spec import ClinicianOf, Copy, Via
-from person_unify.stages.transform.parts import Met
+from person_unify.stages.transform.state import Met
 
 WORD_COLUMNS = {"notifications": ("action_url", "action_data")}
 """Target columns whose text is searched for whole words."""

@@ -10,19 +10,19 @@ from person_unify.frames import discrepancies
 from person_unify.mappings.bind import BoundMapping
 from person_unify.reading import Reader
 from person_unify.registry import Registry
-from person_unify.stages.transform.parts import Parts
 from person_unify.stages.transform.references import Resolved
+from person_unify.stages.transform.state import TableState
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
+class TableContext:
     """A bound table, its reader, its resolved references, and what its parts hand on."""
 
     bound: BoundMapping
     reader: Reader
     resolved: Resolved
     registry: Registry
-    parts: Parts
+    state: TableState
 
     @property
     def key(self) -> pl.Expr:

@@ -33,7 +33,7 @@ class Met:
 
 
 @dataclass(slots=True)
-class Parts:
+class TableState:
     """The parts of one table so far.
 
     number: of the part at hand, from 1.  last: whether no other follows.
