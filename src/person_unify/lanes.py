@@ -28,6 +28,7 @@ from person_unify.odd import (
     odd_field,
     odd_fields,
     pointed,
+    promised,
 )
 from person_unify.schema import Table, quote
 
@@ -87,6 +88,23 @@ class LaneReader:
     database: Database | None = None
     settled: bool = True
     troubled: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        table: Table,
+        rowid: str | None,
+        database: Database | None,
+        *,
+        settled: bool = True,
+        lanes: Mapping[str, Lane] | None = None,
+    ) -> LaneReader:
+        """Reads a table in the lanes that its types promise, but for columns of ``lanes``."""
+        promises = {column.name: promised(column.type) for column in table.columns}
+        promises |= {c: lane for c, lane in (lanes or {}).items() if c in promises}
+        order = table.primary_key or table.column_names
+        return cls(path, table.name, promises, rowid, order, database, settled)
 
     def read(self, columns: Sequence[str], part: Range | None, also: str = "") -> Rows:
         """Some columns by position (``c0``, ``c1``, …) after ``@row``, in its order, and ``@odd``.

@@ -16,7 +16,7 @@ from person_unify.errors import DatabaseError, FeatureMissing, SourceError
 from person_unify.frames import SourceFrame
 from person_unify.lanes import LaneReader, Range, rowid_of, scanned
 from person_unify.mappings.known import readable_tables
-from person_unify.odd import ODD, ROW, escaped, promised
+from person_unify.odd import ODD, ROW, escaped
 from person_unify.schema import Catalogue, Column, Table, quote
 
 _LOOKED_AT = 64
@@ -155,14 +155,8 @@ class Extractor:
     def _reader(self, table: Table) -> LaneReader:
         """What reads a table, and remembers which of its columns hold odd cells."""
         if table.name not in self._readers:
-            self._readers[table.name] = LaneReader(
-                self.snapshot,
-                table.name,
-                {c.name: promised(c.type) for c in table.columns},
-                self.rowid(table),
-                table.primary_key or table.column_names,
-                self._lasting,
-            )
+            reader = LaneReader.of(self.snapshot, table, self.rowid(table), self._lasting)
+            self._readers[table.name] = reader
         return self._readers[table.name]
 
     def rowid(self, table: Table) -> str | None:

@@ -13,7 +13,7 @@ from person_unify.database import Database
 from person_unify.errors import TargetError
 from person_unify.lanes import LaneReader, Range, rowid_of, scanned
 from person_unify.mappings.known import known_tables
-from person_unify.odd import ODD, ROW, Lane, Rows, concat, promised
+from person_unify.odd import ODD, ROW, Lane, Rows, concat
 from person_unify.schema import Catalogue, Table, folded
 from person_unify.stages.rebuild.columns import Column
 
@@ -154,15 +154,9 @@ class File:
             raise TargetError(f"{self.path.name} has no table {name}: it has been changed")
         table = table if known is None else table.known_as(known)
         span = self._spans[name]
-        own = {column.name: promised(column.type) for column in table.columns}
-        reader = LaneReader(
-            self.path,
-            table.name,
-            own | {c: lane for c, lane in (lanes or {}).items() if c in own},
-            None if span is None else span.rowid,
-            table.primary_key or table.column_names,
-            self._database,
-            self.settled,
+        rowid = None if span is None else span.rowid
+        reader = LaneReader.of(
+            self.path, table, rowid, self._database, settled=self.settled, lanes=lanes
         )
         at_once = max(1, self.cells_at_once // max(1, len(table.columns)))
         return Store(reader, table, span, at_once)
