@@ -242,6 +242,10 @@ def test_only_the_odd_cells_that_are_asked_for_stay() -> None:
     assert found.frame[ODD].to_list() == [0, None, 1, None]
     assert found.odd.height == 2
     assert not found.has_odd("c")
+    for nothing_asked in ({}, {"gone": None}, {"a": pl.Series([False] * 4)}):
+        left = only(rows, nothing_asked)
+        assert left.frame[ODD].null_count() == 4
+        assert left.odd.is_empty()
 
 
 def test_rows_below_each_other_keep_their_odd_cells() -> None:

@@ -142,7 +142,11 @@ def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
 
     wanted: column -> the rows whose cells these are; None stands for all.
     """
+    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
+    none = Rows(rows.frame.with_columns(place))
     columns = [column for column in wanted if rows.has_odd(column)]
+    if not columns:
+        return none
     there = rows.frame[ODD].is_not_null()
     classes = rows.odd.select(odd_fields(columns, ("class",)).keys())[rows.frame[ODD].filter(there)]
     flags = {
@@ -151,9 +155,8 @@ def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
     # A cell is there where its class is.
     classes = classes.with_columns(pl.when(f).then(pl.col(c)).alias(c) for c, f in flags.items())
     some = [column for column in columns if not _nothing(classes[odd_field(column, "class")])]
-    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
     if not some:
-        return Rows(rows.frame.with_columns(place))
+        return none
     left = classes.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     at = there.arg_true().filter(left)
     odd = rows.odd.select(odd_fields(some).keys())[rows.frame[ODD].gather(at)]
