@@ -31,7 +31,6 @@ from person_unify.odd import (
     escaped,
     has_odd,
     odd_field,
-    odd_fields,
 )
 from person_unify.odd import Lane as Stored
 
@@ -152,26 +151,34 @@ def _converted(
 
 def _apart(odd: pl.DataFrame, reads: Sequence[Read]) -> list[Cells | None]:
     """The odd cells of each column, converted where they stand; None where it has none."""
-    there = [read for read in reads if has_odd(odd, read[0])]
-    if not there:
-        return [None] * len(reads)
-    forms: dict[str, pl.Expr] = {}
-    wanted: dict[str, Cells] = {}
-    for column, _, type_ in there:
-        name, stored = f"@{column}:{type_}", odd_field(column, "class")
-        classes = _by_fields(column, type_, set(odd[stored].unique()))
-        own = _once(name, _forms(type_, classes), forms)
-        wanted[name] = _combined(own, type_, pl.col(stored).is_not_null())
-    results, found = _settled(odd.with_columns(e.alias(n) for n, e in forms.items()), wanted)
-
-    def look(made: pl.Expr) -> pl.Expr:
-        return beside(results.get_column(made.meta.output_name()))
-
-    made = {}
-    for read, cells_ in zip(there, found, strict=True):
-        masks = {name: look(mask).fill_null(value=False) for name, mask in cells_.masks.items()}
-        made[read] = Cells.of(look(cells_.value), masks)
+    of_types: dict[Type, list[Read]] = {}
+    for read in reads:
+        if has_odd(odd, read[0]):
+            of_types.setdefault(read[2], []).append(read)
+    made: dict[Read, Cells] = {}
+    for type_, some in of_types.items():
+        # Below each other, so that a type is converted once and not column by column.
+        below = pl.concat([_fields_of(odd, column) for column, _, _ in some])
+        forms: dict[str, pl.Expr] = {}
+        own = _once(type_, _forms(type_, _by_fields(type_, set(below["class"].unique()))), forms)
+        made_of = _combined(own, type_, pl.col("class").is_not_null())
+        below = below.with_columns(e.alias(n) for n, e in forms.items())
+        results, (cells,) = _settled(below, {str(type_): made_of})
+        for position, read in enumerate(some):
+            here = results.slice(position * odd.height, odd.height)
+            made[read] = _looked_up(cells, here)
     return [made.get(read) for read in reads]
+
+
+def _fields_of(odd: pl.DataFrame, column: str) -> pl.DataFrame:
+    return pl.DataFrame([odd[odd_field(column, name)].alias(name) for name in FIELDS])
+
+
+def _looked_up(cells: Cells, results: pl.DataFrame) -> Cells:
+    """Cells that point at columns of ``results``, for the rows whose ``@odd`` leads there."""
+    found = {name: results[mask.meta.output_name()] for name, mask in cells.masks.items()}
+    masks = {n: beside(mask).fill_null(value=False) for n, mask in found.items() if mask.any()}
+    return Cells.of(beside(results[cells.value.meta.output_name()]), masks)
 
 
 def _once(name: str, forms: list[_Form], columns: dict[str, pl.Expr]) -> list[_Form]:
@@ -238,14 +245,13 @@ def _in_lane(column: str, lane: Lane) -> dict[str, pl.Expr]:
     return {lane: pl.col(escaped(column))}
 
 
-def _by_fields(column: str, type_: Type, seen: Collection[int | None]) -> dict[str, pl.Expr]:
-    """The odd cells of a column by storage class, of those that were seen."""
-    fields = dict(zip(FIELDS, map(pl.col, odd_fields([column])), strict=True))
-    stored, decoded = fields["class"], fields["decoded"]
+def _by_fields(type_: Type, seen: Collection[int | None]) -> dict[str, pl.Expr]:
+    """Odd cells by storage class, of those that were seen."""
+    stored, decoded = pl.col("class"), pl.col("decoded")
     of_blob = (stored == BLOB) & ~decoded.str.contains(_CONTROL)
     cells = {
-        "integer": fields["integer"],
-        "real": fields["printed" if type_ == "TEXT" else "real"],
+        "integer": pl.col("integer"),
+        "real": pl.col("printed" if type_ == "TEXT" else "real"),
         "text": pl.when(stored == TEXT).then(decoded),
         "blob": pl.when(of_blob).then(decoded),
     }
