@@ -7,7 +7,7 @@ a million costs one row more.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from person_unify.odd import (
     TEXT,
     Lane,
     Rows,
+    has_odd,
     odd_field,
     odd_fields,
     pointed,
@@ -133,38 +134,36 @@ class LaneReader:
         """Read as promised; where that fails, see which columns break it, and read around them."""
         if not self._alone(part) and not self.troubled:
             try:
-                return self._lanes(columns, part, also, {}, by_bytes=False), []
+                return self._lanes(columns, part, also), []
             except BatchTooLarge:
                 raise
             except DatabaseError:
                 pass  # for what reason, the next queries tell
-        broken = self._broken(columns, part, also)
-        odd = self._odd(broken, part, also)
+        odd = self._odd(columns, part, also)
         # SQL cannot see text that is not UTF-8, and where some cells are odd, it is likely.
-        frame = self._lanes(columns, part, also, broken, by_bytes=True)
-        frame, odd = self._decoded(columns, frame, odd)
-        self.troubled = bool(odd)
-        return frame, odd
+        frame = self._lanes(columns, part, also, odd)
+        frame, odds = self._decoded(columns, frame, odd)
+        self.troubled = bool(odds)
+        return frame, odds
 
     def _lanes(
         self,
         columns: Sequence[str],
         part: Range | None,
         also: str,
-        broken: Collection[str],
-        *,
-        by_bytes: bool,
+        odd: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
+        """The columns as promised; around the ``odd`` cells, if given, and texts by their bytes."""
         literals, expressions = ["0"], [self._position()]
         for column in columns:
             lane, cell = self.lanes[column], quote(column)
-            as_bytes = lane == "text" and by_bytes
+            as_bytes = lane == "text" and odd is not None
             literals.append("x'00'" if as_bytes else _SENTINELS[lane])
-            read = f"CAST({cell} AS BLOB)" if as_bytes else cell
-            odd = column in broken
-            expressions.append(
-                f"CASE WHEN typeof({cell}) = '{lane}' THEN {read} END" if odd else read
-            )
+            if as_bytes:
+                cell = f"CAST({cell} AS BLOB)"
+            elif odd is not None and has_odd(odd, column):
+                cell = f"CASE WHEN typeof({cell}) = '{lane}' THEN {cell} END"
+            expressions.append(cell)
         frame = self._query(literals, expressions, part, also)
         types = [pl.Int64(), *(DTYPES[self.lanes[column]] for column in columns)]
         return pl.DataFrame(
@@ -174,54 +173,73 @@ class LaneReader:
             ]
         ).sort(frame.columns[0])
 
-    def _broken(self, columns: Sequence[str], part: Range | None, also: str) -> dict[str, int]:
-        """The columns with cells of another class than their lane's, and how many."""
-        sums = [f"coalesce(sum({self._is_odd(column)}), 0)" for column in columns]
-        if not sums:
-            return {}
-        counts = self._query(["0"] * len(sums), sums, part, also, few=True).sum().row(0)
-        return {c: n for c, n in zip(columns, counts, strict=True) if n}
-
     def _is_odd(self, column: str) -> str:
         return f"typeof({quote(column)}) NOT IN ('{self.lanes[column]}', 'null')"
 
-    def _odd(self, columns: Mapping[str, int], part: Range | None, also: str) -> list[pl.DataFrame]:
-        """The odd cells of some columns, by how many there are, from the rows that have any."""
+    def _odd(self, columns: Sequence[str], part: Range | None, also: str) -> pl.DataFrame:
+        """The odd cells of the columns that have any, by ``@row``, from the rows that have any."""
         if not columns:
-            return []
+            return pl.DataFrame()
+        classes = self._classes(columns, part, also)
+        broken = [c for c in columns if not classes[odd_field(c, "class")].is_null().all()]
+        if not broken:
+            return pl.DataFrame()
+        classes = classes.select(ROW, *odd_fields(broken, ("class",)))
         literals, expressions = ["0"], [self._position()]
-        for column in columns:
+        for column in broken:
             lane = self.lanes[column]
-            classes = " ".join(f"WHEN '{n}' THEN {c}" for n, c in CODES.items() if n != lane)
-            literals += ["0", *(literal for literal, _ in _READ.values())]
-            expressions.append(f"CASE typeof({quote(column)}) {classes} END")
             # No integer is odd in the lane of integers, and no text in that of texts.
             stored = "'blob'" if lane == "text" else "'text', 'blob'"
+            literals += [literal for literal, _ in _READ.values()]
             expressions += [
                 "NULL" if name == lane else expression.format(c=quote(column), bytes=stored)
                 for name, (_, expression) in _READ.items()
             ]
-        wanted = " OR ".join(map(self._is_odd, columns))
-        both = f"({also}) AND ({wanted})" if also else f"({wanted})"
-        few = sum(columns.values()) <= _FEW
-        rows = self._query(literals, expressions, part, both, few=few)
-        types = pl.Schema({ROW: pl.Int64(), **odd_fields(columns, ("class", *_READ))})
+        few = classes.height <= _FEW
+        if few and self.rowid is not None:
+            wanted = f"{self.rowid} IN ({', '.join(map(str, classes[ROW]))})"
+        else:
+            wanted = self._any_odd(broken, also)
+        rows = self._query(literals, expressions, part, wanted, few=few)
+        types = pl.Schema({ROW: pl.Int64(), **odd_fields(broken, _READ)})
         rows.columns = types.names()
-        rows = rows.cast(types)
+        rows = rows.cast(types).sort(ROW)
         decoded = (
-            decode_utf8(rows[odd_field(c, "bytes")]).alias(odd_field(c, "decoded")) for c in columns
+            decode_utf8(rows[odd_field(c, "bytes")]).alias(odd_field(c, "decoded")) for c in broken
         )
-        return [rows.with_columns(decoded)]
+        return classes.hstack(rows.drop(ROW).with_columns(decoded))
+
+    def _classes(self, columns: Sequence[str], part: Range | None, also: str) -> pl.DataFrame:
+        """``@row`` and the classes of odd cells, of the rows that have any, in order."""
+        literals, expressions = ["0"], [self._position()]
+        for column in columns:
+            named = CODES.items()
+            codes = " ".join(f"WHEN '{n}' THEN {c}" for n, c in named if n != self.lanes[column])
+            literals.append("0")
+            expressions.append(f"CASE typeof({quote(column)}) {codes} END")
+        rows = self._query(literals, expressions, part, self._any_odd(columns, also), few=True)
+        types = pl.Schema({ROW: pl.Int64(), **odd_fields(columns, ("class",))})
+        rows.columns = types.names()
+        return rows.cast(types).sort(ROW)
+
+    def _any_odd(self, columns: Sequence[str], also: str) -> str:
+        wanted = " OR ".join(map(self._is_odd, columns))
+        return f"({also}) AND ({wanted})" if also else f"({wanted})"
 
     def _decoded(
-        self, columns: Sequence[str], frame: pl.DataFrame, odd: list[pl.DataFrame]
+        self, columns: Sequence[str], frame: pl.DataFrame, odd: pl.DataFrame
     ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-        """Texts of their bytes; those that are no UTF-8 become odd cells."""
-        series = frame.get_columns()
+        """Texts of their bytes, NULL where ``odd`` has the cell; no UTF-8 is odd as well."""
+        series, odds = frame.get_columns(), [odd] if odd.height else []
         for position, column in enumerate(columns, 1):
             stored = series[position]
             if stored.dtype != pl.Binary:
                 continue
+            if has_odd(odd, column):
+                there = odd[ROW].filter(odd[odd_field(column, "class")].is_not_null())
+                kept = pl.repeat(value=True, n=stored.len(), eager=True)
+                kept = kept.scatter(series[0].search_sorted(there), values=False)
+                stored = pl.select(pl.when(kept).then(stored)).to_series()
             series[position] = text = decode_utf8(stored)
             if text.null_count() == stored.null_count():
                 continue
@@ -232,8 +250,8 @@ class LaneReader:
                 known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
                 for name, type_ in FIELDS.items()
             )
-            odd.append(cells.select(ROW, *fields))
-        return pl.DataFrame(series), odd
+            odds.append(cells.select(ROW, *fields))
+        return pl.DataFrame(series), odds
 
     def _alone(self, part: Range | None) -> bool:
         """Whether ADBC reads these rows, over the one connection there is."""
