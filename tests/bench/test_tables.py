@@ -52,7 +52,7 @@ def test_every_table_is_filled(results: Path, page: Path) -> None:
     ]
     assert table(page, "bench") == table(page, "scale")
     assert table(page, "odd") == [
-        ["no odd cell, one odd cell", "25,000", "1", "6.0", "7.5", "1.25x", *["1.00x"] * 2]
+        ["no odd cell, one odd cell", "25,000", "1", "6.0", "7.5", "1.25x"]
     ]
     assert table(page, "phases")[0] == ["1,000", "1.0", "1.5", "1.0"]
     assert "load average before 0.2" in page.read_text()
