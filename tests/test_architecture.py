@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"decisions", "mappings", "registry", "reading", "archiving", "keyed"}),
     frozenset({"frames"}),
     frozenset({"spec", "values"}),
-    frozenset({"lanes", "inserting", "odd", "collations", "conversions", "names", "ids"}),
+    frozenset({"lanes", "ranges", "inserting", "odd", "collations", "conversions", "names", "ids"}),
     frozenset(
         {
             "schema",

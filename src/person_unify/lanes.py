@@ -7,7 +7,7 @@ a million costs one row more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from person_unify.odd import (
     pointed,
     promised,
 )
+from person_unify.ranges import Range, partitions, scanned
 from person_unify.schema import Table, quote
 
 _SENTINELS = {"integer": "0", "text": "''"}
@@ -47,27 +48,6 @@ _COLUMNS_AT_ONCE = 300
 
 _FEW = 1_000
 """Up to so many rowids a table is small, and odd cells are few."""
-
-_ROWS_PER_PARTITION = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Rows whose rowid, under the name that reaches it, lies from ``first`` to ``last``."""
-
-    rowid: str
-    first: int
-    last: int
-
-    @property
-    def where(self) -> str:
-        """The WHERE clause."""
-        return f" WHERE {self.rowid} BETWEEN {self.first} AND {self.last}"
-
-    def cut(self, step: int) -> list[Range]:
-        """Ranges of ``step`` rowids in order, the last one of what is left."""
-        starts = range(self.first, self.last + 1, step)
-        return [Range(self.rowid, s, min(s + step - 1, self.last)) for s in starts]
 
 
 @dataclass(slots=True)
@@ -284,13 +264,13 @@ class LaneReader:
         typed = [f"{e} AS {a}" for e, a in zip(literals, aliases, strict=True)]
         select = f"SELECT {', '.join(listed)} FROM {self._rows()}"
         if self.database is not None and (few or self._alone(part)):
-            (where,) = _partitions(part, 1, also)
+            (where,) = partitions(part, 1, also)
             every = self.database.frame(f"SELECT {', '.join(typed)} UNION ALL {select}{where}")
             return every.slice(1)
         sentinel = f"SELECT {', '.join(typed)} LIMIT 0"
         parts = os.cpu_count() or 1
         while True:
-            ranges = list(_partitions(part, parts, also))
+            ranges = list(partitions(part, parts, also))
             try:
                 return read_frame(
                     self.path,
@@ -306,18 +286,6 @@ class LaneReader:
                 parts *= 8
 
 
-def scanned(table: str) -> str:
-    """A table as SQL that is read row by row: an index may need a collation that is not here."""
-    return f"{quote(table)} NOT INDEXED"
-
-
-def rowid_of(table: Table, without_rowid: bool = False) -> str | None:
-    """The name that reaches a table's rowid; None if it has none or columns hide them all."""
-    if without_rowid:
-        return None
-    return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
-
-
 def _free(taken: Mapping[str, Lane]) -> str:
     """A name for the rank of a row that no column has."""
     lower = {name.lower() for name in taken}
@@ -325,15 +293,3 @@ def _free(taken: Mapping[str, Lane]) -> str:
     while name in lower:
         name += "_"
     return name
-
-
-def _partitions(part: Range | None, most: int, also: str) -> Iterator[str]:
-    """WHERE clauses over a range of the rowid; a small one is read in one go."""
-    if part is None:
-        yield f" WHERE {also}" if also else ""
-        return
-    span = max(1, part.last - part.first + 1)
-    cores = os.cpu_count() or 1
-    parts = min(most, span) if most > cores else max(1, min(most, span // _ROWS_PER_PARTITION))
-    for piece in part.cut(-(-span // parts)) or [part]:
-        yield f"{piece.where} AND {also}" if also else piece.where

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from person_unify import lanes
+from person_unify import lanes, ranges
 from person_unify.errors import SourceError
 from person_unify.frames import ODD, ROW
 from person_unify.stages.extract import Extractor
@@ -29,7 +29,7 @@ def test_rows_come_in_order_of_the_rowid_however_they_are_partitioned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "_FEW", 0)
-    monkeypatch.setattr(lanes, "_ROWS_PER_PARTITION", 3)
+    monkeypatch.setattr(ranges, "_ROWS_PER_PARTITION", 3)
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
     made = _made(
