@@ -133,3 +133,18 @@ def test_stale_decisions_are_named_on_the_screen(
         assert "stale demographic_mismatch 40 children c0" in output
         assert output.isascii()
     assert "and more (28), in the ledger's table decisions" in output
+
+
+def test_import_keeps_earlier_decisions_on_request(folder: Path, tmp_path: Path) -> None:
+    review, earlier, later = (tmp_path / name for name in ("r.xlsx", "d.toml", "more.toml"))
+    assert run("review", "export", folder / "new.db", review, "--open")[0] == 0
+    blank = tmp_path / "blank.xlsx"
+    blank.write_bytes(review.read_bytes())
+    fill(review, ANSWERS)
+    assert run("review", "import", review, "-o", earlier)[0] == 0
+
+    code, output = run("review", "import", blank, "--onto", earlier, "-o", later)
+
+    assert code == 0
+    assert f"{len(read_decisions(earlier).decisions)} decisions" in output
+    assert later.read_bytes() == earlier.read_bytes()

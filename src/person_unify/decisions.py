@@ -79,6 +79,12 @@ class Decisions:
         """The file's digest as it stands in report and ledger; nothing without a file."""
         return {} if self.digest is None else {"decisions": self.digest}
 
+    def onto(self, earlier: Decisions) -> Decisions:
+        """These decisions and the earlier ones, less those about the same questions."""
+        own = {decision.key for decision in self.decisions}
+        kept = (decision for decision in earlier.decisions if decision.key not in own)
+        return Decisions((*kept, *self.decisions))
+
     def frame(self) -> pl.DataFrame:
         """A frame of :data:`person_unify.frames.DECISION`."""
         names = [field.name for field in fields(Decision)]

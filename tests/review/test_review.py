@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +230,24 @@ def test_a_decision_nobody_needs_any_more_is_reported(reviewed: Reviewed, tmp_pa
 
     recorded = query(changed.ledger, "SELECT * FROM decisions WHERE outcome = 'not_needed'")
     assert [row["source_id"] for row in recorded] == ["c1"]
+
+
+def test_a_further_export_can_ask_only_what_is_open(reviewed: Reviewed, tmp_path: Path) -> None:
+    whole = export_review(reviewed.second.ledger, tmp_path / "whole.csv").questions
+    still = export_review(reviewed.second.ledger, tmp_path / "open.csv", only_open=True).questions
+    applied = query(reviewed.second.ledger, "SELECT * FROM decisions WHERE outcome = 'applied'")
+
+    assert sum(still.values()) == sum(whole.values()) - len(applied)
+    again = import_review(tmp_path / "open.csv")
+    assert again.decisions == ()
+    earlier = read_decisions(reviewed.file)
+    assert set(again.onto(earlier).decisions) == set(earlier.decisions)
+
+
+def test_a_later_decision_replaces_the_earlier_one_about_its_question(reviewed: Reviewed) -> None:
+    first, *others = read_decisions(reviewed.file).decisions
+    other = replace(first, note="thought better of it")
+
+    joined = Decisions((other,)).onto(Decisions((first, *others)))
+
+    assert set(joined.decisions) == {other, *others}

@@ -23,10 +23,13 @@ class Exported:
     questions: dict[str, int]
 
 
-def export_review(ledger: Path, path: Path, suspects: pl.DataFrame | None = None) -> Exported:
+def export_review(
+    ledger: Path, path: Path, suspects: pl.DataFrame | None = None, *, only_open: bool = False
+) -> Exported:
     """Write the questions of a finished run to ``path``, ``.xlsx`` or ``.csv``, for its owner only.
 
-    The target must stand beside the ledger.  Answers that the run applied are filled in already.
+    The target must stand beside the ledger.  Answers that the run applied are filled in already, or
+    with ``only_open`` left out with their questions: :meth:`Decisions.onto` joins what comes back.
     ``suspects``: pairs of the target's persons (``linkage.PAIRS``), for a sheet of their own on
     which nothing is decided.  The file holds names and birth dates.  Raises :class:`UsageError` for
     another suffix or where the path is taken, :class:`TargetError` for a foreign ledger.
@@ -41,7 +44,7 @@ def export_review(ledger: Path, path: Path, suspects: pl.DataFrame | None = None
     target = ledger.with_name(recorded_run_of(ledger).target)
     with finished_run(target, ledger) as database:
         books = Books(database, ledger)
-        found = sheets(books)
+        found = sheets(books, only_open=only_open)
         pairs = None if suspects is None else alike(books, suspects)
     if suffix == ".csv":
         content = questions_as_csv(found)

@@ -156,9 +156,14 @@ HEADINGS = (
 """Every heading that a sheet may have."""
 
 
-def sheets(books: Books) -> list[Sheet]:
-    """One sheet per kind that has questions, numbered through; rows of a pair are neighbours."""
+def sheets(books: Books, *, only_open: bool = False) -> list[Sheet]:
+    """One sheet per kind that has questions, numbered through; rows of a pair are neighbours.
+
+    only_open: without the questions whose answer the run applied.
+    """
     asked = books.questions()
+    if only_open:
+        asked = asked.filter(pl.col("decision").is_null())
     run, total = books.run.id, asked.height
     records, families = books.records(), books.families()
     found: list[tuple[str, pl.DataFrame]] = []

@@ -37,6 +37,9 @@ def export(
         bool,
         typer.Option("--suspects", help="Add a sheet of records that are alike but not the same."),
     ] = False,
+    only_open: Annotated[
+        bool, typer.Option("--open", help="Leave out what is decided; see import --onto.")
+    ] = False,
 ) -> None:
     """Write the questions of a finished migration for the people who can judge."""
     with honest_exit():
@@ -46,7 +49,7 @@ def export(
 
         target = target_of(new_db)
         pairs = _suspects(target) if suspects else None
-        written = export_review(ledger_path(target), file, pairs)
+        written = export_review(ledger_path(target), file, pairs, only_open=only_open)
         total = sum(written.questions.values())
         write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
         _print_counts(written.questions)
@@ -72,19 +75,25 @@ def import_(
     output: Annotated[
         Path, file_option("FILE", "A new decisions.toml.", "--output", "-o", new=True)
     ],
+    onto: Annotated[
+        Path | None, file_option("FILE", "Keep these earlier decisions, too.", "--onto")
+    ] = None,
 ) -> None:
     """Check every answer, and write the decisions for migrate --decisions."""
     with honest_exit():
-        from person_unify.review import import_review, write_decisions
+        from person_unify.review import import_review, read_decisions, write_decisions
 
         found = import_review(file)
-        write_decisions(found, output)
         count = len(found.decisions)
-        write_line(f"wrote {printable(shown(output))}: {count:,} decisions", sys.stdout)
-        _print_counts(Counter(sorted(decision.kind for decision in found.decisions)))
+        whole = found if onto is None else found.onto(read_decisions(onto))
+        write_decisions(whole, output)
+        write_line(
+            f"wrote {printable(shown(output))}: {len(whole.decisions):,} decisions", sys.stdout
+        )
+        _print_counts(Counter(sorted(decision.kind for decision in whole.decisions)))
         if found.asked is not None:
             write_line(f"{count:,} of {found.asked:,} questions are answered", sys.stdout)
-        if count:
+        if whole.decisions:
             write_line("next: person-unify check OLD_DB --decisions FILE", sys.stdout)
 
 
