@@ -21,7 +21,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"acceptance", "filling", "unfinished"}),
-    frozenset({"diff", "linkage", "preflight", "recorded", "resume_state", "stream", "trace"}),
+    frozenset(
+        {"diff", "earlier", "linkage", "preflight", "recorded", "resume_state", "stream", "trace"}
+    ),
     frozenset({"checkpoints", "clock", "counts", "lineage", "options", "page", "rundir"}),
     frozenset({"finished", "report", "ledger", "review", "stages", "sample"}),
     frozenset({"decisions", "mappings", "registry", "reading", "archiving", "keyed"}),

@@ -14,6 +14,7 @@ from person_unify.clock import Clock, now_ms
 from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions
+from person_unify.earlier import Earlier
 from person_unify.errors import DatabaseError
 from person_unify.files import locks, replace_private, write_json
 from person_unify.files.journal import SIDE_FILES
@@ -88,6 +89,7 @@ class Migration:
     facts: Facts
     clock: Clock
     decisions: Decisions
+    earlier: Earlier
     counts: Counts = field(init=False)
     sealed: Sealed = field(init=False)
 
@@ -187,11 +189,12 @@ class Migration:
 
     def _verify(self, plan: Plan, people: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
-        files = Files(self.snapshot.path, self._staged_target, self._staged_ledger)
+        staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
+        files = Files(*staged, earlier=self.earlier.ledger)
         with self.clock.phase("verify"):
             checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
-            staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
             checks += run_inverse(*staged, plan)
+        self.earlier.require_unchanged()
         with self._opened() as database:
             report = self._report(database, plan, people, checks)
             require_sound(report)
@@ -225,7 +228,9 @@ class Migration:
 
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
         options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
-        registry = Registry(FreshIds(self.run_time, bytes.fromhex(self.facts.seed)))
+        registry = Registry(
+            FreshIds(self.run_time, bytes.fromhex(self.facts.seed), self.earlier.maps)
+        )
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
         stream.phases = tuple(phase for phase in PHASES if phase != "snapshot")
@@ -320,7 +325,11 @@ class Migration:
             target=None,
             ledger=str(self.ledger),
             outcome="verified",
-            options={**self.options.recorded(), **self.decisions.recorded()},
+            options={
+                **self.options.recorded(),
+                **self.decisions.recorded(),
+                **self.earlier.recorded(),
+            },
             phases=self.clock.timings(),
             tables=tuple(self.counts.tables),
             equations=self.counts.equations(people, actual),

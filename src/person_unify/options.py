@@ -30,6 +30,7 @@ class MigrateOptions:
     ``busy_timeout``: how many seconds to wait for a database that another program has locked.
     ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
     decisions: a file of :mod:`person_unify.decisions`.
+    ids_from: the ledger of an earlier run, whose ids are kept.
     memory: bytes that the run should not exceed, None for a share of what the machine has.
     allow_empty: take a source without a person.
     """
@@ -46,6 +47,7 @@ class MigrateOptions:
     resume: bool = False
     fresh: bool = False
     decisions: Path | None = None
+    ids_from: Path | None = None
     memory: int | None = None
     allow_empty: bool = False
 

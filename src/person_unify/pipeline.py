@@ -25,7 +25,8 @@ from person_unify.clock import Clock, now_ms
 from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
-from person_unify.errors import TargetInUse, UsageError
+from person_unify.earlier import Earlier, read_earlier
+from person_unify.errors import TargetError, TargetInUse, UsageError
 from person_unify.files import locks, private_directory
 from person_unify.files.names import require_room_for_names, stamp
 from person_unify.files.new import rename_to_free, require_hard_links
@@ -117,7 +118,8 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     require_directory(options.target)
     require_room_for_its_files(options.target)
     decisions = _decisions(options.decisions)
-    deciding = {**options.deciding(), **decisions.recorded()}
+    earlier = read_earlier(options.ids_from)
+    deciding = {**options.deciding(), **decisions.recorded(), **earlier.recorded()}
     directory = RunDirectory.claim(options.target)
     try:
         facts = take_up(directory, options, deciding) or _new_run(options, deciding)
@@ -127,7 +129,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
         raise
     try:
         with temporary_files_in(directory.path), one_at_a_time(progress) as told:
-            report = _carry_out(options, decisions, directory, facts, told)
+            report = _carry_out(options, (decisions, earlier), directory, facts, told)
     except BaseException as error:
         _stop(directory, facts, error)
         raise
@@ -178,7 +180,7 @@ def _keep_aside(target: Path, moment: datetime) -> None:
 
 def _carry_out(
     options: MigrateOptions,
-    decisions: Decisions,
+    given: tuple[Decisions, Earlier],
     directory: RunDirectory,
     facts: Facts,
     progress: Progress,
@@ -198,7 +200,7 @@ def _carry_out(
         facts.source_sha256,
         facts.source_log_sha256,
     )
-    report = Migration(options, snapshot, directory, facts, clock, decisions).carry_out()
+    report = Migration(options, snapshot, directory, facts, clock, *given).carry_out()
     if not options.keep_backup:
         directory.remove_snapshot(facts)
     return report
@@ -342,11 +344,17 @@ def _gone_through(stream: Stream, schema: Schema, counts: Counts, witness: Witne
     return resolution
 
 
-def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
-    """Prove a finished migration again, from source, target and ledger alone (section 10)."""
+def verify(
+    source: Path, target: Path, progress: Progress = silent, ids_from: Path | None = None
+) -> Report:
+    """Prove a finished migration again, from source, target and ledger alone (section 10).
+
+    ids_from: the ledger of the run whose ids this one kept, to have that proved too.
+    """
     require_text_paths(source, target)
     require_file(source)
     ledger = finished_ledger(target, "verify", source)
+    earlier = read_earlier(ids_from)
     moment = datetime.now(UTC)
     with private_directory() as temporary, one_at_a_time(progress) as told:
         clock = Clock(told)
@@ -356,10 +364,15 @@ def verify(source: Path, target: Path, progress: Progress = silent) -> Report:
         with clock.phase("verify"):
             with opened_to_verify(target, ledger, snapshot.path) as database:
                 run = recorded_run(database, ledger)
+                if earlier.digest not in (None, run.options.ids_from):
+                    raise TargetError(
+                        f"{ids_from} is not the ledger whose ids the run into {target} kept: give "
+                        "the one that migrate was given, unchanged"
+                    )
                 plan = bind(extractor.tables, unified_tables(database), extractor.has_rows)
             names = {*(b.name for b in plan.bound), *(t.name for t in plan.unmapped)}
             told(Planned(0, len(names), ("verify",)))
-            files = Files(snapshot.path, target, ledger, settled=False)
+            files = Files(snapshot.path, target, ledger, False, earlier.ledger)
             checks = [
                 source_check(run, snapshot.source_sha256),
                 *run_checks(files, plan, run.options, told),

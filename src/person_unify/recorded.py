@@ -193,7 +193,8 @@ def recorded_run(database: Database, ledger: Path) -> RecordedRun:
     """The latest run of an attached ledger; raises :class:`TargetError` if it records none."""
     record = run_record(database, ledger)
     zone, grants = record.options["timezone"], record.options["implied_grants"]
-    return RecordedRun(VerifyOptions(zone, grants, record.started), record.source_sha256)
+    options = VerifyOptions(zone, grants, record.started, record.options.get("ids_from"))
+    return RecordedRun(options, record.source_sha256)
 
 
 def source_check(run: RecordedRun, digest: str) -> CheckResult:

@@ -51,6 +51,10 @@ DecisionsFile = Annotated[
     Path | None,
     file_option("FILE", "Decisions of a review (see review import).", "--decisions"),
 ]
+IdsFrom = Annotated[
+    Path | None,
+    file_option("LEDGER", "The ledger of an earlier run, whose new ids are kept.", "--ids-from"),
+]
 Html = Annotated[
     Path | None, file_option("FILE", "Write the report as a page, too.", "--html", new=True)
 ]

@@ -95,6 +95,7 @@ def sections(report: Report) -> list[Section]:
         _equations(report),
         *_findings(report),
         _decisions(report),
+        _kept_ids(report),
         _drift(report),
         _failed(report),
         _tables(report),
@@ -244,6 +245,24 @@ def _decisions(report: Report) -> Section:
         "What people decided in a review. Only what is applied had an effect: stale decisions were "
         "made about values that have changed since, decisions that are not needed answer a "
         "question that nobody asks any more.",
+        brief=True,
+    )
+
+
+def _kept_ids(report: Report) -> Section:
+    """How many new records have the id that an earlier run gave them, as was verified."""
+    checks = [c for c in report.verification if c.name == "kept_ids" and c.table]
+    rows = tuple(
+        (Cell(c.table or "", code=True), Cell(_value(c.actual or 0)), Cell(c.detail))
+        for c in checks
+        if c.outcome != "error"
+    )
+    return Section(
+        "kept_ids",
+        "Ids of the earlier run",
+        _grid(("new table", ">kept", "others"), rows),
+        "Records that the earlier run knew have the same new ids as then, so that links and test "
+        "data made after it still hold.",
         brief=True,
     )
 

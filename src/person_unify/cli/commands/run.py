@@ -14,6 +14,7 @@ from person_unify.cli.arguments import (
     BusyTimeout,
     DecisionsFile,
     Html,
+    IdsFrom,
     ImpliedGrants,
     Json,
     MemorySize,
@@ -89,6 +90,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
     decisions: DecisionsFile = None,
+    ids_from: IdsFrom = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
     ] = False,
@@ -149,6 +151,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 resume=resume,
                 fresh=fresh,
                 decisions=decisions,
+                ids_from=ids_from,
                 memory=limit,
                 allow_empty=allow_empty,
             )
@@ -160,6 +163,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
     old_db: OldDbText = None,
     new_db: NewDbText = None,
     source_env: SourceEnv = None,
+    ids_from: IdsFrom = None,
     html: Html = None,
     tables: Tables = False,
     quiet: Quiet = False,
@@ -173,7 +177,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
 
         with page_at(html) as write:
             with watch(quiet=quiet, as_json=as_json) as progress:
-                report = pipeline.verify(source, target_of(new), progress)
+                report = pipeline.verify(source, target_of(new), progress, ids_from)
             write(report)
         _show(report, as_json, tables)
 

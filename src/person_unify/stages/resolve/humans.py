@@ -10,6 +10,7 @@ from person_unify.findings import ORDINARY
 from person_unify.ids import FreshIds
 from person_unify.stages.resolve import decided, demographics
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
+from person_unify.stages.resolve.kept import keep_persons
 from person_unify.stages.resolve.links import (
     ALONE,
     ID,
@@ -104,7 +105,8 @@ def settle_humans(
     ids: FreshIds,
 ) -> Humans:
     """Link by the source, then by the decisions that hold; raises :class:`DecisionsRefused`."""
-    records = link(patients, children, ids)
+    linked = link(patients, children, ids)
+    records = keep_persons(linked, ids)
     found = _Found.among(records)
     asked = found.asked(records, tables)
     if decisions.height:
@@ -118,7 +120,7 @@ def settle_humans(
             ]
         )
         if moved.height:
-            records = relink(records, moved, ids)
+            records = keep_persons(relink(linked, moved, ids), ids)
             found = _Found.among(records)
             asked = found.asked(records, tables)
     holding = decided.applied(decisions, asked)

@@ -14,6 +14,7 @@ from person_unify.stages.resolve import caregivers, decided, demographics, grant
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.deciding import DELETED
 from person_unify.stages.resolve.humans import Humans, settle_humans
+from person_unify.stages.resolve.kept import keep_views
 from person_unify.stages.resolve.links import (
     ALONE,
     CHILD,
@@ -82,6 +83,8 @@ def resolve(
     :class:`DecisionsRefused` where decisions cannot be carried out together.
     """
     tables, ids, decisions = core.tables, registry.ids, choices.decisions
+    olds = (core.patients, core.children, core.parent_children, core.consent_grants)
+    ids.require_apart(*(frame[ID] for frame in olds))
     humans = settle_humans(core.patients, core.children, tables, decisions, ids)
     registry.people = people_of(humans.records)
     udids = settle_udids(humans.records, tables, decisions, _collation_of_udids(bound))
@@ -93,7 +96,7 @@ def resolve(
     missing, counts = _missing_log(records, tables), _counts(records)
     del records  # most of a run's memory
     links = views.resolve_links(core.parent_children, registry)
-    made = views.make_views(paired, links, ids)
+    made = keep_views(views.make_views(paired, links, ids), paired, links, ids)
     families = caregivers.caregiver_questions(made, origins, tables)
     made = caregivers.with_decided(made, origins, tables, decisions, families)
     implied = grants.implied(paired, clinical, core.consent_grants, registry)
@@ -159,11 +162,14 @@ def _with_clinician(records: pl.DataFrame, registry: Registry) -> pl.DataFrame:
     settled = (ROW, ID, CHILD, PERSON, *views.PERSON_CELLS, *taken, "clinician_id", DELETED)
     frame = records.filter(~pl.col(CHILD)).select(settled)
     frame = left_join(frame, users, "clinician_id")
-    return frame.with_columns(
+    ids = registry.ids
+    frame = frame.with_columns(
         pl.when(pl.col("@clinician").is_not_null())
-        .then(registry.ids.take("clinician views", frame.height))
+        .then(ids.take("clinician views", frame.height))
         .alias(CLINICIAN_VIEW)
     )
+    named = frame.select(pl.col(ID).alias("old_id"), CLINICIAN_VIEW).drop_nulls()
+    return ids.keep(frame, CLINICIAN_VIEW, {"patient_to_view": named})
 
 
 def _patient_log(

@@ -8,6 +8,7 @@ import polars as pl
 
 from person_unify.collations import collated
 from person_unify.frames import DISCREPANCY, MAP, ROW, left_join
+from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
 from person_unify.spec import Copy, NewId
 from person_unify.stages.transform.context import TableContext
@@ -103,28 +104,55 @@ def _source_column(bound: BoundMapping, target: str) -> str | None:
     return getattr(binding.word, "column", getattr(binding.word, "carries", None))
 
 
-def with_fresh_ids(
-    rows: pl.DataFrame, table: TableContext
+def with_new_ids(
+    rows: pl.DataFrame, merged: pl.DataFrame, table: TableContext
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Fresh ids for new records, and for PEP rows whose id an IEP row has (contract section 3)."""
+    """Ids for new records, and for PEP rows whose id an IEP row has (contract section 3).
+
+    merged: the rows that merge into one of ``rows``.  Raises :class:`TargetError` for an earlier
+    run's id that an old record of the table has.
+    """
     none = pl.DataFrame(schema=DISCREPANCY)
     collisions = pl.DataFrame(schema=MAP)
     label = table.state.label
     for binding in table.bound.columns:
         if isinstance(binding.word, NewId):
+            name = f"@target:{binding.target.name}"
             ids = table.registry.ids.take(f"new {table.bound.name}{label}", rows.height)
-            named = ids.alias(f"@target:{binding.target.name}")
-            return rows.with_columns(named), none, collisions
+            rows = rows.with_columns(ids.alias(name))
+            claims = _claims(rows, merged, table, name)
+            return table.registry.ids.keep(rows, name, claims), none, collisions
     twin = table.bound.mapping.shares_ids_with
     taken = table.registry.all_ids.get(twin) if twin else None
     if taken is None:
         return rows, none, collisions
     clash = rows.filter(pl.col("@target:id").is_in(taken.implode()))
     ids = table.registry.ids.take(f"collision {table.bound.name}{label}", clash.height)
-    collisions = clash.select(pl.col("@target:id").alias("old_id"), ids.alias("new_id"))
-    renamed = collisions.rename({"old_id": "@target:id", "new_id": _FRESH})
+    renamed = clash.select("@target:id").with_columns(ids.alias(_FRESH))
+    usual = pl.lit(table.bound.mapping.source).alias("source_table")
+    claim = renamed.select(usual, pl.col("@target:id").alias("old_id"), _FRESH)
+    renamed = table.registry.ids.keep(renamed, _FRESH, {COLLISIONS: claim})
+    table.registry.ids.require_apart(rows["@target:id"], taken)
+    collisions = renamed.rename({"@target:id": "old_id", _FRESH: "new_id"})
     rows = left_join(rows, renamed, "@target:id")
     renewed = rows.filter(pl.col(_FRESH).is_not_null())
     log = table.log(renewed, "id_collision", related_id=pl.col(_FRESH), field="id", twin=twin)
     rows = rows.with_columns(pl.coalesce(_FRESH, "@target:id").alias("@target:id"))
     return rows.drop(_FRESH), log, collisions
+
+
+def _claims(
+    rows: pl.DataFrame, merged: pl.DataFrame, table: TableContext, name: str
+) -> dict[str, pl.DataFrame]:
+    """The old records of new ones, as :meth:`FreshIds.keep` takes them; the earliest row first."""
+    mapping = table.bound.mapping
+    if not mapping.merge_on:
+        own = ID_MAPS[mapping.source, str(mapping.target)]
+        return {own: rows.select(table.key.alias("old_id"), name)}
+    tag = table.reader.peek("tag", "TEXT").value.alias("tag")
+    columns = ("@created", "@id", ROW, KEEPER)
+    every = pl.concat([rows.select(*columns, tag), merged.select(*columns, tag)])
+    claims = every.join(rows.select(pl.col(ROW).alias(KEEPER), name), on=KEEPER).sort(
+        "@created", "@id", "tag", ROW, nulls_last=True
+    )
+    return {TAGS: claims.select(pl.col("@id").alias("patient_id"), "tag", name)}

@@ -21,7 +21,7 @@ from person_unify.registry import NEW, OLD, Registry
 from person_unify.spec import Computed, Copy, Via
 from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.expressions import Compiler
-from person_unify.stages.transform.keys import merge, refuse, with_fresh_ids
+from person_unify.stages.transform.keys import merge, refuse, with_new_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.state import TableState
@@ -67,7 +67,7 @@ def transform(source: SourceFrame, task: Task, *, last: bool = True) -> Outcome:
     rows = _with_targets(rows, table, task)
     rows, merged, merge_log = merge(rows, table)
     rows, refused, refused_log = refuse(rows, table)
-    rows, collision_log, collisions = with_fresh_ids(rows, table)
+    rows, collision_log, collisions = with_new_ids(rows, merged, table)
     unreadable, counted = table.reader.settle(rows, table.person)
     state.early.update(table.reader.implausible(rows))
     logged = [

@@ -25,6 +25,7 @@ from person_unify.stages.verify.families import implied_grants, read_families
 from person_unify.stages.verify.findings import KINDS, Answers, Difference, Findings, Found, Kind
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.humans import check_notes, settle_humans
+from person_unify.stages.verify.kept import check_kept_ids
 from person_unify.stages.verify.logs import check_log
 from person_unify.stages.verify.people import check_people, read_people
 from person_unify.stages.verify.reader import File
@@ -57,12 +58,16 @@ _PART = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The three files.  settled: nobody can write target and ledger while they are read."""
+    """The three files.  settled: nobody can write target and ledger while they are read.
+
+    earlier: the ledger of the run whose ids are kept.
+    """
 
     source: Path
     target: Path
     ledger: Path
     settled: bool = True
+    earlier: Path | None = None
 
 
 def verify(
@@ -88,6 +93,11 @@ def verify(
             context = Context(source, target, ledger, plan, options, _PART, progress, answers)
             if read_books(context):
                 _carry_out(context)
+                if findings is None and files.earlier is not None:
+                    opened.append(File(files.earlier, settled=False))
+                    check_kept_ids(context, opened[-1])
+                elif options.ids_from is not None:
+                    answers.skip("kept_ids", None, "--ids-from names no ledger to compare with")
     finally:
         for file in opened:
             file.close()

@@ -28,6 +28,7 @@ NAMES: dict[str, str] = {
     "patient_map": "one person per patient, and it exists",
     "child_map": "one person per child: its patient's where linked, else its own",
     "new_ids": "fresh ids are canonical lower-case UUIDs of version 4 or 7",
+    "kept_ids": "old records that an earlier run knew have the ids that it gave, others fresh ones",
     "old_ids_gone": "no old id is the id of a person, view, grant or tag",
     "person_references": "person references name persons and hold no old id",
     "person_notes": "notes of persons say what the logged mismatches say",
@@ -83,8 +84,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """How the run was made: ``run_time_ms`` is its one instant, in ms since the epoch."""
+    """How the run was made: ``run_time_ms`` is its one instant, in ms since the epoch.
+
+    ids_from: SHA-256 of the ledger whose ids it kept, if it kept any.
+    """
 
     timezone: str
     implied_grants: str
     run_time_ms: int
+    ids_from: str | None = None

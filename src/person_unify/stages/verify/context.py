@@ -76,10 +76,15 @@ class Context:
 
     def ledger_frame(self, table: str, columns: Sequence[str]) -> pl.DataFrame:
         """Columns of one of the ledger's tables as texts, cells of other classes null."""
-        found = self.ledger.tables[table]
-        cells = self.ledger.read(found, [c for c in columns if found.column(c) is not None])
-        missing = alike(None, cells.height, pl.String())
-        return pl.DataFrame({name: cells.columns.get(name, missing) for name in columns})
+        return texts_of(self.ledger, table, columns)
+
+
+def texts_of(file: File, table: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of a table of a ledger as texts, cells of other classes null."""
+    found = file.tables[table]
+    cells = file.read(found, [c for c in columns if found.column(c) is not None])
+    missing = alike(None, cells.height, pl.String())
+    return pl.DataFrame({name: cells.columns.get(name, missing) for name in columns})
 
 
 ENTRY = {
