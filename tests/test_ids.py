@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from person_unify.ids import FreshIds
@@ -13,6 +13,7 @@ instants = st.integers(min_value=0, max_value=2**48 - 1)
 seeds = st.binary(min_size=32, max_size=32)
 
 
+@settings(deadline=None)
 @given(instants, seeds, st.text(max_size=30), st.integers(min_value=0, max_value=200))
 def test_ids_are_canonical_ascending_and_carry_the_time_of_the_run(
     run_time: int, seed: bytes, purpose: str, count: int
@@ -28,6 +29,7 @@ def test_ids_are_canonical_ascending_and_carry_the_time_of_the_run(
         assert parsed.int >> 80 == run_time
 
 
+@settings(deadline=None)
 @given(instants, seeds, st.text(max_size=30))
 def test_a_step_done_again_gets_the_same_ids(run_time: int, seed: bytes, purpose: str) -> None:
     first, again = FreshIds(run_time, seed), FreshIds(run_time, seed)
@@ -35,6 +37,7 @@ def test_a_step_done_again_gets_the_same_ids(run_time: int, seed: bytes, purpose
     assert first.take(purpose, 50).to_list() == again.take(purpose, 50).to_list()
 
 
+@settings(deadline=None)
 @given(instants, seeds, seeds)
 def test_other_purposes_and_other_seeds_give_other_ids(
     run_time: int, seed: bytes, other: bytes
