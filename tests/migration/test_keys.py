@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,28 @@ def test_a_column_that_only_links_have(links: Rows, tmp_path: Path) -> None:
 
     views = done.rows("SELECT nickname FROM parent_child_views")
     assert [view["nickname"] for view in views] == ["of the link" if links else None]
+
+
+def _redeclared(path: Path, table: str, old: str, new: str) -> None:
+    """Say another type of a column than the one its cells were stored under."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ?", (old, new, table)
+        )
+        connection.commit()
+
+
+@pytest.mark.parametrize("cell", [42, 2.5])
+def test_numbers_under_a_column_that_was_redeclared_as_text(cell: float, tmp_path: Path) -> None:
+    source = old_database(tmp_path / "old.db", SMALL)
+    for column in ("phone", "emergency_contact"):
+        _redeclared(source, "parents", f'"{column}" TEXT', f'"{column}" BLOB')
+    change(source, f"UPDATE parents SET phone = {cell}, emergency_contact = {cell}")
+    for column in ("phone", "emergency_contact"):
+        _redeclared(source, "parents", f'"{column}" BLOB', f'"{column}" TEXT')
+
+    done = proven(source)
+
+    (row,) = done.archived("parents")
+    assert (row["phone"], row["emergency_contact"]) == (cell, cell)

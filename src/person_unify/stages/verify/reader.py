@@ -377,7 +377,8 @@ class _Query:
         type_ = self.types.get(column, "").upper()
         affine = any(word in type_ for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in type_
         if lane == "text" and affine:
-            return f"{cell} COLLATE BINARY >= x''"
+            # A column that was redeclared may hold numbers, which sort before every text.
+            return f"(+{cell} COLLATE BINARY < '' OR {cell} COLLATE BINARY >= x'')"
         return f"typeof({cell}) NOT IN ('{lane}', 'null')"
 
     def only(self, columns: list[str]) -> _Query:
