@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from person_unify.errors import SourceError, StrictStop, VerificationFailed
 from person_unify.mappings.bind import Plan
 from person_unify.progress import Progress, TableStarted
 from person_unify.report import CheckResult, Report
-from person_unify.stages import rebuild, verify
+from person_unify.stages import verify
 from person_unify.stages.verify import Files, VerifyOptions
 
 
@@ -24,25 +22,6 @@ def run_checks(
         CheckResult(c.name, c.table, c.expected, c.actual, c.outcome, c.detail)
         for c in verify.verify(files, plan, options, said)
     ]
-
-
-def run_inverse(
-    snapshot: Path,
-    target: Path,
-    ledger: Path,
-    plan: Plan,
-    *,
-    settled: bool = True,
-) -> list[CheckResult]:
-    """Whether target and ledger alone give the source back: one check ``rebuild`` per table.
-
-    settled: nobody writes target and ledger any more.
-    """
-    checks = []
-    for found in rebuild.differences(snapshot, target, ledger, plan, settled=settled):
-        rows, equal = (None, None) if found.problem else (found.old_rows, found.equal)
-        checks.append(CheckResult("rebuild", found.table, rows, equal, found.outcome, found.said()))
-    return checks
 
 
 def require_sound(report: Report) -> None:

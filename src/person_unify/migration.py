@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from person_unify import __version__, resume_state
-from person_unify.acceptance import require_no_errors, require_sound, run_checks, run_inverse
+from person_unify.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.budget import budget_of
 from person_unify.clock import Clock, now_ms
 from person_unify.counts import Counts, count_decisions
@@ -193,7 +193,6 @@ class Migration:
         files = Files(*staged, earlier=self.earlier.ledger)
         with self.clock.phase("verify"):
             checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
-            checks += run_inverse(*staged, plan)
         self.earlier.require_unchanged()
         with self._opened() as database:
             report = self._report(database, plan, people, checks)

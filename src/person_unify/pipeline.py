@@ -17,7 +17,7 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__
-from person_unify.acceptance import run_checks, run_inverse
+from person_unify.acceptance import run_checks
 from person_unify.background import over_within, prefetch
 from person_unify.budget import budget_of
 from person_unify.checkpoints import Checkpoints
@@ -377,7 +377,6 @@ def verify(
                 source_check(run, snapshot.source_sha256),
                 *run_checks(files, plan, run.options, told),
             ]
-            checks += run_inverse(snapshot.path, target, ledger, plan, settled=False)
     failed = [c for c in checks if c.outcome in ("failed", "error")]
     return Report(
         tool_version=__version__,

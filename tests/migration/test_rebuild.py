@@ -20,13 +20,14 @@ from tests.strategies import Description, build
 from tests.strategies.mutation import mutated_databases
 
 from person_unify import migration
-from person_unify.acceptance import run_inverse
+from person_unify.acceptance import run_checks
 from person_unify.errors import SchemaRefused, SourceError, TargetError, VerificationFailed
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.rebuilding import rebuild
 from person_unify.report import CheckResult, Report
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED, Column, Table
+from person_unify.stages.verify import Files
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
@@ -334,11 +335,12 @@ def test_lost_rows_are_found_without_the_old_database(place: Path) -> None:
 def test_a_failing_proof_publishes_nothing(
     statement: str, said: str, in_place: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(snapshot: Path, target: Path, ledger: Path, *others: Any) -> list[CheckResult]:
-        change(ledger if "ledger." in statement else target, statement.replace("ledger.", ""))
-        return run_inverse(snapshot, target, ledger, *others)
+    def damaged(files: Files, *others: Any) -> list[CheckResult]:
+        damaged_file = files.ledger if "ledger." in statement else files.target
+        change(damaged_file, statement.replace("ledger.", ""))
+        return run_checks(files, *others)
 
-    monkeypatch.setattr(migration, "run_inverse", damaged)
+    monkeypatch.setattr(migration, "run_checks", damaged)
     if in_place:
         make_target(tmp_path / "new.db")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 FRESH = "'0197f3a0-0000-7000-8000-00000000d0d0'"
@@ -12,8 +13,9 @@ LATEST = "ORDER BY rowid DESC LIMIT 1"
 class Damage:
     """One planted defect.
 
-    finds: check and table that must fail.  also: other checks that see it too.  faulty: only a
-    database with faults has the rows that it needs.
+    finds: check and table that must fail.  also: other checks that see it too; the inverse may
+    where cells, rows, ids or archives are wrong.  faulty: only a database with faults has the rows
+    that it needs.
     """
 
     name: str
@@ -21,6 +23,28 @@ class Damage:
     finds: tuple[str, str | None]
     also: tuple[str, ...] = ()
     faulty: bool = False
+
+    @property
+    def others(self) -> frozenset[str]:
+        """The other checks that may fail."""
+        inverted = ("rebuild",) if self.written - NOT_INVERTED else ()
+        return frozenset((*self.also, *inverted))
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The tables that the statements write to or drop."""
+        return frozenset(table for text in self.statements for table in _WRITTEN.findall(text))
+
+
+_WRITTEN = re.compile(r"(?:UPDATE|INSERT INTO|DELETE FROM|TABLE) ((?:main|ledger)\.\w+)")
+NOT_INVERTED = frozenset(
+    f"ledger.{table}"
+    for table in (
+        *("discrepancies", "normalisations", "lineage", "person_notes"),
+        *("checkpoints", "verification"),
+    )
+)
+"""What the ledger says of the run, which no source cell comes from."""
 
 
 def change(table: str, values: str, where: str) -> str:
@@ -73,7 +97,6 @@ ROWS = (
             "DROP TABLE temp.pair",
         ),
         ("cells_match", "journal_entries"),
-        ("archived_cells",),
     ),
     Damage(
         "a row under another row's id",
@@ -113,7 +136,7 @@ ROWS = (
             "DROP TABLE temp.victim",
         ),
         ("rows_justified", "patient_documents"),
-        ("rows_logged", "archived_rows", "archive_lists", "unreadable_values", "discrepancies"),
+        ("rows_logged", "archive_lists", "unreadable_values", "discrepancies"),
         faulty=True,
     ),
     Damage(
@@ -148,7 +171,7 @@ ROWS = (
             "o.rowid <> m.rowid) LIMIT 1)",
         ),
         ("cells_match", "patient_tags"),
-        ("target_rows", "archived_cells", "rows_accounted"),
+        ("target_rows", "rows_accounted"),
     ),
 )
 
@@ -157,43 +180,41 @@ CELLS = (
         "'' for NULL",
         (change("main.journal_entries", "linked_goal_id = ''", "linked_goal_id IS NULL"),),
         ("cells_match", "journal_entries"),
-        ("archived_cells",),
     ),
     Damage(
         "NULL for ''",
         (change("main.contacts", "occupation = NULL", "occupation = ''"),),
         ("cells_match", "patient_contacts"),
-        ("archived_cells",),
     ),
     Damage(
         "a text for an instant",
         (change("main.appointments", "date = '2024-01-01 10:00:00'", "1"),),
         ("storage_classes", "appointments"),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "bytes for a text",
         (change("main.journal_entries", "title = CAST(title AS BLOB)", "title <> ''"),),
         ("storage_classes", "journal_entries"),
-        ("cells_match", "archived_cells", "unreadable_values"),
+        ("cells_match",),
     ),
     Damage(
         "a REAL for an INTEGER",
         (change("main.documents", "file_size = file_size + 0.5", "file_size IS NOT NULL"),),
         ("storage_classes", "documents"),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "a boolean that is 2",
         (change("main.messages", "is_read = 2", "1"),),
         ("storage_classes", "messages"),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "an instant beyond the year 9999",
         (change("main.audit_logs", "created_at = 253402300800000", "1"),),
         ("storage_classes", "audit_logs"),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "one flipped bit in a text",
@@ -206,13 +227,11 @@ CELLS = (
             ),
         ),
         ("cells_match", "journal_entries"),
-        ("archived_cells",),
     ),
     Damage(
         "an instant that is one millisecond off",
         (change("main.appointments", "updated_at = updated_at + 1", "1"),),
         ("cells_match", "appointments"),
-        ("archived_cells",),
     ),
     Damage(
         "a trimmed text",
@@ -224,7 +243,6 @@ CELLS = (
             ),
         ),
         ("cells_match", "patient_contacts"),
-        ("archived_cells",),
     ),
     Damage(
         "a text cut at an embedded NUL",
@@ -237,7 +255,6 @@ CELLS = (
             ),
         ),
         ("cells_match", "patient_contacts"),
-        ("archived_cells",),
     ),
     Damage(
         "a line missing in a folded text",
@@ -268,7 +285,6 @@ CELLS = (
         "a default where the source has a value",
         (change("main.appointments", "status = 'scheduled'", "status <> 'scheduled'"),),
         ("cells_match", "appointments"),
-        ("archived_cells",),
     ),
     Damage(
         "a value in a column that nothing fills",
@@ -316,19 +332,17 @@ REFERENCES = (
             "WHERE rowid = (SELECT min(rowid) FROM main.appointments)",
         ),
         ("cells_match", "appointments"),
-        ("archived_cells",),
     ),
     Damage(
         "a dangling foreign key",
         (change("main.session_attachments", "session_id = 'none'", "1"),),
         ("foreign_keys", None),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "an optional reference that was lost",
         (change("main.appointments", "location_id = NULL", "location_id IS NOT NULL"),),
         ("cells_match", "appointments"),
-        ("archived_cells",),
     ),
     Damage(
         "a PEP goal under the IEP of the same id",

@@ -17,7 +17,7 @@ def _elsewhere(
             f"WHERE rowid = (SELECT min(rowid) FROM main.{table} WHERE {where})",
         ),
         ("cells_match", source),
-        ("archived_cells", *also),
+        also,
     )
 
 
@@ -59,7 +59,6 @@ MOVED = (
             "(SELECT new_id FROM ledger.consent_to_grant ORDER BY rowid LIMIT 1)",
         ),
         ("grants_not_wider", "access_grants"),
-        ("archived_cells",),
     ),
     Damage(
         "a goal under a plan of the other family",
@@ -69,7 +68,6 @@ MOVED = (
             f"main.education_goals WHERE {_of('iep_goals')})",
         ),
         ("cells_match", "iep_goals"),
-        ("archived_cells",),
     ),
 )
 
@@ -91,7 +89,7 @@ def _swapped(map_: str, finds: tuple[str, str | None], *also: str, key: str = "o
 
 
 _EVERYWHERE = (
-    *("cells_match", "archived_cells", "view_maps", "parent_views", "primary_caregiver"),
+    *("cells_match", "view_maps", "parent_views", "primary_caregiver"),
     *("child_map", "children_equation", "grants_not_wider", "implied_grants", "grants_count"),
     *("discrepancies", "unreadable_values", "demographic_mismatches", "suspected_duplicates"),
     *("person_notes", "persons_seen", "linked_children", "rows_logged", "id_collisions"),
@@ -112,7 +110,7 @@ def _cell(name: str, table: str, column: str, value: str, source: str, where: st
         name,
         (change(place, f"{column} = {value}", where),),
         ("cells_match", source),
-        ("archived_cells", "storage_classes"),
+        ("storage_classes",),
     )
 
 
@@ -194,12 +192,12 @@ READ = (
 )
 
 
-def _kept(name: str, values: str, where: str, finds: str = "archive_verbatim") -> Damage:
+def _kept(name: str, values: str, where: str, finds: str = "rebuild") -> Damage:
     return Damage(
         name,
         (change("ledger.archive_reports", values, f"_reason = 'not_carried' AND {where}"),),
         (finds, "reports"),
-        ("archived_cells", "archived_rows", "archive_verbatim", "archive_lists"),
+        ("archive_verbatim", "archive_lists"),
     )
 
 
@@ -213,8 +211,7 @@ ARCHIVED = (
     Damage(
         "an archived NULL as an empty text",
         (change("ledger.archive_ieps", "grade = ''", "grade IS NULL AND _reason = 'not_carried'"),),
-        ("archive_verbatim", "ieps"),
-        ("archived_cells",),
+        ("rebuild", "ieps"),
     ),
     _kept("a list that is a text", "_archived = '\"content\"'", "1", "archive_lists"),
     _kept("a list of numbers", "_archived = '[1]'", "1", "archive_lists"),
@@ -229,8 +226,7 @@ ARCHIVED = (
                 "typeof(placement_percentage) = 'integer' AND _reason = 'not_carried'",
             ),
         ),
-        ("archive_verbatim", "ieps"),
-        ("archived_cells",),
+        ("rebuild", "ieps"),
     ),
     Damage(
         "two archived cells that changed places",
@@ -241,8 +237,7 @@ ARCHIVED = (
             "WHERE p.n <> archive_ieps.rowid) WHERE rowid IN (SELECT n FROM temp.pair)",
             "DROP TABLE temp.pair",
         ),
-        ("archive_verbatim", "ieps"),
-        ("archived_cells",),
+        ("rebuild", "ieps"),
     ),
     Damage(
         "a cell moved from the archive into the target",

@@ -19,7 +19,7 @@ ARCHIVE = (
                 "_reason = 'not_carried' AND _archived NOT LIKE '%\"title\"%'",
             ),
         ),
-        ("archive_verbatim", "reports"),
+        ("rebuild", "reports"),
     ),
     Damage(
         "an archive row that names a column that is not there",
@@ -50,8 +50,8 @@ ARCHIVE = (
             "archive_ieps.id) WHERE id IN (SELECT id FROM temp.pair)",
             "DROP TABLE temp.pair",
         ),
-        ("archive_verbatim", "ieps"),
-        ("archived_cells", "archived_rows", "rows_accounted", "target_rows", "rows_not_revived"),
+        ("rebuild", "ieps"),
+        ("rows_accounted", "target_rows", "rows_not_revived"),
     ),
     Damage(
         "an archive of a table that the source has not",
@@ -245,10 +245,10 @@ DROPPED = tuple(
         ("archive_session_templates", ("rows_accounted", "session_templates"), ()),
         (
             "archive_reports",
-            ("archived_cells", "reports"),
+            ("archive_lists", "reports"),
             ("rows_accounted", "unreadable_values", "normalisations"),
         ),
-        ("archive_children", ("archived_cells", "children"), ()),
+        ("archive_children", ("rebuild", "children"), ("archive_lists",)),
     )
 )
 """Whole tables of the ledger, its own and archives."""

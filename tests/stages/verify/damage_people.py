@@ -21,10 +21,16 @@ PEOPLE = (
         (lose("ledger.patient_to_person"),),
         ("patient_map", "patients"),
         (
-            *("children_equation", "child_map", "cells_match", "view_maps", "archived_cells"),
+            *(
+                "children_equation",
+                "child_map",
+                "cells_match",
+                "view_maps",
+            ),
             *("parent_views_count", "grants_not_wider", "grants_count", "implied_grants"),
             *("discrepancies", "persons_seen", "linked_children", "rows_justified", "rows_logged"),
-            *("parent_views", "person_notes", "primary_caregiver"),
+            # The log names persons, and whose a patient's entries are is told by the map.
+            *("parent_views", "person_notes", "primary_caregiver", "unreadable_values"),
         ),
     ),
     Damage(
@@ -43,7 +49,7 @@ PEOPLE = (
                 "cells_match",
                 "parent_views",
             ),
-            *("archived_cells", "grants_count", "implied_grants", "discrepancies", "persons_seen"),
+            *("grants_count", "implied_grants", "discrepancies", "persons_seen"),
             *("linked_children", "primary_caregiver", "grants_not_wider", "person_notes"),
             *("rows_justified", "rows_logged"),
         ),
@@ -60,7 +66,7 @@ PEOPLE = (
         (
             "id_maps",
             *("new_ids", "child_map", "children_equation", "foreign_keys", "person_references"),
-            *("cells_match", "archived_cells", "parent_views_count", "view_maps", "implied_grants"),
+            *("cells_match", "parent_views_count", "view_maps", "implied_grants"),
             *("grants_not_wider", "grants_count", "discrepancies", "persons_seen", "parent_views"),
             *("linked_children", "person_notes", "primary_caregiver", "rows_justified"),
             "rows_logged",
@@ -76,7 +82,6 @@ PEOPLE = (
         "another gender",
         (change("main.persons", "gender = gender || '?'", "1"),),
         ("cells_match", "patients"),
-        ("archived_cells",),
     ),
     Damage(
         "a name of the child on the patient's person",
@@ -85,7 +90,6 @@ PEOPLE = (
             "(SELECT new_id FROM ledger.patient_to_person LIMIT 1)",
         ),
         ("cells_match", "patients"),
-        ("archived_cells",),
     ),
     Damage(
         "a note that was lost",
@@ -113,7 +117,6 @@ VIEWS = (
         (
             "id_maps",
             "view_maps",
-            "archived_cells",
             "linked_children",
             "persons_seen",
             "rows_accounted",
@@ -132,19 +135,17 @@ VIEWS = (
             "(SELECT min(rowid) FROM main.parent_child_views)",
         ),
         ("view_maps", None),
-        ("parent_views", "archived_cells", "primary_caregiver"),
+        ("parent_views", "primary_caregiver"),
     ),
     Damage(
         "a changed history in a parent's view",
         (change("main.parent_child_views", "medical_history = 'none'", "1"),),
         ("parent_views", "parent_child_views"),
-        ("archived_cells",),
     ),
     Damage(
         "a relationship that nobody stated",
         (change("main.parent_child_views", "relationship_type = 'uncle'", "1"),),
         ("parent_views", "parent_child_views"),
-        ("archived_cells",),
     ),
     Damage(
         "two primary caregivers",
@@ -177,7 +178,7 @@ VIEWS = (
         "a clinician's view lost",
         (lose("main.clinician_patient_views"),),
         ("clinician_views_count", "clinician_patient_views"),
-        ("id_maps", "view_maps", "archived_cells", "linked_children", "persons_seen"),
+        ("id_maps", "view_maps", "linked_children", "persons_seen"),
     ),
     Damage(
         "two clinicians' views swapped",
@@ -211,7 +212,7 @@ GRANTS = (
         "a revived consent",
         (change("main.access_grants", "status = 'active'", "status = 'revoked'"),),
         ("grants_not_wider", "access_grants"),
-        ("cells_match", "archived_cells"),
+        ("cells_match",),
     ),
     Damage(
         "wider permissions",
@@ -220,7 +221,6 @@ GRANTS = (
             "(SELECT new_id FROM ledger.consent_to_grant LIMIT 1)",
         ),
         ("cells_match", "consent_grants"),
-        ("archived_cells",),
     ),
     Damage(
         "an implied grant lost",
@@ -259,8 +259,7 @@ LEDGER = (
     Damage(
         "a lost archive cell",
         (change("ledger.archive_ieps", "concerns = NULL", "concerns IS NOT NULL"),),
-        ("archived_cells", "ieps"),
-        ("archived_rows", "archive_verbatim"),
+        ("rebuild", "ieps"),
     ),
     Damage(
         "a flipped bit in the archive",
@@ -271,8 +270,7 @@ LEDGER = (
                 "typeof(shared_with) = 'text'",
             ),
         ),
-        ("archived_cells", "reports"),
-        ("archived_rows", "archive_verbatim"),
+        ("rebuild", "reports"),
     ),
     Damage(
         "a number archived as a text",
@@ -283,8 +281,7 @@ LEDGER = (
                 "typeof(placement_percentage) = 'integer' AND _reason = 'not_carried'",
             ),
         ),
-        ("archived_cells", "ieps"),
-        ("archive_verbatim",),
+        ("rebuild", "ieps"),
     ),
     Damage(
         "an archived cell that nobody archived",
@@ -295,7 +292,7 @@ LEDGER = (
     Damage(
         "a lost archive row",
         (lose("ledger.archive_reports", "_reason = 'not_carried'"),),
-        ("archived_cells", "reports"),
+        ("archive_lists", "reports"),
     ),
     Damage(
         "a lost archive row of a table without a counterpart",
@@ -305,29 +302,24 @@ LEDGER = (
     Damage(
         "a changed cell of a table without a counterpart",
         (change("ledger.archive_session_templates", "name = name || '.'", "1"),),
-        ("archived_rows", "session_templates"),
-        ("archive_verbatim",),
+        ("rebuild", "session_templates"),
     ),
     Damage(
         "a doubled archive row",
         ("INSERT INTO ledger.archive_reports SELECT * FROM ledger.archive_reports LIMIT 1",),
         ("archive_lists", "reports"),
-        ("rows_accounted", "archived_rows", "rows_logged", "target_rows"),
+        ("rows_accounted", "rows_logged", "target_rows"),
     ),
     Damage(
         "an archive row of no source row",
         (change("ledger.archive_reports", "id = 'stranger'", "_reason = 'not_carried'"),),
         ("archive_lists", "reports"),
-        ("archived_cells",),
     ),
     Damage(
         "an archive row that names nothing",
         (change("ledger.archive_reports", "_archived = '[]'", "_reason = 'not_carried'"),),
         ("archive_lists", "reports"),
-        (
-            "archive_verbatim",
-            "archived_cells",
-        ),
+        ("archive_verbatim",),
     ),
     Damage(
         "an archive row with broken JSON",
@@ -337,10 +329,7 @@ LEDGER = (
             ),
         ),
         ("archive_lists", "reports"),
-        (
-            "archive_verbatim",
-            "archived_cells",
-        ),
+        ("archive_verbatim",),
     ),
     Damage(
         "a linked child that is not archived whole",
@@ -349,11 +338,7 @@ LEDGER = (
             "(SELECT old_id FROM ledger.child_to_person AS m WHERE m.new_id IN "
             "(SELECT new_id FROM ledger.patient_to_person) LIMIT 1)",
         ),
-        ("archived_rows", "children"),
-        (
-            "archive_verbatim",
-            "archived_cells",
-        ),
+        ("rebuild", "children"),
     ),
     Damage(
         "a discrepancy lost",
@@ -464,7 +449,7 @@ LEDGER = (
         (lose("ledger.collision_to_id", "source_table = 'peps'"),),
         ("rows_accounted", "peps"),
         (
-            *("id_collisions", "cells_match", "archived_cells", "rows_justified", "target_rows"),
+            *("id_collisions", "cells_match", "rows_justified", "target_rows"),
             *("rows_logged", "discrepancies"),
         ),
         faulty=True,
@@ -473,7 +458,7 @@ LEDGER = (
         "a child's view not in the map",
         (lose("ledger.child_to_view"),),
         ("view_maps", "children"),
-        ("archived_cells", "linked_children", "parent_views", "primary_caregiver", "persons_seen"),
+        ("linked_children", "parent_views", "primary_caregiver", "persons_seen"),
     ),
     Damage(
         "a ledger table missing",

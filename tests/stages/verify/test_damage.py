@@ -92,7 +92,7 @@ def require_found(migrated: Migrated, damages: Sequence[Damage]) -> None:
     for name, table in (damage.finds for damage in damages):
         assert name in {n for n, t in found if table is None or t == table}, sorted(map(str, found))
     names = {damage.finds[0] for damage in damages}
-    assert {n for n, _ in found} <= names.union(*(damage.also for damage in damages))
+    assert {n for n, _ in found} <= names.union(*(damage.others for damage in damages))
     assert all(
         check.outcome == "failed"
         for check in checks

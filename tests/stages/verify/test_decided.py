@@ -117,4 +117,4 @@ def test_the_patient_s_value_instead_of_the_decided_one_is_found(
 def test_the_replaced_value_must_be_in_the_archive(decided: Path, tmp_path: Path) -> None:
     statement = "UPDATE archive_patients SET first_name = NULL WHERE id = 'p1'"
 
-    assert "archived_cells" in failed(decided, tmp_path, "new.ledger.db", statement)
+    assert "rebuild" in failed(decided, tmp_path, "new.ledger.db", statement)

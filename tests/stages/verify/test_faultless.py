@@ -31,6 +31,11 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
         plan = bind(extractor.tables, inspect(database), extractor.has_rows)
     with Database(ledger) as books:
         books.ingest("lineage", lineage(plan))
+        books.attach(source, "source", settled=True)
+        books.execute(
+            "CREATE TABLE main.source_schema AS SELECT type, name, tbl_name AS table_name, sql "
+            "FROM source.sqlite_master WHERE sql IS NOT NULL"
+        )
     options = VerifyOptions("Asia/Kolkata", mode, RUN)
     return verify(Files(source, target, ledger), plan, options, lambda _: None)
 

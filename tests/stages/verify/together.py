@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from .damage import Damage
 
-_WRITTEN = re.compile(r"(?:UPDATE|INSERT INTO|DELETE FROM|TABLE) ((?:main|ledger)\.\w+)")
-
 
 def touch_the_same(one: Damage, other: Damage) -> bool:
     """Both write to one table, so that one may undo or take away what the other plants."""
-    return bool(_written(one) & _written(other))
+    return bool(one.written & other.written)
 
 
 def upsets_comparison(one: Damage, other: Damage) -> bool:
     """One writes to the maps or the log, by which the rows that the other writes are compared."""
-    return any(_books(a) and _written(b) - _books(b) for a, b in ((one, other), (other, one)))
+    return any(_books(a) and b.written - _books(b) for a, b in ((one, other), (other, one)))
 
 
 def answer_for_each_other(one: Damage, other: Damage) -> bool:
     """One may be what fails the check that has to find the other."""
-    if touch_the_same(one, other) or one.finds[0] in other.also or other.finds[0] in one.also:
+    if touch_the_same(one, other):
+        return True
+    if one.finds[0] in other.others or other.finds[0] in one.others:
         return True
     (name, table), (other_name, other_table) = one.finds, other.finds
     return name == other_name and (None in (table, other_table) or table == other_table)
@@ -57,13 +56,9 @@ def label(damages: tuple[Damage, ...]) -> str:
     return damages[0].name + (f" and {rest} more" if rest else "")
 
 
-def _written(damage: Damage) -> set[str]:
-    return {table for statement in damage.statements for table in _WRITTEN.findall(statement)}
-
-
 def _books(damage: Damage) -> set[str]:
     """What it writes to in the ledger but archives."""
-    ledger = {table for table in _written(damage) if table.startswith("ledger.")}
+    ledger = {table for table in damage.written if table.startswith("ledger.")}
     return {table for table in ledger if not table.startswith("ledger.archive_")}
 
 

@@ -84,7 +84,7 @@ def read_archive(ledger: File, table: Table) -> Archived | None:
 def _names(text: str | None, table: Table) -> frozenset[str]:
     try:
         return frozenset(map(table.known, json.loads(text or "")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise TargetError(
             f"the ledger's archive of {table.name} has a row that does not say what it archives: "
             "the ledger has been changed since the run"

@@ -8,7 +8,7 @@ the same millisecond.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -77,7 +77,11 @@ class TableComparison:
             yield f"for example {', '.join(self.keys)}"
 
 
-def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
+Tell = Callable[[str, pl.DataFrame], None]
+"""Hears of the rows (``old`` and ``new``) whose cells of a column differ."""
+
+
+def compare_table(old: Store, rebuilt: Rebuilt, tell: Tell | None = None) -> TableComparison:
     """Compare an old table with what was made of it; both have the same columns.
 
     Raises :class:`DatabaseError`.
@@ -90,7 +94,7 @@ def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
     differing = 0
     keys: list[str] = []
     for start in range(0, paired.height, old.rows_at_once):
-        wrong, counts = pair.differing(paired.slice(start, old.rows_at_once))
+        wrong, counts = pair.differing(paired.slice(start, old.rows_at_once), tell)
         differing += wrong.height
         columns.update(counts)
         keys += pair.keys(wrong.head(_KEYS))
@@ -152,7 +156,9 @@ class _Pair:
         )
         return pl.concat([by_rowid, by_name])
 
-    def differing(self, paired: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    def differing(
+        self, paired: pl.DataFrame, tell: Tell | None
+    ) -> tuple[pl.DataFrame, dict[str, int]]:
         """The paired rows that differ, and in how many each column does."""
         columns = self.old.table.column_names
         frame, old = self.old.rows(paired, "old", columns, "o.")
@@ -170,6 +176,9 @@ class _Pair:
                 by_value.append(flag.scatter(places, values=False))
         differs = differs.with_columns(by_value)
         counts = dict(zip(columns, differs.sum().row(0), strict=True))
+        for column in columns if tell else ():
+            if counts[column] and tell is not None:
+                tell(column, paired.filter(differs[names[column]]))
         wrong = paired.filter(differs.select(pl.any_horizontal(pl.all())).to_series())
         return wrong, {column: count for column, count in counts.items() if count}
 

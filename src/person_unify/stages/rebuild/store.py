@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import polars as pl
 
@@ -29,11 +29,22 @@ _SPREAD = 4
 """Up to so many rowids per row, rows are read as one range of rowids."""
 
 
+class Reads(Protocol):
+    """What reads the cells of one table, in lanes by column."""
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """Column -> lane."""
+
+    def read(self, columns: Sequence[str], part: Range | None, also: str = "") -> Rows:
+        """Some columns of the rows in a range, under a further condition."""
+
+
 @dataclass(slots=True)
 class Store:
     """One table; rows are named by ``@row``."""
 
-    reader: LaneReader
+    reader: Reads
     table: Table
     span: Range | None
     rows_at_once: int
@@ -80,7 +91,10 @@ class Store:
             pl.col(ODD).alias(place),
             *(pl.col(n.removeprefix(prefix)).alias(n) for n in names.values()),
         )
-        frame = frame.join(main, on=by, how="left", maintain_order="left")
+        if frame[by].equals(main[by]):
+            frame = frame.hstack(main.drop(by))
+        else:
+            frame = frame.join(main, on=by, how="left", maintain_order="left")
         lanes = self.reader.lanes
         return frame, {
             column: Column.read(lanes[column], name, cells, column, place)

@@ -16,7 +16,8 @@ import polars as pl
 
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
-from person_unify.mappings.known import known_tables, unified_tables
+from person_unify.mappings.known import readable_tables, unified_tables
+from person_unify.stages.rebuild import definitions
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.context import Context
 from person_unify.stages.verify.core import check_children, check_links, check_patients
@@ -25,6 +26,7 @@ from person_unify.stages.verify.families import implied_grants, read_families
 from person_unify.stages.verify.findings import KINDS, Answers, Difference, Findings, Found, Kind
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.humans import check_notes, settle_humans
+from person_unify.stages.verify.inverse import Inverse
 from person_unify.stages.verify.kept import check_kept_ids
 from person_unify.stages.verify.logs import check_log
 from person_unify.stages.verify.people import check_people, read_people
@@ -34,6 +36,7 @@ from person_unify.stages.verify.structure import (
     check_files,
     check_structure,
     filled_tables,
+    look_at_files,
 )
 from person_unify.stages.verify.tables import check_archived_whole, check_table
 from person_unify.stages.verify.views import check_grants, check_views, owe_implied, tell_rest
@@ -51,9 +54,6 @@ __all__ = [
     "VerifyOptions",
     "verify",
 ]
-
-_PART = 32 * 2**20
-"""Bytes of cells to work on at once; a reading, what is expected and what is found stand beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,12 @@ def verify(
     try:
         with answers.guarded("preparation"):
             settled = files.settled
-            opened.append(File(files.source, settled=True, look=known_tables))
+            opened.append(File(files.source, settled=True, look=readable_tables))
             opened.append(File(files.target, settled=settled, fast=True, look=unified_tables))
             opened.append(File(files.ledger, settled=settled, fast=True))
             source, target, ledger = opened
-            context = Context(source, target, ledger, plan, options, _PART, progress, answers)
+            context = Context(source, target, ledger, plan, options, progress, answers)
+            context.inverse = Inverse((source, target, ledger), plan, answers)
             if read_books(context):
                 _carry_out(context)
                 if findings is None and files.earlier is not None:
@@ -98,16 +99,27 @@ def verify(
                     check_kept_ids(context, opened[-1])
                 elif options.ids_from is not None:
                     answers.skip("kept_ids", None, "--ids-from names no ledger to compare with")
+            if findings is None:
+                _give_back(context)
     finally:
         for file in opened:
             file.close()
     return answers.checks
 
 
+def _give_back(context: Context) -> None:
+    """The definitions, and whatever table could not be compared in another way."""
+    inverse = context.inverse
+    inverse.tell(definitions(context.source.database, context.ledger.database))
+    for name in context.source.tables:
+        if name not in inverse.asked:
+            inverse.check(name)
+
+
 def _carry_out(context: Context) -> None:
     answers = context.answers
     if answers.findings is None:
-        check_files(context)
+        look_at_files(context)
     for name in sorted(filled_tables(context) & set(context.target.tables)):
         context.homes[name] = Home.of(context.target, context.target.tables[name])
     context.decisions = read_decisions(context)
@@ -186,5 +198,6 @@ def _check_rest(context: Context) -> None:
     if answers.findings is None:
         check_records(context)
         check_structure(context)
+        check_files(context)
     check_log(context)
     check_counts(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import polars as pl
 
 from person_unify.schema import Table
 from person_unify.stages.verify.context import Context
-from person_unify.stages.verify.reader import Cells, File, Lane, alike, equal, lane_of
+from person_unify.stages.verify.reader import STORED, Cells, File, Lane, alike, lane_of
 
 NOT_CARRIED = "not_carried"
 
@@ -36,7 +36,6 @@ class Archive:
     cells: Cells
     at: pl.Series
     of: pl.Series
-    whole: Cells | None = None
 
     @cached_property
     def reasons(self) -> pl.Series:
@@ -81,23 +80,27 @@ class Archive:
         )
         return joined["n"].to_numpy()
 
-    def beside(self, context: Context, source: Table, at: pl.Series) -> Cells:
-        """The archived cells of the archive rows at some positions, in the lanes of the source."""
-        lanes = lanes_of(source, self.stored - set(self.key))
-        if self.whole is not None:
-            return (
-                self.whole if at.len() == self.whole.height and _is_all(at) else self.whole.take(at)
-            )
-        return read_at(context.ledger, self.table, list(lanes), self.cells.row.gather(at), lanes)
+
+def rowid_in(table: Table, source: Table) -> str | None:
+    """The column of an archive that keeps the rowids of a table without a key.
+
+    A table with a NULL in its key is known by its rowid too.
+    """
+    present = set(table.column_names)
+    sources = {column.lower() for column in source.column_names}
+    name = _own("_rowid", sources, present)
+    return name if name in present - sources or not source.primary_key else None
 
 
-def lanes_of(source: Table, columns: Collection[str]) -> dict[str, Lane]:
-    """The lanes of the source's columns, in which archived cells are read as well."""
-    return {c.name: lane_of(c.type) for c in source.columns if c.name in columns}
-
-
-def _is_all(at: pl.Series) -> bool:
-    return bool((at == pl.arange(0, at.len(), eager=True)).all())
+def lanes_of(table: Table, source: Table) -> dict[str, Lane]:
+    """The lanes of an archive's columns: those of the source's, and of the ledger's own."""
+    found: dict[str, Lane] = {}
+    rowid = rowid_in(table, source)
+    for name in table.column_names:
+        column = source.column(name)
+        own: Lane = "integer" if name == rowid else "text"
+        found[name] = own if column is None or name == rowid else lane_of(column.type)
+    return found
 
 
 def _names(source: Table, text: str | None) -> frozenset[str] | None:
@@ -114,8 +117,7 @@ def read_at(
     file: File, table: Table, columns: Sequence[str], row: pl.Series, lanes: Mapping[str, Lane]
 ) -> Cells:
     """Columns of the rows of some rowids (each once), in the order in which they are given."""
-    some = file.rowid(table) is not None and not file.small(table)
-    ranges = _spans(row) if some else None
+    ranges = None if file.ranges(table) is None else _spans(row)
     cells = file.read(table, columns, ranges, lanes)
     if cells.height == row.len() and bool((cells.row == row).all()):
         return cells
@@ -143,34 +145,24 @@ def archive_of(context: Context, source: Table, cells: Cells) -> Archive | None:
     table = context.ledger.tables.get(f"archive_{source.name}")
     if table is None:
         return None
+    table = table.known_as(source)
     present = set(table.column_names)
-    present = {source.known(column) for column in present}
     sources = {column.lower() for column in source.column_names}
-    rowid = _own("_rowid", sources, present)
     listed, reason = _own("_archived", sources, present), _own("_reason", sources, present)
-    # A table with a NULL in its key is known by its rowid, like one that has no key.
-    by_rowid = rowid in present - sources or not source.primary_key
-    key: dict[str, str | None] = (
-        {rowid: None} if by_rowid else {column: column for column in source.primary_key}
-    )
-    lanes = {c: lane_of(d.type) for c in key if (d := source.column(c)) is not None}
-    lanes |= {listed: "text", reason: "text"}
-    if by_rowid:
-        lanes[rowid] = "integer"
-    stored = frozenset(present - {listed, reason} - ({rowid} if by_rowid else set()))
-    whole = None
-    if context.ledger.small(table):
-        lanes |= lanes_of(source, stored)
-        whole = own = context.ledger.read(
-            table, [*key, listed, reason, *(stored - set(key))], lanes=lanes
-        )
-    else:
-        own = context.ledger.read(table, [*key, listed, reason], lanes=lanes)
+    rowid = rowid_in(table, source)
+    key: dict[str, str | None] = {column: column for column in source.primary_key}
+    if rowid is not None:
+        key = {rowid: None}
+    lanes = lanes_of(table, source)
+    stored = frozenset(present - {listed, reason, rowid})
+    if source.name in context.source.troubled:
+        context.ledger.troubled.add(table.name)
+    own = context.ledger.read(table, [*key, listed, reason], lanes=lanes)
     theirs = keys(cells, list(key.values()))
     mine = keys(own, list(key))
     at = _first_places(theirs, mine)
     of = _first_places(mine, theirs)
-    return Archive(table, source, key, stored, listed, reason, own, at, of, whole)
+    return Archive(table, source, key, stored, listed, reason, own, at, of)
 
 
 def keys(cells: Cells, columns: Sequence[str | None]) -> pl.DataFrame:
@@ -194,7 +186,7 @@ def spelled(cells: Cells, column: str) -> pl.Series:
         text = f"\0{'i' if lane.dtype == pl.Int64 else 'r'}" + lane.cast(pl.String)
     odd = cells.odd.get(column)
     if odd is not None:
-        letter = odd["class"].str.slice(0, 1)
+        letter = odd["class"].replace_strict({n: name[0] for n, name in STORED.items()})
         value = pl.select(
             pl.coalesce(
                 odd["integer"].cast(pl.String),
@@ -221,26 +213,3 @@ def _own(name: str, sources: set[str], present: set[str]) -> str:
     while free not in present and len(free) > len(name):
         free = free[1:]
     return free
-
-
-def same(one: Cells, other: Cells, column: str) -> pl.Series:
-    """Whether two cells hold the same value in the same storage class."""
-    left, right = one.columns[column], other.columns[column]
-    same_ = equal(left, right)
-    if left.dtype == pl.Float64:
-        # Equal zeros may differ in their sign.
-        same_ &= ((left != 0.0) | ((1.0 / left) == (1.0 / right))).fill_null(value=True)
-    ours, theirs = one.odd.get(column), other.odd.get(column)
-    if ours is None and theirs is None:
-        return same_
-    spots = pl.concat([f["at"] for f in (ours, theirs) if f is not None]).unique()
-    same_ = same_.scatter(spots, False) if spots.len() else same_
-    if ours is not None and theirs is not None:
-        both = ours.join(theirs, on=ours.columns, nulls_equal=True)["at"]
-        same_ = same_.scatter(both, True) if both.len() else same_
-    return same_
-
-
-def empty(cells: Cells, column: str) -> pl.Series:
-    """Whether the cells are NULL."""
-    return cells.is_null(column)

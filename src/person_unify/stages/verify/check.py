@@ -39,9 +39,8 @@ NAMES: dict[str, str] = {
     "rows_logged": "a row kept out has its one discrepancy",
     "target_rows": "the target table holds the loaded rows and no other",
     "cells_match": "every target cell is what the mapping makes of the source",
-    "archived_cells": "every source cell that is not carried is archived, verbatim",
-    "archived_rows": "rows kept out or without a counterpart are archived whole, verbatim",
-    "archive_verbatim": "no archived cell differs from the source's",
+    "rebuild": "target and ledger alone give every row and cell of the source back",
+    "archive_verbatim": "no archive row holds a cell that it does not name",
     "archive_lists": "archive rows name the columns they archive and belong to source rows",
     "id_collisions": "ids shared by two merged tables are fresh on the PEP side, and logged",
     # views

@@ -1,4 +1,4 @@
-"""The one comparison: what source rows must have become, against what target and archive hold."""
+"""The one comparison: what source rows must have become, against what the target holds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.mappings.bind import Binding, BoundMapping, type_of
-from person_unify.spec import NewId
-from person_unify.stages.verify.archive import NOT_CARRIED, Archive, empty, same
+from person_unify.mappings.bind import BoundMapping, type_of
+from person_unify.stages.verify.archive import Archive
 from person_unify.stages.verify.context import Context, Rows, entries
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
 from person_unify.stages.verify.homes import Home
-from person_unify.stages.verify.reader import Cells, Range, alike, equal, mark
+from person_unify.stages.verify.reader import Cells, Range, equal, mark
 from person_unify.stages.verify.reading import DAY_MS
 from person_unify.stages.verify.words import Counts, Expected, Words
 
@@ -47,8 +46,8 @@ class Arm:
 class Side:
     """A source table with its archive, and what became of its cells.
 
-    due: rows whose cells must be carried or archived.  whole: those of them that count as not
-    carried.  key: columns that name a row.  look: what else is asked of the rows of a part.
+    due: rows that are in the target, or should be.  whole: those of them that are archived whole
+    as well.  key: columns that name a row.  look: what else is asked of the rows of a part.
     """
 
     context: Context
@@ -61,13 +60,13 @@ class Side:
     key: Sequence[pl.Series] = ()
     wrong: dict[tuple[str, str], int] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
-    lost: dict[str, int] = field(default_factory=dict)
-    verbatim: dict[str, int] = field(default_factory=dict)
-    unkept: dict[str, int] = field(default_factory=dict)
-    carriers: set[str] = field(default_factory=set)
     unreadable: dict[str, list[pl.Series]] = field(default_factory=dict)
     early: set[str] = field(default_factory=set)
     look: Callable[[Rows, int], None] | None = None
+
+    def own(self, column: str | None) -> str | None:
+        """A column's name, if the file has it."""
+        return column if column and self.rows.table.column(column) is not None else None
 
     def note(self, column: str, at: pl.Series) -> None:
         """Note rows, by position, whose cell of a column cannot be read."""
@@ -133,7 +132,7 @@ class Side:
 
 
 def compare(side: Side, ranges: Sequence[Range] | None) -> None:
-    """Compare a source table part by part with its target rows and its archive."""
+    """Compare a source table part by part with its target rows."""
     height, row = side.rows.height, side.rows.cells.row
     parts: Sequence[Range | None] = ranges or [None]
     for part in parts:
@@ -155,11 +154,9 @@ def _compare_part(side: Side, start: int, stop: int, part: Range | None) -> None
         wide = side.context.source.read(table, rest, None if part is None else [part])
         cells = cells.beside(wide)
     rows = Rows(table, cells)
-    carried: dict[str, pl.Series] = {}
-    exact: dict[str, pl.Series] = {}
     counts = Counts()
     for arm in side.arms:
-        _compare_arm(side, arm, rows, (start, stop), (carried, exact, counts))
+        _compare_arm(side, arm, rows, (start, stop), counts)
     for (column, rule), found in counts.found.items():
         place = (side.name, column, rule)
         known = side.context.normalised
@@ -167,15 +164,10 @@ def _compare_part(side: Side, start: int, stop: int, part: Range | None) -> None
             known[place] = known.get(place, 0) + number
     if side.look is not None:
         side.look(rows, start)
-    _kept(side, rows, (start, stop), carried, exact)
 
 
-_Held = tuple[dict[str, pl.Series], dict[str, pl.Series], Counts]
-
-
-def _compare_arm(side: Side, arm: Arm, rows: Rows, place: tuple[int, int], held: _Held) -> None:
+def _compare_arm(side: Side, arm: Arm, rows: Rows, place: tuple[int, int], counts: Counts) -> None:
     start, stop = place
-    carried, exact, counts = held
     live = arm.live[start:stop].arg_true().cast(pl.UInt32)
     words = Words(side.context, arm.bound, rows.take(live))
     at = arm.at[start:stop].gather(live)
@@ -192,46 +184,32 @@ def _compare_arm(side: Side, arm: Arm, rows: Rows, place: tuple[int, int], held:
                 wrong[name] = flawed
         if expected.carries is not None and type_of(arm.home.column(name)) == "DATETIME":
             side.note_early(words.rows, expected)
-        if told.carries is not None and told.exact is not None:
-            kept = told.exact
-            if name in wrong:
-                lost = wrong[name] & found.is_null(name) if told.mapped else wrong[name]
-                kept = kept & ~lost
-            _add(exact, told.carries, _spread(told.exact, spots, rows.height))
-            _add(carried, told.carries, _spread(kept, spots, rows.height))
     arm.home.see(found, wrong)
     if arm.log is not None:
         arm.log(words, live + start)
     for (column, rule), those in words.counts.found.items():
-        counts.add(column, rule, _spread(those, live, rows.height))
+        every = those.len() == rows.height
+        counts.add(column, rule, those if every else mark(live.filter(those), rows.height))
 
 
 def _expectations(arm: Arm, words: Words, positions: pl.Series) -> Iterator[tuple[str, Expected]]:
-    """What each target column must hold, as far as anything can be expected of it."""
+    """What each target column must hold, as far as anything can be expected of it.
+
+    Not of its key, by which the row was found.
+    """
     bindings = {binding.target.name: binding for binding in arm.bound.columns}
     for column in arm.home.table.columns:
         binding = bindings.get(column.name)
+        if column.name in arm.home.table.primary_key:
+            continue
         if column.name in arm.decided:
             expected = arm.decided[column.name](words, positions)
         elif binding is None:
             expected = words.unfilled(column)
-        elif column.name in arm.home.table.primary_key:
-            expected = _as_key(words, binding)
         else:
             expected = words.expected(binding)
         if expected is not None:
             yield column.name, expected
-
-
-def _as_key(words: Words, binding: Binding) -> Expected | None:
-    """A key of the target: rows are found by it, so it carries the cell that it stands for."""
-    word = binding.word
-    column = getattr(word, "column", None)
-    if isinstance(word, NewId) and not words.bound.mapping.merge_on:
-        column = "id"
-    if column is None or column not in words.rows.cells.columns:
-        return None
-    return words.carried(column, "TEXT", words.rows.value(column, "TEXT"))
 
 
 @dataclass(frozen=True)
@@ -278,16 +256,8 @@ class _Pair:
             (home.table.name, column, ""),
             self.positions.filter(rows),
             lambda few: texts(key, there, few.len()),
-            expected.carries,
+            self.side.own(expected.carries),
         )
-
-
-def _add(to: dict[str, pl.Series], column: str, rows: pl.Series) -> None:
-    to[column] = to[column] | rows if column in to else rows
-
-
-def _spread(values: pl.Series, at: pl.Series, height: int) -> pl.Series:
-    return values if at.len() == height else mark(at.filter(values), height)
 
 
 def _differs(expected: Expected, found: Cells, column: str) -> pl.Series | None:
@@ -314,97 +284,3 @@ def _nearly(one: pl.Series, other: pl.Series) -> pl.Series:
     """Whether two printed numbers agree but for the last digits, where SQLite releases disagree."""
     left, right = (s.cast(pl.Float64, strict=False) for s in (one, other))
     return ((left - right).abs() <= right.abs() * 1e-14).fill_null(value=False)
-
-
-def _kept(
-    side: Side,
-    rows: Rows,
-    place: tuple[int, int],
-    carried: dict[str, pl.Series],
-    exact: dict[str, pl.Series],
-) -> None:
-    """Whether each source cell that is not carried is archived, and nothing else is."""
-    start, stop = place
-    archive = side.archive
-    due = side.due[start:stop]
-    whole = None if side.whole is None else side.whole[start:stop]
-    side.carriers |= set(exact)
-    spots = pl.Series([], dtype=pl.UInt32)
-    holds: dict[str, pl.Series] = {}
-    if archive is not None:
-        of = archive.of[start:stop]
-        spots = of.is_not_null().arg_true().cast(pl.UInt32)
-        holds = _archived(side, archive, rows, spots, of.gather(spots), start)
-    filed = mark(spots, rows.height)
-    incomplete = alike(False, rows.height)
-    for column in rows.table.column_names:
-        kept = _unless_whole(carried.get(column), whole)
-        need = due if kept is None else due & ~kept
-        held = holds.get(column)
-        lost = need & ~held if held is not None else need
-        side.compared["archived_cells"] = side.compared.get("archived_cells", 0) + int(due.sum())
-        if archive is None or column not in archive.key:
-            sure = _unless_whole(exact.get(column), whole)
-            incomplete |= due if sure is None else due & ~sure
-        number = int(lost.sum())
-        if number:
-            side.lost[column] = side.lost.get(column, 0) + number
-            side.tell("lost", (None, column, ""), lost.arg_true() + start)
-    bare = incomplete & ~filed
-    if bare.any():
-        side.lost["archive row"] = side.lost.get("archive row", 0) + int(bare.sum())
-        if set(rows.table.column_names) - set(exact) - set(rows.table.primary_key):
-            side.tell("lost", (None, None, "no archive row"), bare.arg_true() + start)
-
-
-def _unless_whole(kept: pl.Series | None, whole: pl.Series | None) -> pl.Series | None:
-    return kept if kept is None or whole is None else kept & ~whole
-
-
-def _archived(
-    side: Side, archive: Archive, rows: Rows, spots: pl.Series, of: pl.Series, start: int
-) -> dict[str, pl.Series]:
-    """Per column, the rows whose archive row names it and holds its cell.
-
-    Also counts the archived cells that are not the source's.
-    """
-    theirs = archive.beside(side.context, rows.table, of)
-    ours = rows.take(spots).cells
-    out = archive.reasons.gather(of) != NOT_CARRIED
-    out = out.fill_null(value=True)
-    if side.whole is not None:
-        out |= side.whole.gather(spots + start)
-    holds = {}
-    for column in rows.table.column_names:
-        if column in archive.key:
-            holds[column] = mark(spots, rows.height)
-            continue
-        listed = archive.names(column, of)
-        if column in theirs.columns:
-            equal = same(ours, theirs, column)
-            wrong = (listed & ~equal) | (~listed & ~empty(theirs, column))
-            unkept = out & ~equal
-        else:
-            equal = alike(False, spots.len())
-            wrong, unkept = listed, out
-        _count_archived(side, column, wrong, unkept, spots + start)
-        holds[column] = _spread(listed & equal, spots, rows.height)
-    side.compared["archive_verbatim"] = side.compared.get(
-        "archive_verbatim", 0
-    ) + spots.len() * len(holds)
-    side.compared["archived_rows"] = side.compared.get("archived_rows", 0) + int(out.sum()) * max(
-        1, len(holds)
-    )
-    return holds
-
-
-def _count_archived(
-    side: Side, column: str, wrong: pl.Series, unkept: pl.Series, positions: pl.Series
-) -> None:
-    for counts, rows in ((side.verbatim, wrong), (side.unkept, unkept)):
-        if number := int(rows.sum()):
-            counts[column] = counts.get(column, 0) + number
-    either = wrong | unkept
-    if either.any():
-        detail = "the archived cell is not the source's"
-        side.tell("archive", (None, column, detail), positions.filter(either))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from person_unify.stages.verify.reading import Reading, read
 if TYPE_CHECKING:
     from person_unify.stages.verify.decided import Decisions
     from person_unify.stages.verify.homes import Home
+    from person_unify.stages.verify.inverse import Inverse
     from person_unify.stages.verify.people import People
+    from person_unify.stages.verify.structure import Soundness
 
 MAPS = (
     "patient_to_person",
@@ -39,7 +41,7 @@ LOG = (
 
 @dataclass
 class Context:
-    """source, target, ledger: the files.  size: bytes that the cells of one part may take.
+    """source, target, ledger: the files.  inverse: gives the source's tables back.
 
     maps: the ledger's id maps, each old id once.  known: of tables that others look up, the loaded
     rows (``old``, ``new`` and attributes).  owed: what the log must hold, as frames of
@@ -51,7 +53,6 @@ class Context:
     ledger: File
     plan: Plan
     options: VerifyOptions
-    size: int
     progress: Callable[[str], None]
     answers: Answers
     maps: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -61,10 +62,23 @@ class Context:
     normalised: dict[tuple[str, str, str], int] = field(default_factory=dict)
     homes: dict[str, Home] = field(default_factory=dict)
     soft: set[tuple[str, str]] = field(default_factory=set)
+    sound: dict[str, Soundness] = field(default_factory=dict)
 
+    inverse: Inverse = field(init=False)
     people: People = field(init=False)
     decisions: Decisions = field(init=False)
     implied: pl.DataFrame = field(init=False)
+
+    def look(self, source: str, targets: Iterable[str]) -> None:
+        """Look at the indexes of a table, of its archive and of what it fills, while in hand."""
+        tables = {
+            "source_indexes": [source],
+            "ledger_integrity": [f"archive_{source}"],
+            "integrity": targets,
+        }
+        for check, sound in self.sound.items():
+            for name in tables[check]:
+                sound.look(name)
 
     def mapping(self, usual: str) -> BoundMapping | None:
         """The first mapping of an old table that fills a target table."""

@@ -52,29 +52,21 @@ def _finish(side: Side, person: pl.Series, reasons: tuple[str, ...] = (NOT_CARRI
     if context.answers.findings is not None and not context.answers.wants(side.name):
         return
     context.progress(side.name)
-    compare(side, context.source.ranges(table, table.column_names, context.size))
+    compare(side, context.source.ranges(table))
     side.owe_cells(side.rows.value("id", "TEXT"), person)
     report(side, reasons)
 
 
 def settled(
-    values: pl.Series, carries: str | None = None, own: Type = "TEXT"
+    values: pl.Series, carries: str | None = None
 ) -> Callable[[Words, pl.Series], Expected]:
     """A column whose value is known for every row of its table."""
 
     def decided(words: Words, at: pl.Series) -> Expected:
-        value = values.gather(at)
-        if carries is None:
-            return Expected(value)
-        said = words.rows.value(carries, own)
-        return words.carried(carries, own, value, also=said.eq_missing(value))
+        del words
+        return Expected(values.gather(at), carries)
 
     return decided
-
-
-def own_id(words: Words, _: pl.Series) -> Expected:
-    """An id that a map leads from to the target."""
-    return words.carried("id", "TEXT", words.rows.value("id", "TEXT"))
 
 
 def check_patients(context: Context, humans: Humans) -> None:
@@ -125,7 +117,7 @@ def _person_columns(
 ) -> dict[str, Callable[[Words, pl.Series], Expected]]:
     """The columns of a person that are settled for all who are one."""
     rows = context.people.rows[usual]
-    found: dict[str, Callable[[Words, pl.Series], Expected]] = {"id": own_id}
+    found: dict[str, Callable[[Words, pl.Series], Expected]] = {}
     found["gender"] = _counted(settled(humans.gender[usual], "gender"), "gender")
     if bound.source.column("udid_number") is not None:
         found["udid_number"] = _counted(settled(humans.udid[usual], "udid_number"), "udid_number")
@@ -178,8 +170,7 @@ def _taking(
             if column == base.carries:
                 words.counts.found[column, rule] = rows & ~takes
         value = chosen["value"].cast(base.value.dtype).zip_with(takes, base.value)
-        exact = None if base.exact is None else base.exact & ~takes
-        return Expected(value, base.carries, exact, base.printed)
+        return Expected(value, base.carries, base.printed)
 
     return decided
 
@@ -384,8 +375,7 @@ def _text_of(
         if name in words.rows.cells.columns:
             for rule, rows in words.rows.read(name, "TEXT").recast.items():
                 words.counts.add(name, rule, rows & alone)
-        value = own.zip_with(alone, merged.gather(at))
-        return words.carried(name, "TEXT", value, also=alone)
+        return Expected(own.zip_with(alone, merged.gather(at)), name)
 
     return decided
 
@@ -405,7 +395,7 @@ def _instant_of(
         missing = may & own.is_null() & counts.gather(at).fill_null(value=False)
         if missing.any():
             words.counts.add(column, "required_default", missing)
-        return words.carried(column, "DATETIME", value, also=own.eq_missing(value))
+        return Expected(value, column)
 
     return decided
 
@@ -437,7 +427,7 @@ def check_links(context: Context, families: Families) -> None:
         context.homes[_VIEW],
         of.first,
         of.at.zip_with(of.first, _NONE),
-        _link_view(of, bound, human),
+        _link_view(of, bound),
         {"is_primary_caregiver": "primary_caregiver", "*": "parent_views"},
         quiet=(of.of("children") > 0).fill_null(value=False),
     )
@@ -482,17 +472,15 @@ def _noting_links(
 
 
 def _link_view(
-    of: PairsOf, bound: BoundMapping, human: pl.DataFrame
+    of: PairsOf, bound: BoundMapping
 ) -> dict[str, Callable[[Words, pl.Series], Expected]]:
     found = _view_columns(of)
-    found["id"] = own_id
     person = of.context.people.person.gather(of.of("human"))
-    own = human["own"].fill_null(value=False)
 
     def person_id(words: Words, at: pl.Series) -> Expected:
         for rule, rows in words.rows.read("patient_id", "TEXT").recast.items():
             words.counts.add("patient_id", rule, rows)
-        return words.carried("patient_id", "TEXT", person.gather(at), also=own.gather(at))
+        return Expected(person.gather(at), "patient_id")
 
     def relationship(words: Words, at: pl.Series) -> Expected:
         del at
@@ -503,7 +491,7 @@ def _link_view(
         if "relationship_type" in words.rows.cells.columns:
             for rule, rows in words.rows.read("relationship_type", "TEXT").recast.items():
                 words.counts.add("relationship_type", rule, rows)
-        return words.carried("relationship_type", "TEXT", said.fill_null("parent"))
+        return Expected(said.fill_null("parent"), "relationship_type")
 
     found["person_id"], found["relationship_type"] = person_id, relationship
     found["parent_id"] = _counted(found["parent_id"], "parent_id")
@@ -532,8 +520,7 @@ def _unless_child(
         for place, rows in list(words.counts.found.items()):
             if place not in before or before[place] is not rows:
                 words.counts.found[place] = rows & ~theirs
-        exact = None if expected.exact is None else expected.exact & ~theirs
-        return Expected(expected.value, expected.carries, exact, expected.printed)
+        return expected
 
     return decided
 

@@ -34,8 +34,7 @@ class Home:
     def of(cls, file: File, table: Table) -> Home:
         """Read the keys of a target table."""
         columns = table.primary_key or table.column_names[:1]
-        asked = table.column_names if file.small(table) else columns
-        cells = file.read(table, asked, lanes=lanes_of(table))
+        cells = file.read(table, columns, lanes=lanes_of(table))
         claimed = alike(False, cells.height, pl.Boolean())
         return cls(file, table, cells, keys(cells, columns), claimed)
 
@@ -63,8 +62,6 @@ class Home:
 
     def read(self, columns: Sequence[str], at: pl.Series) -> Cells:
         """Columns of the rows at some positions."""
-        if self.file.small(self.table):
-            return self.cells.only(columns).take(at)
         row = self.cells.row.gather(at)
         return read_at(self.file, self.table, columns, row, lanes_of(self.table))
 

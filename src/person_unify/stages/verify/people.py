@@ -81,12 +81,6 @@ class People:
         """``human`` and ``own`` of ids, null where an id names nobody."""
         return gathered(self.lookups[first], ids, "old")
 
-    @cached_property
-    def only_children(self) -> pl.Series:
-        """Ids of children that are the only one of their human."""
-        alone = self.children.filter(pl.len().over("human") == 1)
-        return alone["old"]
-
     @property
     def origins(self) -> pl.DataFrame:
         """Every human's ``human``, ``person``, ``usual`` table and ``old`` id."""

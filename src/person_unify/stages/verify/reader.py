@@ -8,7 +8,7 @@ of literals, which pins the drivers' types, and a column of flags says whether a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -17,7 +17,7 @@ import polars as pl
 
 from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError
-from person_unify.schema import Table, quote
+from person_unify.schema import Catalogue, Table, quote
 
 Lane = Literal["text", "integer", "real"]
 Range: TypeAlias = tuple[int, int]
@@ -30,14 +30,17 @@ DTYPES: dict[str, pl.DataType] = {
     "blob": pl.Binary(),
 }
 _LITERALS = {"text": "''", "integer": "0", "real": "0.0", "blob": "x''"}
+STORED = {1: "integer", 2: "real", 3: "text", 4: "blob"}
+"""Codes of SQLite's storage classes."""
+
 ODD = {
     "at": pl.UInt32,
-    "class": pl.String,
+    "class": pl.Int64,
     "integer": pl.Int64,
     "real": pl.Float64,
     "bytes": pl.Binary,
 }
-"""Columns of odd cells: the row's position, the class as ``typeof`` names it, and the value."""
+"""Columns of odd cells: the row's position, the class by :data:`STORED`, and the value."""
 
 _COLUMNS_PER_QUERY = 400
 SMALL = 2_000
@@ -45,6 +48,11 @@ SMALL = 2_000
 
 _SPLIT = 50_000
 _FEW = 500
+_LISTED = 5_000
+"""Rows that one query names by their rowids."""
+
+_FLAGS = 60
+"""Columns that one number flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +148,17 @@ class File:
         *,
         settled: bool,
         fast: bool = False,
-        look: Callable[[Database], Mapping[str, Table]] = inspect,
+        look: Callable[[Database], Catalogue[Table]] = inspect,
+        size: int = 32 * 2**20,
     ) -> None:
         """Open the file and look at its tables (``look``).
 
         settled: nobody can write it.  fast: large tables are read by connectorx, which a file must
-        be settled for.  Raises :class:`DatabaseError`.
+        be settled for.  size: bytes that the cells of one reading may take, and all that are held.
+        Raises :class:`DatabaseError`.
         """
         self.path = path
+        self.size = size
         self._fast = fast and settled
         self.database = Database(path, read_only=True, settled=settled)
         try:
@@ -164,7 +175,11 @@ class File:
         except BaseException:
             self.close()
             raise
-        self._troubled: set[str] = set()
+        self.troubled: set[str] = set()
+        """Tables that hold an odd cell, as far as they were read or are known to."""
+        self._by_bytes: set[str] = set()
+        self._ranges: dict[str, list[Range] | None] = {}
+        self._held: dict[str, _Held] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -192,9 +207,14 @@ class File:
             return None
         return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
 
-    def ranges(self, table: Table, columns: Sequence[str], size: int) -> list[Range] | None:
+    def ranges(self, table: Table) -> list[Range] | None:
         """Ranges of rowids whose rows take about ``size`` bytes each; None for all at once."""
-        rows, rowid = self.counts[table.name], self.rowid(table)
+        if table.name not in self._ranges:
+            self._ranges[table.name] = self._parts(table)
+        return self._ranges[table.name]
+
+    def _parts(self, table: Table) -> list[Range] | None:
+        rows, rowid, columns = self.counts[table.name], self.rowid(table), table.column_names
         if rowid is None or rows <= SMALL or not columns:
             return None
         name = quote(table.name)
@@ -205,7 +225,7 @@ class File:
             f"SELECT (SELECT avg({lengths}) FROM (SELECT * FROM ({sample}) "
             f"UNION ALL SELECT * FROM ({later}))), min({rowid}), max({rowid}) FROM {name}"
         )[0]
-        step = max(SMALL, size // int(text + 24 * len(columns)))
+        step = max(SMALL, self.size // int(text + 24 * len(columns)))
         if rows <= step:
             return None
         if last - first + 1 <= 4 * rows:
@@ -230,41 +250,76 @@ class File:
     ) -> Cells:
         """Some columns of a table, of all its rows or of those in ranges of the rowid.
 
+        A table that fits into one part is read once, as a whole, and held for whoever asks next.
         lanes: of columns that are to be read in another lane than their declared type's.
         """
-        wanted = list(columns)
+        wanted, lanes = list(columns), lanes or {}
+        if ranges is not None or self.ranges(table) is not None:
+            return self._read(table, wanted, ranges, lanes)
+        held = self._held.pop(table.name, None)
+        if held is None or not held.has(wanted, lanes):
+            cells = self._read(table, table.column_names, None, lanes)
+            bytes_ = sum(int(column.estimated_size()) for column in cells.columns.values())
+            held = _Held(cells, dict(lanes), bytes_)
+        self._held[table.name] = held
+        while len(self._held) > 1 and sum(h.bytes for h in self._held.values()) > self.size:
+            del self._held[next(iter(self._held))]
+        return held.cells.only(wanted)
+
+    def held(self, table: Table, columns: Sequence[str]) -> Cells | None:
+        """Columns of a table that is held and has no odd cell there."""
+        held = self._held.get(table.name)
+        if held is None or set(columns) & set(held.cells.odd):
+            return None
+        return held.cells.only(columns)
+
+    def by_index(self, table: Table, rowid: str, like: Cells, index: str) -> pl.DataFrame:
+        """The same columns as an index has them (``INDEXED BY …``), in its order, behind rowids."""
+        lanes = {dtype: lane for lane, dtype in DTYPES.items()}
+        asked = [(rowid, "integer")]
+        asked += [(quote(name), lanes[cells.dtype]) for name, cells in like.columns.items()]
+        return self._run(asked, [f"{quote(table.name)} {index}"])
+
+    def _read(
+        self,
+        table: Table,
+        wanted: Sequence[str],
+        ranges: Sequence[Range] | None,
+        lanes: Mapping[str, Lane],
+    ) -> Cells:
         place, types = self._origin(table), {c.name: c.type for c in table.columns}
         found: Cells | None = None
         for start in range(0, max(1, len(wanted)), _COLUMNS_PER_QUERY):
-            group = wanted[start : start + _COLUMNS_PER_QUERY]
-            part = self._group(_Query(table, group, place, lanes or {}, types), ranges)
+            group = list(wanted[start : start + _COLUMNS_PER_QUERY])
+            part = self._group(_Query(table, group, place, lanes, types), ranges)
             found = part if found is None else found.beside(part)
         assert found is not None
         return found
 
     def _group(self, query: _Query, ranges: Sequence[Range] | None) -> Cells:
-        """The columns as they are; where some cells are odd, without them, and those apart."""
-        frame = None
-        if query.table.name not in self._troubled:
+        """The columns as they are where connectorx takes them, else cells of their lanes alone.
+
+        In the second case a column of flags says which cells are missing, and those come apart.
+        """
+        name = query.table.name
+        if self._by_connectorx(query) and name not in self.troubled:
             try:
-                frame, odd = self._straight(query, ranges)
+                return query.cells(self._fetch(query, query.plain(), ranges), {})
             except BatchTooLarge:
                 raise
             except DatabaseError:
-                self._troubled.add(query.table.name)
-            else:
-                if not odd:
-                    return query.cells(frame, {})
-        odd_cells = self._odd(query, ranges)
-        again = query if frame is None else query.only(list(odd_cells))
-        asked = [(query.row, "integer"), *again.guarded(list(odd_cells))]
-        clean = self._fetch(again, asked, ranges)
-        if frame is not None:
-            places = {
-                f"c{query.columns.index(c) + 1}": f"c{n}" for n, c in enumerate(again.columns, 1)
-            }
-            clean = frame.with_columns(clean.get_column(c).alias(p) for p, c in places.items())
-        return query.cells(clean, odd_cells)
+                self.troubled.add(name)
+        try:
+            frame = self._fetch(query, query.guarded(by_bytes=name in self._by_bytes), ranges)
+        except BatchTooLarge:
+            raise
+        except DatabaseError:
+            if name in self._by_bytes:
+                raise
+            self._by_bytes.add(name)  # a text that is not UTF-8
+            frame = self._fetch(query, query.guarded(by_bytes=True), ranges)
+        width = 1 + len(query.columns)
+        return query.cells(frame[:, :width], self._odd(query, frame, ranges))
 
     def _origin(self, table: Table) -> tuple[str, str]:
         """FROM, and the expression of the row's number."""
@@ -282,40 +337,52 @@ class File:
             order = f"ORDER BY {listed}"
         return f"(SELECT row_number() OVER ({order}) AS {name}, * FROM {quote(table.name)})", name
 
-    def _straight(self, query: _Query, ranges: Sequence[Range] | None) -> tuple[pl.DataFrame, bool]:
-        """The columns as they are, and whether a cell is odd; connectorx refuses those itself."""
-        asked = [(query.row, "integer"), *query.plain()]
-        if self._by_connectorx(query):
-            return self._fetch(query, asked, ranges), False
-        frame = self._fetch(query, [*asked, (query.flag(), "integer")], ranges)
-        flag = frame.columns[-1]
-        return frame.drop(flag), bool(frame.get_column(flag).max())
-
-    def _odd(self, query: _Query, ranges: Sequence[Range] | None) -> dict[str, pl.DataFrame]:
-        """The odd cells of each column that has some, by the numbers of their rows."""
+    def _odd(
+        self, query: _Query, frame: pl.DataFrame, ranges: Sequence[Range] | None
+    ) -> dict[str, pl.DataFrame]:
+        """The odd cells of each column that has some; the flags behind the columns tell where."""
         found: dict[str, pl.DataFrame] = {}
-        for start in range(0, len(query.columns), _COLUMNS_PER_QUERY // 4):
-            columns = query.columns[start : start + _COLUMNS_PER_QUERY // 4]
-            asked = [(query.row, "integer")]
-            for cell in map(quote, columns):
-                kind = f"typeof({cell})"
-                asked += [
-                    (kind, "text"),
-                    (f"CASE WHEN {kind} = 'integer' THEN {cell} END", "integer"),
-                    (f"CASE WHEN {kind} = 'real' THEN {cell} END", "real"),
-                    (f"CASE WHEN {kind} IN ('text', 'blob') THEN CAST({cell} AS BLOB) END", "blob"),
-                ]
-            condition = " OR ".join(map(query.is_odd, columns))
-            frame = self._run(asked, [f"{query.origin}{_where(query.row, ranges, condition)}"])
-            for number, column in enumerate(columns):
-                first = 1 + 4 * number
-                kinds = frame.to_series(first)
-                odd = (kinds != query.lane(column)) & (kinds != "null")
-                if odd.any():
-                    cells = [frame.to_series(n).filter(odd) for n in (0, *range(first, first + 4))]
-                    names = ("row", "class", "integer", "real", "bytes")
-                    found[column] = pl.DataFrame(dict(zip(names, cells, strict=True)))
+        row = frame.get_column("c0")
+        for number, flags in enumerate(frame.get_columns()[1 + len(query.columns) :]):
+            bits = flags.to_numpy()
+            at = np.flatnonzero(bits)
+            if not at.size:
+                continue
+            self.troubled.add(query.table.name)
+            bits = bits[at]
+            every = int(np.bitwise_or.reduce(bits))
+            columns = query.columns[number * _FLAGS : (number + 1) * _FLAGS]
+            flawed = [(n, c) for n, c in enumerate(columns) if every >> n & 1]
+            rows = self._cells_of(query, [c for _, c in flawed], row[at], ranges)
+            for place, (n, column) in enumerate(flawed):
+                own = np.flatnonzero(bits >> n & 1)
+                cells = pl.DataFrame(rows[1 + 4 * place : 5 + 4 * place])[own]
+                cells.columns = list(ODD)[1:]
+                cells.insert_column(0, pl.Series("at", at[own], dtype=pl.UInt32))
+                found[column] = cells
         return found
+
+    def _cells_of(
+        self, query: _Query, columns: list[str], row: pl.Series, ranges: Sequence[Range] | None
+    ) -> list[pl.Series]:
+        """Row, and per column the class and the value by class, of some rows in their order."""
+        asked = [(query.row, "integer")]
+        for cell in map(quote, columns):
+            kind = f"typeof({cell})"
+            codes = " ".join(f"WHEN '{name}' THEN {code}" for code, name in STORED.items())
+            asked += [
+                (f"CASE {kind} {codes} ELSE 0 END", "integer"),
+                (f"CASE WHEN {kind} = 'integer' THEN {cell} END", "integer"),
+                (f"CASE WHEN {kind} = 'real' THEN {cell} END", "real"),
+                (f"CASE WHEN {kind} IN ('text', 'blob') THEN CAST({cell} AS BLOB) END", "blob"),
+            ]
+        if row.len() <= _LISTED:
+            condition = f"{query.row} IN ({', '.join(map(str, row.to_list()))})"
+        else:
+            condition = " OR ".join(map(query.is_odd, columns))
+        frame = self._run(asked, [f"{query.origin}{_where(query.row, ranges, condition)}"])
+        frame = frame if frame["c0"].is_sorted() else frame.sort("c0")
+        return frame.get_columns()
 
     def _fetch(
         self,
@@ -346,6 +413,20 @@ class File:
         if frame.dtypes != [DTYPES[type_] for _, type_ in asked]:
             raise DatabaseError("a cell is of another class")
         return frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A whole table in memory, with the lanes that were asked for."""
+
+    cells: Cells
+    lanes: Mapping[str, Lane]
+    bytes: int
+
+    def has(self, columns: Iterable[str], lanes: Mapping[str, Lane]) -> bool:
+        """Whether these columns are here, in these lanes."""
+        there = self.cells.columns
+        return all(c in there and self.lanes.get(c) == lanes.get(c) for c in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,36 +462,28 @@ class _Query:
             return f"(+{cell} COLLATE BINARY < '' OR {cell} COLLATE BINARY >= x'')"
         return f"typeof({cell}) NOT IN ('{lane}', 'null')"
 
-    def only(self, columns: list[str]) -> _Query:
-        return replace(self, columns=columns)
-
-    def flag(self) -> str:
-        odd = " OR ".join(map(self.is_odd, self.columns))
-        return f"({odd}) IS TRUE" if odd else "0"
-
     def plain(self) -> list[tuple[str, str]]:
-        return [(quote(column), self.lane(column)) for column in self.columns]
+        return [(self.row, "integer"), *((quote(c), self.lane(c)) for c in self.columns)]
 
-    def guarded(self, flawed: Sequence[str]) -> list[tuple[str, str]]:
-        """Cells of their lane alone; texts as bytes, for not all of them may be UTF-8."""
-        asked = []
+    def guarded(self, *, by_bytes: bool) -> list[tuple[str, str]]:
+        """Cells of their lane alone, and flags of the others; texts as bytes if that is asked."""
+        asked = [(self.row, "integer")]
         for column in self.columns:
             cell, lane = quote(column), self.lane(column)
-            if column in flawed:
-                cell = f"CASE WHEN typeof({cell}) = '{lane}' THEN {cell} END"
-            asked.append((f"CAST({cell} AS BLOB)", "blob") if lane == "text" else (cell, lane))
+            as_bytes = by_bytes and lane == "text"
+            value = f"CAST({cell} AS BLOB)" if as_bytes else cell
+            own = f"CASE WHEN typeof({cell}) = '{lane}' THEN {value} END"
+            asked.append((own, "blob" if as_bytes else lane))
+        for start in range(0, len(self.columns), _FLAGS):
+            group = self.columns[start : start + _FLAGS]
+            flags = (f"coalesce({self.is_odd(c)}, 0) << {n}" for n, c in enumerate(group))
+            asked.append((" | ".join(f"({flag})" for flag in flags), "integer"))
         return asked
 
     def cells(self, frame: pl.DataFrame, odd: dict[str, pl.DataFrame]) -> Cells:
         """The columns by their names, and odd cells by their positions."""
         columns: dict[str, pl.Series] = {}
-        rows = frame.get_column("c0")
-        placed = {
-            name: cells.with_columns(at=rows.search_sorted(cells["row"]).cast(pl.UInt32))
-            .sort("at")
-            .select(*ODD)
-            for name, cells in odd.items()
-        }
+        rows, placed = frame.get_column("c0"), dict(odd)
         for number, name in enumerate(self.columns, 1):
             column = frame.get_column(f"c{number}")
             if column.dtype == pl.Binary:
@@ -428,7 +501,7 @@ class _Query:
 
 def _invalid(at: pl.Series, cells: pl.Series) -> pl.DataFrame:
     """Texts that are not UTF-8, as odd cells."""
-    kinds = {"class": "text", "integer": None, "real": None}
+    kinds = {"class": 3, "integer": None, "real": None}
     frame = pl.DataFrame({"at": at, "bytes": cells})
     return frame.with_columns(
         pl.lit(value, ODD[name]).alias(name) for name, value in kinds.items()

@@ -13,7 +13,7 @@ from operator import or_
 import polars as pl
 
 from person_unify.spec import Type
-from person_unify.stages.verify.reader import Cells, alike, decoded, mark, present
+from person_unify.stages.verify.reader import STORED, Cells, alike, decoded, mark, present
 
 FIRST_INSTANT = -62_135_596_800_000
 LAST_INSTANT = 253_402_300_799_999
@@ -78,8 +78,8 @@ def read(cells: Cells, column: str, type_: Type) -> Reading:
     odd = cells.odd.get(column)
     if odd is not None:
         kinds = odd["class"]
-        for kind in kinds.unique().to_list():
-            own = kinds == kind
+        for code in kinds.unique().to_list():
+            kind, own = STORED[code], kinds == code
             stored = odd["bytes" if kind in ("text", "blob") else kind].filter(own)
             forms.append(_form(kind, odd["at"].filter(own), stored, type_))
     return _together(forms, type_, cells.height)

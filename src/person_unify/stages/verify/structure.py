@@ -4,62 +4,88 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from person_unify.damage import is_damaged
 from person_unify.errors import DatabaseError
-from person_unify.schema import ForeignKey, Table, quote
+from person_unify.schema import ForeignKey, Table, folded, quote
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.context import Context
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.people import FRESH, check_fresh_ids
-from person_unify.stages.verify.reader import File
+from person_unify.stages.verify.reader import Cells, File, equal, mark
 
 CORE = ("persons", "parent_child_views", "clinician_patient_views", "access_grants")
 
 
+FILES = {"integrity": "target", "ledger_integrity": "ledger", "source_indexes": "source"}
+"""The checks of files as files."""
+
+
+@dataclass
+class Soundness:
+    """What is wrong with the pages of a file, and with its indexes as far as they were looked at.
+
+    indexes: by table those that are left, by index its columns, None for an expression.
+    """
+
+    file: File
+    problems: list[str] = field(default_factory=list)
+    indexes: dict[str, dict[str, list[str | None]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, file: File, *, pages: bool) -> Soundness:
+        """Look at the pages, if they are asked for, and list the indexes."""
+        found = cls(file)
+        if pages and is_damaged(file.database, "quick_check"):
+            found.problems.append("its pages are not what SQLite's file format says")
+        for table, index, column in file.database.rows(
+            "SELECT m.name, i.name, x.name FROM sqlite_master AS m, pragma_index_list(m.name) "
+            "AS i, pragma_index_info(i.name) AS x WHERE m.type = 'table' "
+            "ORDER BY m.name, i.seq, x.seqno"
+        ):
+            found.indexes.setdefault(folded(table), {}).setdefault(index, []).append(column)
+        return found
+
+    def look(self, name: str) -> None:
+        """Hold the indexes of a table against it, best while it is held.
+
+        Each is read once in its own order: SQLite's ``integrity_check`` looks every entry up by
+        itself, which takes longer than everything else.
+        """
+        indexes, table = self.indexes.pop(folded(name), None), self.file.tables.get(name)
+        if indexes is not None and table is not None:
+            self.problems += _disagreeing(self.file, table, indexes)
+
+    def finish(self) -> list[str]:
+        """All problems, once every index was looked at."""
+        for name in list(self.indexes):
+            self.look(name)
+        return self.problems
+
+
+def look_at_files(context: Context) -> None:
+    """Whether the pages of target and ledger are sound; the indexes are looked at by table."""
+    context.progress("integrity")
+    for check, name in FILES.items():
+        with context.answers.guarded(check):
+            file: File = getattr(context, name)
+            context.sound[check] = Soundness.of(file, pages=name != "source")
+
+
 def check_files(context: Context) -> None:
     """Pages and indexes of target and ledger are sound, and the source's indexes."""
-    for name, file, look in (
-        ("integrity", context.target, unsound),
-        ("ledger_integrity", context.ledger, unsound),
-        ("source_indexes", context.source, disagreeing_indexes),
-    ):
-        context.progress("integrity")
+    context.progress("integrity")
+    for name, sound in context.sound.items():
         with context.answers.guarded(name):
-            problems = list(look(file))
-            said = "ok" if not problems else f"{len(problems)} problems"
-            outcome = "passed" if not problems else "failed"
-            detail = "; ".join(problems[:5])
-            context.answers.checks.append(
-                Check(name, None, "ok", said, "passed" if outcome == "passed" else "failed", detail)
-            )
-
-
-def unsound(file: File) -> Iterator[str]:
-    """What is wrong with a file's pages and indexes."""
-    if is_damaged(file.database, "quick_check"):
-        yield "its pages are not what SQLite's file format says"
-    yield from disagreeing_indexes(file)
-
-
-def disagreeing_indexes(file: File) -> Iterator[str]:
-    """Indexes that do not hold what their tables hold.
-
-    Each is read once in its own order and held against its table by hashes: SQLite's
-    ``integrity_check`` looks every entry up by itself, which takes longer than everything else.
-    """
-    indexes: dict[str, dict[str, list[str | None]]] = {}
-    for table, index, column in file.database.rows(
-        "SELECT m.name, i.name, x.name FROM sqlite_master AS m, pragma_index_list(m.name) AS i, "
-        "pragma_index_info(i.name) AS x WHERE m.type = 'table' ORDER BY m.name, i.seq, x.seqno"
-    ):
-        indexes.setdefault(table, {}).setdefault(index, []).append(column)
-    for name, found in indexes.items():
-        table_ = file.tables.get(name)
-        if table_ is not None:
-            yield from _disagreeing(file, table_, found)
+            problems = sound.finish()
+            said, detail = f"{len(problems)} problems", "; ".join(problems[:5])
+            found = Check(name, None, "ok", said, "failed", detail)
+            if not problems:
+                found = Check(name, None, "ok", "ok", "passed")
+            context.answers.checks.append(found)
 
 
 def _disagreeing(file: File, table: Table, indexes: dict[str, list[str | None]]) -> Iterator[str]:
@@ -89,15 +115,30 @@ def _remarked(file: File, table: Table) -> Iterator[str]:
 def _agrees(file: File, table: Table, rowid: str, index: str, columns: list[str]) -> bool:
     """Whether an index holds the cells of its columns, of each row of the table."""
     by_index = f"INDEXED BY {quote(index)}"
-    if not file.small(table):
-        return _hashes(file, table, rowid, columns, by_index).equals(
-            _hashes(file, table, rowid, columns, "NOT INDEXED")
-        )
-    name, cells = quote(table.name), ", ".join(f"{quote(c)} COLLATE BINARY" for c in columns)
-    counts = (f"(SELECT count(*) FROM {name} {how})" for how in (by_index, "NOT INDEXED"))
-    both = (f"SELECT {rowid}, {cells} FROM {name} {how}" for how in ("NOT INDEXED", by_index))
-    query = f"SELECT {' = '.join(counts)} AND NOT EXISTS ({' EXCEPT '.join(both)})"
-    return bool(file.database.value(query))
+    if file.small(table):
+        name, cells = quote(table.name), ", ".join(f"{quote(c)} COLLATE BINARY" for c in columns)
+        counts = (f"(SELECT count(*) FROM {name} {how})" for how in (by_index, "NOT INDEXED"))
+        both = (f"SELECT {rowid}, {cells} FROM {name} {how}" for how in ("NOT INDEXED", by_index))
+        query = f"SELECT {' = '.join(counts)} AND NOT EXISTS ({' EXCEPT '.join(both)})"
+        return bool(file.database.value(query))
+    held = file.held(table, list(map(table.known, columns)))
+    if held is not None:
+        return _agrees_with(held, file.by_index(table, rowid, held, by_index))
+    return _hashes(file, table, rowid, columns, by_index).equals(
+        _hashes(file, table, rowid, columns, "NOT INDEXED")
+    )
+
+
+def _agrees_with(cells: Cells, found: pl.DataFrame) -> bool:
+    """Whether rows (their rowid, then their cells) are those of a table, in any order."""
+    row, *columns = found.get_columns()
+    if found.height != cells.height:
+        return False
+    at = cells.row.search_sorted(row)
+    if not mark(at, cells.height + 1)[: cells.height].all() or not equal(row, cells.row[at]).all():
+        return False
+    pairs = zip(cells.columns.values(), columns, strict=True)
+    return all(equal(ours[at], theirs).all() for ours, theirs in pairs)
 
 
 def _hashes(file: File, table: Table, rowid: str, columns: list[str], how: str) -> pl.DataFrame:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from person_unify.mappings.bind import BoundMapping
 from person_unify.schema import Table
-from person_unify.stages.verify.archive import NOT_CARRIED, Archive, archive_of
+from person_unify.spec import NewId
+from person_unify.stages.verify.archive import (
+    NOT_CARRIED,
+    Archive,
+    archive_of,
+    keys,
+    lanes_of,
+)
 from person_unify.stages.verify.compare import Arm, Side, compare
 from person_unify.stages.verify.context import Context, Rows, key_of
 from person_unify.stages.verify.fates import MERGED, Fates, deciding_columns, settle, source_ids
@@ -21,7 +28,7 @@ from person_unify.stages.verify.reader import Range, alike
 def read_rows(context: Context, bound: BoundMapping) -> tuple[Rows, list[Range] | None]:
     """All rows of a table: whole, or the columns that decide, with the parts for the others."""
     source = bound.source
-    ranges = context.source.ranges(source, source.column_names, context.size)
+    ranges = context.source.ranges(source)
     columns = source.column_names if ranges is None else deciding_columns(context, bound)
     return Rows(source, context.source.read(source, columns)), ranges
 
@@ -129,10 +136,9 @@ def report(side: Side, reasons: tuple[str, ...]) -> None:
         if check == "cells_match" or wrong:
             table = name if check == "cells_match" else side.arms[-1].home.table.name
             answers.judge(check, table, side.compared.get(check, 0), wrong)
-    lost = list(side.lost.items())
-    answers.judge("archived_cells", name, side.compared.get("archived_cells", 0), lost)
-    if side.archive is not None:
-        check_lists(side, side.archive, reasons)
+    check_lists(side, reasons)
+    side.context.inverse.check(side.name, side)
+    side.context.look(side.name, [arm.home.table.name for arm in side.arms])
 
 
 def compared(side: Side) -> None:
@@ -146,26 +152,36 @@ def compared(side: Side) -> None:
         findings.rows.setdefault(name, side.context.homes[name].cells.height)
     if side.archive is not None:
         findings.count("archive rows", side.archive.cells.height)
-    cells = sum(n for check, n in side.compared.items() if not check.startswith("archive"))
-    findings.count("target cells", cells)
-    findings.count("source cells", side.compared.get("archived_cells", 0))
+    findings.count("target cells", sum(side.compared.values()))
+    findings.count("source cells", int(side.due.sum()) * len(rows.table.columns))
 
 
-def check_lists(side: Side, archive: Archive, reasons: tuple[str, ...]) -> None:
-    """Archive rows name existing columns, all that are never carried, all of a whole row."""
-    source, answers = side.rows.table, side.context.answers
-    every = frozenset(source.column_names) - set(archive.key)
-    always = every - side.carriers if side.arms else every
+def check_lists(side: Side, reasons: tuple[str, ...]) -> None:
+    """Archive rows name existing columns, all that are never carried, all of a whole row.
+
+    What they hold is judged by the inverse; here, that they hold nothing that they do not name.
+    """
+    source, answers, archive = side.rows.table, side.context.answers, side.archive
+    always = frozenset(source.column_names) - _carriers(side) - set(source.primary_key)
+    needed = side.due if always or not side.arms else alike(False, side.rows.height)
+    if side.whole is not None:
+        needed = needed | (side.whole & side.due)
+    bare = needed if archive is None else needed & archive.of.is_null()
+    side.tell("lost", (None, None, "no archive row"), bare.arg_true())
+    if archive is None:
+        answers.judge("archive_lists", side.name, int(needed.sum()), [_bare(bare)])
+        return
     listed = archive.cells.columns[archive.listed]
     failures = dict.fromkeys(
         ("no JSON list", "missing columns", "unknown columns", "unknown reasons"), 0
     )
-    for where, said, detail in _kinds(archive, listed, source, (reasons, always, every)):
+    every = frozenset(source.column_names) - set(archive.key)
+    for where, said, detail in _kinds(side, listed, (reasons, always & every, every)):
         failures[said] += int(where.sum())
         if said != "unknown reasons":
             _tell_archive(side, archive, detail, where)
     strangers = archive.at.is_null()
-    own = archive_keys(archive)
+    own = keys(archive.cells, list(archive.key))
     repeated = _again(own)
     _tell_archive(side, archive, "an archive row of no source row", strangers)
     _tell_archive(side, archive, "a repeated archive row", repeated)
@@ -173,34 +189,69 @@ def check_lists(side: Side, archive: Archive, reasons: tuple[str, ...]) -> None:
         "rows of no source row": int(strangers.sum()),
         "repeated rows": int(repeated.sum()),
     }
-    answers.judge("archive_lists", side.name, archive.cells.height, list(failures.items()))
-    compared = side.compared.get("archive_verbatim", 0)
-    answers.judge("archive_verbatim", side.name, compared, list(side.verbatim.items()))
-    whole = side.compared.get("archived_rows", 0)
-    if whole or side.unkept:
-        answers.judge("archived_rows", side.name, whole, list(side.unkept.items()))
+    height = archive.cells.height
+    answers.judge("archive_lists", side.name, height, [*failures.items(), _bare(bare)])
+    answers.judge("archive_verbatim", side.name, height, list(_unnamed(side, archive)))
+
+
+def _bare(rows: pl.Series) -> tuple[str, int]:
+    return "rows without an archive row", int(rows.sum())
+
+
+def _carriers(side: Side) -> frozenset[str]:
+    """The source columns that some target cell holds, or that an id map names."""
+    found = {b.word.holds for arm in side.arms for b in arm.bound.columns}
+    new = any(isinstance(b.word, NewId) for arm in side.arms for b in arm.bound.columns)
+    return frozenset(name for name in (*found, "id" if new else None) if name is not None)
+
+
+def _unnamed(side: Side, archive: Archive) -> Iterator[tuple[str, int]]:
+    """Cells, by column, that archive rows hold although their lists do not name them."""
+    context, table = side.context, archive.table
+    lanes = lanes_of(table, archive.source)
+    columns = sorted(archive.stored - set(archive.key))
+    found = dict.fromkeys(columns, 0)
+    start = 0
+    parts: Sequence[Range | None] = context.ledger.ranges(table) or [None]
+    for part in parts:
+        cells = context.ledger.read(table, columns, None if part is None else [part], lanes)
+        at = pl.arange(start, start + cells.height, eager=True, dtype=pl.UInt32)
+        start += cells.height
+        for column in columns:
+            wrong = ~cells.is_null(column) & ~archive.names(column, at)
+            if wrong.any():
+                found[column] += int(wrong.sum())
+                rows = wrong.arg_true() + (start - cells.height)
+                side.tell(
+                    "archive",
+                    (None, column, "an archived cell that its list does not name"),
+                    archive.at.gather(rows).drop_nulls(),
+                )
+    yield from found.items()
 
 
 _Asked = tuple[tuple[str, ...], frozenset[str], frozenset[str]]
 
 
-def _kinds(
-    archive: Archive, listed: pl.Series, source: Table, asked: _Asked
-) -> Iterator[tuple[pl.Series, str, str]]:
+def _kinds(side: Side, listed: pl.Series, asked: _Asked) -> Iterator[tuple[pl.Series, str, str]]:
     """What is wrong with lists and reasons, and in which archive rows."""
+    archive = side.archive
+    assert archive is not None
     reasons, always, every = asked
     reason = archive.reasons
     yield ~reason.is_in(list(reasons)).fill_null(value=False), "unknown reasons", ""
-    columns = set(source.column_names)
+    columns = set(archive.source.column_names)
+    partly = reason.fill_null("") == NOT_CARRIED
+    if side.whole is not None:
+        partly &= ~side.whole.gather(archive.at).fill_null(value=False)
     for text, names in archive.lists.items():
         has = listed.eq_missing(pl.Series([text], dtype=pl.String))
         if names is None:
             yield has, "no JSON list", "its list of columns cannot be read"
             continue
-        for whole, needed in ((False, always), (True, every)):
+        for needed, of_kind in ((always, partly), (every, ~partly)):
             missing = sorted(needed - names)
             if missing:
-                of_kind = (reason.fill_null("") == NOT_CARRIED) ^ whole
                 yield (
                     has & of_kind,
                     "missing columns",
@@ -209,13 +260,6 @@ def _kinds(
         if names - columns:
             detail = f"its list names {len(names - columns)} columns that do not exist"
             yield has, "unknown columns", detail
-
-
-def archive_keys(archive: Archive) -> pl.DataFrame:
-    """The keys of all archive rows, as texts."""
-    from person_unify.stages.verify.archive import keys
-
-    return keys(archive.cells, list(archive.key))
 
 
 def _again(keys: pl.DataFrame) -> pl.Series:
@@ -237,7 +281,7 @@ def check_archived_whole(context: Context, source: Table, usual: str) -> None:
     """A table without a counterpart: every row is in the archive, verbatim (section 9)."""
     context.progress(source.name)
     answers = context.answers
-    rows_, ranges = _whole_rows(context, source, usual)
+    rows_ = _whole_rows(context, source, usual)
     archive = archive_of(context, source, rows_.cells)
     if archive is None:
         answers.compare("rows_accounted", source.name, rows_.height, 0)
@@ -250,14 +294,15 @@ def check_archived_whole(context: Context, source: Table, usual: str) -> None:
     answers.compare("rows_accounted", source.name, rows_.height, int(due.sum()))
     side.tell("minus", (None, None, "not in the archive"), (~due).arg_true())
     if answers.findings is None or answers.wants(source.name):
-        compare(side, ranges)
-        check_lists(side, archive, ("unmapped_table",))
+        check_lists(side, ("unmapped_table",))
+        context.inverse.check(side.name, side)
+        context.look(side.name, ())
         compared(side)
 
 
-def _whole_rows(context: Context, source: Table, usual: str) -> tuple[Rows, list[Range] | None]:
-    ranges = context.source.ranges(source, source.column_names, context.size)
+def _whole_rows(context: Context, source: Table, usual: str) -> Rows:
+    """The rows by their keys, or with all their cells where those fit into one part."""
     columns = source.column_names
-    if ranges is not None:
+    if context.source.ranges(source) is not None:
         columns = tuple(dict.fromkeys((*source.primary_key, *key_of(source, usual))))
-    return Rows(source, context.source.read(source, columns)), ranges
+    return Rows(source, context.source.read(source, columns))

@@ -7,7 +7,7 @@ import polars as pl
 from person_unify.stages.verify.context import Context, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.findings import Found, texts
-from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.homes import Home, lanes_of
 from person_unify.stages.verify.humans import Humans
 from person_unify.stages.verify.reader import Cells, alike
 
@@ -18,7 +18,7 @@ _VIEW, _SEEN, _GRANTS = "parent_child_views", "clinician_patient_views", "access
 def _whole(context: Context, table: str, *columns: str) -> pl.DataFrame:
     """``id`` and some text columns of a target table, cells of other classes null."""
     home = context.homes[table]
-    cells = home.file.read(home.table, ["id", *columns])
+    cells = home.file.read(home.table, ["id", *columns], lanes=lanes_of(home.table))
     return pl.DataFrame({name: cells.columns[name] for name in ("id", *columns)})
 
 

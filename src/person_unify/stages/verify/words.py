@@ -35,29 +35,23 @@ PEOPLE = ("patients", "children")
 class Expected:
     """What the cells of a target column must be.
 
-    carries: the source column whose cells they are, where ``exact`` says so.  printed: rows whose
-    text is a number that SQLite printed, whose last digits depend on its release.  anything: every
-    value but NULL is right.  mapped: the cells are ids of other rows, which stand for the source's
-    whichever they are.  truth: what the source itself says, where ``value`` is the ledger's.
+    carries: the source column whose cells they are.  printed: rows whose text is a number that
+    SQLite printed, whose last digits depend on its release.  anything: every value but NULL is
+    right.  truth: what the source itself says, where ``value`` is the ledger's.
     """
 
     value: pl.Series
     carries: str | None = None
-    exact: pl.Series | None = None
     printed: pl.Series | None = None
     anything: bool = False
-    mapped: bool = False
     truth: pl.Series | None = None
 
     def only(self, rows: pl.Series | None) -> Expected:
         """What is expected of some of the rows."""
         if rows is None:
             return self
-        exact, printed, truth = (
-            m if m is None else m.filter(rows) for m in (self.exact, self.printed, self.truth)
-        )
-        value = self.value.filter(rows)
-        return replace(self, value=value, exact=exact, printed=printed, truth=truth)
+        printed, truth = (m if m is None else m.filter(rows) for m in (self.printed, self.truth))
+        return replace(self, value=self.value.filter(rows), printed=printed, truth=truth)
 
 
 @dataclass
@@ -150,28 +144,7 @@ class Words:
         value = self._chain(binding, word, reading.value)
         self._count(binding, word.column, reading.value, value)
         printed = reading.recast.get("real_to_text")
-        return self.carried(word.column, binding.type, value, printed=printed)
-
-    def carried(
-        self,
-        column: str,
-        type_: Type,
-        value: pl.Series,
-        also: pl.Series | None = None,
-        printed: pl.Series | None = None,
-    ) -> Expected:
-        """An expected value that is the cell where it was read unaltered, or NULL as well."""
-        if column not in self.rows.cells.columns:
-            return Expected(value)
-        reading = self.rows.read(column, type_)
-        exact = present(reading.value) & present(value)
-        if reading.altered is not None:
-            exact &= ~reading.altered
-        if also is not None:
-            exact &= also
-        if not exact.all():
-            exact |= self.rows.cells.is_null(column) & value.is_null()
-        return Expected(value, column, exact, printed)
+        return Expected(value, word.column, printed)
 
     def _chain(self, binding: Binding, word: Copy | Via, value: pl.Series) -> pl.Series:
         """A value or what stands in for it (contract section 1)."""
@@ -206,20 +179,16 @@ class Words:
         self._count(
             binding, word.column, said.zip_with(held.is_not_null(), _nothing(said.dtype)), value
         )
-        return replace(self.carried(word.column, "TEXT", value), mapped=True)
+        return Expected(value, word.column)
 
     def _person(self, word: Person) -> Expected:
         people = self.context.people
         said = self.rows.value(word.column, "TEXT")
         human = people.of(said, word.first)
         person = people.person.gather(human["human"])
-        # Another kind's id cannot be told from the person, nor one of several children's.
-        own = human["own"].fill_null(value=False)
-        if word.first == "children":
-            own &= said.is_in(people.only_children.implode()).fill_null(value=False)
         there = said.zip_with(human["human"].is_not_null(), _nothing(said.dtype))
         self._recast(word.column, "TEXT", there.is_not_null())
-        return replace(self.carried(word.column, "TEXT", person, also=own), mapped=True)
+        return Expected(person, word.column)
 
     def _computed(self, binding: Binding, word: Computed) -> Expected:
         if word.rule not in RULES:
@@ -235,7 +204,7 @@ class Words:
         self._recast(word.carries, binding.type, said.is_not_null() & same)
         if binding.target.not_null:
             self.counts.add(word.carries, "required_default", said.is_null())
-        return self.carried(word.carries, binding.type, value, also=same)
+        return Expected(value, word.carries)
 
     def _count(self, binding: Binding, column: str, held: pl.Series, value: pl.Series) -> None:
         """Conversions of cells that are held, and defaults where a value is required."""
