@@ -70,7 +70,7 @@ class Context:
     implied: pl.DataFrame = field(init=False)
 
     def look(self, source: str, targets: Iterable[str]) -> None:
-        """Look at the indexes of a table, of its archive and of what it fills, while in hand."""
+        """Look at the indexes of a table, of its archive and of what it fills, and let go of it."""
         tables = {
             "source_indexes": [source],
             "ledger_integrity": [f"archive_{source}"],
@@ -79,6 +79,8 @@ class Context:
         for check, sound in self.sound.items():
             for name in tables[check]:
                 sound.look(name)
+        self.source.forget(source)
+        self.ledger.forget(f"archive_{source}")
 
     def mapping(self, usual: str) -> BoundMapping | None:
         """The first mapping of an old table that fills a target table."""

@@ -266,6 +266,10 @@ class File:
             del self._held[next(iter(self._held))]
         return held.cells.only(wanted)
 
+    def forget(self, name: str) -> None:
+        """Let go of a table that nobody will ask for again."""
+        self._held.pop(name, None)
+
     def held(self, table: Table, columns: Sequence[str]) -> Cells | None:
         """Columns of a table that is held and has no odd cell there."""
         held = self._held.get(table.name)
