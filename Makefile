@@ -13,7 +13,7 @@ CODE := src tests $(wildcard bench)
 
 .DELETE_ON_ERROR:
 .PHONY: setup demo test test-faults lint format docs notebooks lock clean help
-.PHONY: bench bench-full bench-guard bench-pages bench-linkage
+.PHONY: bench bench-full bench-guard bench-pages bench-linkage bench-deliver
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -93,6 +93,9 @@ bench-full: setup ## hours: compare at 100,000 and 300,000 persons, time sizes u
 
 bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept
 	$(RUN) -m bench.guard
+
+bench-deliver: setup ## deliver 10,000 persons into PostgreSQL, beside psycopg's COPY
+	$(RUN) -m bench.deliver 10000
 
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
 	$(RUN) -m bench.linkage

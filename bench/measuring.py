@@ -39,6 +39,8 @@ LIBRARIES = (
     "polars",
     "connectorx",
     "adbc-driver-sqlite",
+    "adbc-driver-postgresql",
+    "psycopg",
     "pyarrow",
     "numpy",
     "pandas",

@@ -18,6 +18,7 @@ ROOT = Path(person_unify.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
+    frozenset({"postgres"}),
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
     frozenset({"acceptance", "filling", "unfinished"}),
@@ -57,7 +58,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "jinja2": frozenset({"page"}),
     "sqlite3": frozenset({"copies"}),
     "connectorx": frozenset({"database"}),
-    "adbc_driver_manager": frozenset({"database", "sample"}),
+    "adbc_driver_manager": frozenset({"database", "postgres", "sample"}),
+    "adbc_driver_postgresql": frozenset({"postgres"}),
     "adbc_driver_sqlite": frozenset({"database", "sample"}),
 }
 

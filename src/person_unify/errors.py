@@ -14,6 +14,7 @@
         ├── BatchTooLarge                 … more text in one read than Arrow can index
         ├── FeatureMissing                … a function or collation that this SQLite lacks
         ├── DiskError                     … the disk is full or failing
+        ├── ServerError                   … a PostgreSQL server said no, or is gone
         └── DatabaseLocked                … another program has the file
 
 An error stops the run and leaves every file as it was; only :class:`SourceChanged` comes after a
@@ -106,3 +107,20 @@ class DiskError(DatabaseError):
 
 class DatabaseLocked(DatabaseError):
     """Another program has locked the file; callers say which one, and what to do about it."""
+
+
+class ServerError(DatabaseError):
+    """A PostgreSQL server refused a statement, or is gone.
+
+    code: its SQLSTATE, '' for none.  constraint: the constraint or index concerned, '' for none.
+    """
+
+    def __init__(self, message: str, code: str = "", constraint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.constraint = constraint
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone, so that another one may find out more."""
+        return not self.code or self.code.startswith(("08", "57P"))

@@ -58,7 +58,8 @@ class LaneReader:
     order: the columns that order it then.  database: the file opened by ADBC, which reads the few
     rows of a small table in a fiftieth of the time that connectorx takes to connect, and everything
     where the file is not ``settled``, for that has one library at a time.  troubled: whether the
-    rows that were read last had odd cells.
+    rows that were read last had odd cells.  without_nul: text with a NUL character is odd, and as
+    little decoded as text that is not UTF-8.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class LaneReader:
     database: Database | None = None
     settled: bool = True
     troubled: bool = False
+    without_nul: bool = False
 
     @classmethod
     def of(
@@ -102,6 +104,9 @@ class LaneReader:
             for start in range(0, len(columns), _COLUMNS_AT_ONCE)
         ]
         found = [self._group(group, part, also) for group in groups or [()]]
+        if self.without_nul:
+            every = zip(groups or [()], found, strict=True)
+            found = [self._nul_apart(group, frame, odd) for group, (frame, odd) in every]
         first, *others = (frame for frame, _ in found)
         series = first.get_columns() + [s for frame in others for s in frame.get_columns()[1:]]
         names = [ROW, *(f"c{position}" for position in range(len(columns)))]
@@ -224,14 +229,29 @@ class LaneReader:
             if text.null_count() == stored.null_count():
                 continue
             bad = stored.is_not_null() & text.is_null()
-            cells = pl.DataFrame([series[0].alias(ROW), stored.alias("bytes")]).filter(bad)
-            known = {"class": pl.lit(TEXT, pl.Int64()), "bytes": pl.col("bytes")}
-            fields = (
-                known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
-                for name, type_ in FIELDS.items()
-            )
-            odds.append(cells.select(ROW, *fields))
+            odds.append(_undecoded(column, series[0], stored, bad))
         return pl.DataFrame(series), odds
+
+    def _nul_apart(
+        self, columns: Sequence[str], frame: pl.DataFrame, odd: list[pl.DataFrame]
+    ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+        """Texts with a NUL character become odd cells, and what is odd is not decoded with one."""
+        series = frame.get_columns()
+        for position, column in enumerate(columns, 1):
+            text = series[position]
+            if text.dtype == pl.String and (bad := _has_nul(text)).any():
+                odd.append(_undecoded(column, series[0], text.cast(pl.Binary), bad))
+                series[position] = text.set(bad, None)
+        fields = [odd_field(column, "decoded") for column in columns]
+        read = [
+            part.with_columns(
+                part[name].set(_has_nul(part[name]), None)
+                for name in fields
+                if name in part.columns
+            )
+            for part in odd
+        ]
+        return pl.DataFrame(series), read
 
     def _alone(self, part: Range | None) -> bool:
         """Whether ADBC reads these rows, over the one connection there is."""
@@ -284,6 +304,21 @@ class LaneReader:
                 if len(ranges) < parts:
                     raise
                 parts *= 8
+
+
+def _has_nul(texts: pl.Series) -> pl.Series:
+    return texts.str.contains("\0", literal=True).fill_null(value=False)
+
+
+def _undecoded(column: str, rows: pl.Series, stored: pl.Series, bad: pl.Series) -> pl.DataFrame:
+    """Texts by their bytes alone, as odd cells of a column, where ``bad``."""
+    cells = pl.DataFrame([rows.alias(ROW), stored.alias("bytes")]).filter(bad)
+    known = {"class": pl.lit(TEXT, pl.Int64()), "bytes": pl.col("bytes")}
+    fields = (
+        known.get(name, pl.lit(None, type_)).alias(odd_field(column, name))
+        for name, type_ in FIELDS.items()
+    )
+    return cells.select(ROW, *fields)
 
 
 def _free(taken: Mapping[str, Lane]) -> str:

@@ -85,6 +85,16 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "rows": "INTEGER",
     },
     "report": {"json": "TEXT NOT NULL"},
+    "deliveries": {
+        "xid": "TEXT NOT NULL",
+        "address": "TEXT NOT NULL",
+        "server": "TEXT NOT NULL",
+        "schema": "TEXT NOT NULL",
+        "started": "INTEGER NOT NULL",
+        "finished": "INTEGER",
+        "tables": "TEXT NOT NULL",
+        "outcome": "TEXT NOT NULL",
+    },
     "checkpoints": {
         "phase": "TEXT NOT NULL",
         "source_table": "TEXT",

@@ -29,6 +29,7 @@ from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.preflight import (
     failed_migrations,
+    for_postgresql,
     needs_baseline,
     planned,
     require_empty,
@@ -140,7 +141,7 @@ class Migration:
 
     def _made(self) -> Report:
         """Fill and verify the staged files, but for what a stopped attempt has filled."""
-        extractor = Extractor(self.snapshot.path)
+        extractor = Extractor(self.snapshot.path, without_nul=self.options.for_postgresql)
         plan, schema = self._plan(extractor)
         people = self._loaded()
         if people is None:
@@ -291,7 +292,10 @@ class Migration:
     def _plan(self, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
         if not self.in_place:
-            plan, schema = planned(extractor, UNIFIED), UNIFIED
+            schema = self.options.schema or UNIFIED
+            if self.options.for_postgresql:
+                schema = for_postgresql(schema)
+            plan = planned(extractor, schema)
         else:
             with Database(self._before, settled=True) as database:
                 schema = unified_tables(database)
@@ -304,7 +308,12 @@ class Migration:
         return plan, schema
 
     def _verify_options(self) -> VerifyOptions:
-        return VerifyOptions(self.options.timezone, self.options.implied_grants, self.run_time)
+        return VerifyOptions(
+            self.options.timezone,
+            self.options.implied_grants,
+            self.run_time,
+            for_postgresql=self.options.for_postgresql,
+        )
 
     def _report(
         self, database: Database, plan: Plan, people: Mapping[str, int], checks: list[CheckResult]

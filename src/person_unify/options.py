@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from person_unify.schema import Schema
+
+POSTGRESQL = "postgresql"
+"""What report and ledger say of a run whose values PostgreSQL can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
@@ -12,6 +17,7 @@ class CheckOptions:
 
     decisions: a file of :mod:`person_unify.decisions`.  memory: bytes that the run should not
     exceed, None for a share of what the machine has.  allow_empty: take a source without a person.
+    for_postgresql: tell of values as a run with that option treats them.
     """
 
     source: Path
@@ -21,6 +27,7 @@ class CheckOptions:
     decisions: Path | None = None
     memory: int | None = None
     allow_empty: bool = False
+    for_postgresql: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class MigrateOptions:
     ids_from: the ledger of an earlier run, whose ids are kept.
     memory: bytes that the run should not exceed, None for a share of what the machine has.
     allow_empty: take a source without a person.
+    for_postgresql: archive what PostgreSQL cannot hold, so that the target can be delivered there.
+    schema: what a new target is made with, None for the built-in one.
     """
 
     source: Path
@@ -50,6 +59,8 @@ class MigrateOptions:
     ids_from: Path | None = None
     memory: int | None = None
     allow_empty: bool = False
+    for_postgresql: bool = False
+    schema: Schema | None = None
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""
@@ -63,4 +74,5 @@ class MigrateOptions:
             "strict": self.strict,
             "relax_unique": self.relax_unique,
             "keep_backup": self.keep_backup,
+            **({"for": POSTGRESQL} if self.for_postgresql else {}),
         }

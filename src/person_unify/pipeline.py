@@ -25,6 +25,7 @@ from person_unify.clock import Clock, now_ms
 from person_unify.counts import Counts, count_decisions
 from person_unify.database import Database
 from person_unify.decisions import Decisions, read_decisions
+from person_unify.demands import LongEntries
 from person_unify.earlier import Earlier, read_earlier
 from person_unify.errors import TargetError, TargetInUse, UsageError
 from person_unify.files import locks, private_directory
@@ -37,9 +38,10 @@ from person_unify.lineage import lineage, lines
 from person_unify.mappings.bind import Plan, bind
 from person_unify.mappings.known import unified_tables
 from person_unify.migration import Migration
-from person_unify.options import CheckOptions, MigrateOptions
+from person_unify.options import POSTGRESQL, CheckOptions, MigrateOptions
 from person_unify.preflight import (
     failed_migrations,
+    for_postgresql,
     must_relax_unique,
     planned,
     require_directory,
@@ -151,6 +153,11 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     """
     source, target = options.source, options.target
     exists = require_publishable(target, ledger_path(target))
+    if exists and options.for_postgresql:
+        raise TargetError(
+            f"{target} exists, and what is made for PostgreSQL is a new file: give a path that "
+            "does not exist yet"
+        )
     backups = options.backup_dir or source.parent
     size = source.stat().st_size
     require_space(backups, size, "the backup")
@@ -277,8 +284,11 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         clock = Clock(told)
         with clock.phase("snapshot"):
             snapshot = take(options.source, temporary, moment)
-        extractor = Extractor(snapshot.path)
+        extractor = Extractor(snapshot.path, without_nul=options.for_postgresql)
         schema = schema_of(options.target)
+        entries = LongEntries(schema if options.for_postgresql else {})
+        if options.for_postgresql:
+            schema = for_postgresql(schema)
         plan = planned(extractor, schema)
         failed: tuple[str, ...] = ()
         if not options.allow_empty:
@@ -295,7 +305,13 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         stream = Stream(extractor, plan, chosen, clock, registry, decisions, budget)
         counts = Counts(plan)
         witness(plan)
-        resolution = _gone_through(stream, schema, counts, witness)
+
+        def seen(found: Plan | Resolution | Outcome) -> None:
+            if isinstance(found, Outcome):
+                entries.see(found.rows)
+            witness(found)
+
+        resolution = _gone_through(stream, schema, counts, seen)
     people = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
@@ -309,6 +325,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         options={
             "timezone": options.timezone,
             "implied_grants": options.implied_grants,
+            **({"for": POSTGRESQL} if options.for_postgresql else {}),
             **decisions.recorded(),
         },
         phases=clock.timings(),
@@ -317,7 +334,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         discrepancies=counts.discrepancies(),
         decisions=count_decisions(resolution.decisions),
         normalisations=counts.normalisations,
-        drift=plan.notes,
+        drift=(*plan.notes, *entries.notes()),
         lineage=lines(plan),
         failed_migrations=failed,
     )
@@ -345,15 +362,20 @@ def _gone_through(stream: Stream, schema: Schema, counts: Counts, witness: Witne
 
 
 def verify(
-    source: Path, target: Path, progress: Progress = silent, ids_from: Path | None = None
+    source: Path,
+    target: Path,
+    progress: Progress = silent,
+    ids_from: Path | None = None,
+    ledger: Path | None = None,
 ) -> Report:
     """Prove a finished migration again, from source, target and ledger alone (section 10).
 
-    ids_from: the ledger of the run whose ids this one kept, to have that proved too.
+    ids_from: the ledger of the run whose ids this one kept, to have that proved too.  ledger: the
+    run's own, where it does not stand beside the target.
     """
     require_text_paths(source, target)
     require_file(source)
-    ledger = finished_ledger(target, "verify", source)
+    ledger = ledger or finished_ledger(target, "verify", source)
     earlier = read_earlier(ids_from)
     moment = datetime.now(UTC)
     with private_directory() as temporary, one_at_a_time(progress) as told:

@@ -14,7 +14,7 @@ from person_unify.mappings import MAPPINGS
 from person_unify.mappings.bind import BoundMapping, Plan, bind, names_in_file
 from person_unify.mappings.known import unified_tables
 from person_unify.report import ASKS
-from person_unify.schema import OLD, UNIFIED, Schema, Table, quote
+from person_unify.schema import OLD, UNIFIED, Catalogue, Schema, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import PERSON, Resolution
 
@@ -70,7 +70,44 @@ def planned(extractor: Extractor, target: Schema) -> Plan:
     require_room_to_archive(plan)
     require_key_columns(plan, extractor)
     require_unique_columns(plan, extractor)
+    if extractor.without_nul:
+        require_storable_keys(plan, extractor)
     return plan
+
+
+def for_postgresql(schema: Schema) -> Schema:
+    """The schema with PostgreSQL's integers of 32 bits."""
+    return Catalogue(
+        {
+            name: replace(
+                table,
+                columns=tuple(
+                    replace(column, type="INT4") if column.type == "INTEGER" else column
+                    for column in table.columns
+                ),
+            )
+            for name, table in schema.items()
+        }
+    )
+
+
+def require_storable_keys(plan: Plan, extractor: Extractor) -> None:
+    """Refuse a NUL character in an id or a unique column: PostgreSQL has none in its texts."""
+    for bound in plan.bound:
+        if bound.target is None:
+            continue
+        words = {b.target.name: getattr(b.word, "column", None) for b in bound.columns}
+        unique = {column for key in bound.target.uniques for column in key}
+        keys = {*bound.source.primary_key, *map(words.get, (*bound.target.primary_key, *unique))}
+        for column in sorted(filter(None, keys)):
+            rows = extractor.with_nul(bound.name, column)
+            if rows:
+                named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+                raise SourceError(
+                    f"{bound.name}.{column} has a NUL character in {len(rows):,} rows ({named}), "
+                    "by which rows are known in the target and which PostgreSQL cannot hold: "
+                    "correct them first"
+                )
 
 
 def require_rows_in_place(extractor: Extractor) -> None:

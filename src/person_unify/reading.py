@@ -21,6 +21,8 @@ from person_unify.conversions import FIRST_INSTANT, LAST_INSTANT
 from person_unify.frames import ROW, Archive, SourceFrame, discrepancies, escaped
 from person_unify.schema import Column
 from person_unify.values import (
+    INT4_FIRST,
+    INT4_LAST,
     PLAIN,
     Cells,
     Lane,
@@ -263,7 +265,11 @@ def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]
 
 def _canonical(column: pl.Series, type_: Type) -> bool:
     """Whether every integer of the column is already what the type asks for."""
-    bounds = {"DATETIME": (FIRST_INSTANT, LAST_INSTANT), "BOOLEAN": (0, 1)}.get(type_)
+    bounds = {
+        "DATETIME": (FIRST_INSTANT, LAST_INSTANT),
+        "BOOLEAN": (0, 1),
+        "INT4": (INT4_FIRST, INT4_LAST),
+    }.get(type_)
     if bounds is None:
         return False
     if column.null_count() == len(column):

@@ -16,6 +16,7 @@ from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.finished import run_record
 from person_unify.ledger import CATALOG, Ledger
+from person_unify.options import POSTGRESQL
 from person_unify.report import CheckResult, Report
 from person_unify.stages.verify import VerifyOptions
 
@@ -193,7 +194,8 @@ def recorded_run(database: Database, ledger: Path) -> RecordedRun:
     """The latest run of an attached ledger; raises :class:`TargetError` if it records none."""
     record = run_record(database, ledger)
     zone, grants = record.options["timezone"], record.options["implied_grants"]
-    options = VerifyOptions(zone, grants, record.started, record.options.get("ids_from"))
+    kept, profile = record.options.get("ids_from"), record.options.get("for") == POSTGRESQL
+    options = VerifyOptions(zone, grants, record.started, kept, profile)
     return RecordedRun(options, record.source_sha256)
 
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from typing import Literal
 
-Type = Literal["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"]
+Type = Literal["TEXT", "INTEGER", "INT4", "REAL", "BOOLEAN", "DATETIME"]
+"""The target types of contract section 1; ``INT4`` is PostgreSQL's integer of 32 bits."""
+
 Constant = str | int | None
 
 

@@ -37,11 +37,15 @@ from person_unify.odd import Lane as Stored
 Lane = Stored | Literal["absent"]
 """The lane of a column; ``absent`` where the file has no such column."""
 
-Type = Literal["TEXT", "INTEGER", "REAL", "BOOLEAN", "DATETIME"]
+Type = Literal["TEXT", "INTEGER", "INT4", "REAL", "BOOLEAN", "DATETIME"]
+
+INT4_FIRST, INT4_LAST = -(2**31), 2**31 - 1
+"""What PostgreSQL's ``integer`` holds."""
 
 DTYPES: dict[Type, pl.DataType] = {
     "TEXT": pl.String(),
     "INTEGER": pl.Int64(),
+    "INT4": pl.Int64(),
     "REAL": pl.Float64(),
     "BOOLEAN": pl.Int64(),
     "DATETIME": pl.Int64(),
@@ -276,6 +280,10 @@ def _itself(cell: pl.Expr) -> pl.Expr:
     return cell
 
 
+def _int4(value: pl.Expr) -> pl.Expr:
+    return pl.when(value.is_between(INT4_FIRST, INT4_LAST)).then(value)
+
+
 _READINGS: Mapping[Type, tuple[_Reading, ...]] = {
     "TEXT": (
         _Reading("text", _itself, canonical=True),
@@ -287,6 +295,11 @@ _READINGS: Mapping[Type, tuple[_Reading, ...]] = {
         _Reading("integer", _itself, canonical=True),
         _Reading("real", integer_of_real),
         _Reading("text", integer_of_text),
+    ),
+    "INT4": (
+        _Reading("integer", _int4, canonical=True),
+        _Reading("real", lambda cell: _int4(integer_of_real(cell))),
+        _Reading("text", lambda cell: _int4(integer_of_text(cell))),
     ),
     "BOOLEAN": (
         _Reading("integer", lambda cell: pl.when(cell.is_in([0, 1])).then(cell), canonical=True),

@@ -15,7 +15,7 @@ from bench.profile import masked
 
 from person_unify.sample import SampleOptions, write_sample
 
-SCRIPTS = ("compare", "scale", "guard", "profile", "plots", "tables", "linkage", "odd")
+SCRIPTS = ("compare", "scale", "guard", "profile", "plots", "tables", "linkage", "odd", "deliver")
 NAME = "Zebulon"
 
 

@@ -16,6 +16,7 @@ from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.export import export
 from person_unify.cli.commands.leftovers import leftovers
 from person_unify.cli.commands.page import report
+from person_unify.cli.commands.postgres import deliver
 from person_unify.cli.commands.rebuilding import rebuild
 from person_unify.cli.commands.review import review
 from person_unify.cli.commands.run import check, migrate, verify
@@ -55,7 +56,7 @@ def _options(
 
 COMMANDS = (
     *(sample, check, doctor, schema),
-    *(migrate, status, rollback, purge),
+    *(migrate, deliver, status, rollback, purge),
     *(verify, rebuild, diff, trace, lineage),
     *(report, leftovers, suspects, export),
 )

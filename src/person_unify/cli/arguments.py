@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from person_unify.cli.paths import existing, placed
+from person_unify.cli.paths import existing, new_database, old_database, placed
+from person_unify.postgres.address import Address
 
 
 def file_argument(metavar: str, says: str, *, new: bool = False) -> Any:
@@ -37,6 +38,26 @@ SourceEnv = Annotated[
         "--source-env",
         metavar="VARIABLE",
         help="Take OLD_DB from this variable of the environment, as in DATABASE_URL.",
+    ),
+]
+TargetEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--target-env",
+        metavar="VARIABLE",
+        help="Take the PostgreSQL URL from this variable of the environment.",
+    ),
+]
+ForPostgresql = Annotated[
+    Literal["sqlite", "postgresql"],
+    typer.Option(
+        "--for", help="Where the new database is to live: what it cannot hold is archived."
+    ),
+]
+LedgerFile = Annotated[
+    Path | None,
+    file_option(
+        "FILE", "The ledger of a run whose NEW_DB is a PostgreSQL URL.", "--ledger", new=True
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON event per line on stdout, no text.")]
@@ -93,8 +114,15 @@ def words_after(source_env: str | None, *words: str | None) -> list[str | None]:
     return [value, *words[:-1]]
 
 
-def old_and_new(old: str | None, new: str | None) -> tuple[Path, Path]:
+def old_and_new(
+    old: str | None, new: str | None, source_env: str | None = None, target_env: str | None = None
+) -> tuple[Path | Address, Path | Address]:
     """The two databases of a command that needs both."""
+    return old_database(old, source_env), new_database(new, target_env)
+
+
+def two_files(old: str | None, new: str | None) -> tuple[Path, Path]:
+    """The same of a command that reads files alone."""
     if old is None or new is None:
         raise typer.BadParameter(f"Missing argument '{'NEW_DB' if old else 'OLD_DB'}'.")
     return existing(old), placed(new)

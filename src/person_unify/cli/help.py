@@ -12,7 +12,7 @@ from person_unify.cli.ending import EXIT_CODES
 
 GROUPS = {
     "See what would happen": ("sample", "check", "doctor", "schema"),
-    "Migrate": ("migrate", "status", "rollback", "purge"),
+    "Migrate": ("migrate", "deliver", "status", "rollback", "purge"),
     "Prove it": ("verify", "rebuild", "diff", "trace", "lineage"),
     "Judge what was found": ("report", "review", "leftovers", "suspects", "export"),
 }
@@ -24,6 +24,10 @@ EXAMPLES = {
     "migrate": [
         "migrate old.db new.db",
         "migrate --source-env DATABASE_URL new.db --decisions decisions.toml --strict",
+    ],
+    "deliver": [
+        "deliver new.db postgresql://app@db.internal/clinic",
+        "deliver new.db --target-env DATABASE_URL",
     ],
     "status": ["status new.db"],
     "rollback": ["rollback new.db"],

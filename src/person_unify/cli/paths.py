@@ -13,6 +13,9 @@ from urllib.parse import unquote
 
 import typer
 
+from person_unify.errors import UsageError
+from person_unify.postgres.address import Address, address, is_address
+
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<rest>.*)", re.DOTALL)
 
 
@@ -60,6 +63,41 @@ def database_url(text: str) -> str:
     if not path:
         raise typer.BadParameter(f"{scheme}: without a path names no file.")
     return path if os.path.lexists(path) or not os.path.lexists(unquote(path)) else unquote(path)
+
+
+def old_database(word: str | None, source_env: str | None) -> Path | Address:
+    """The old database that a command reads: a file, or one schema of a PostgreSQL database."""
+    if word is None:
+        raise typer.BadParameter("Missing argument 'OLD_DB'.")
+    return _address(word, source_env is not None) if is_address(word) else existing(word)
+
+
+def new_database(word: str | None, target_env: str | None = None) -> Path | Address:
+    """The new database that a command writes: a file, or one schema of a PostgreSQL database."""
+    if target_env is not None:
+        if word is not None:
+            raise typer.BadParameter("a URL and --target-env exclude each other: give one of them.")
+        word = os.environ.get(target_env, "").strip("\"'")
+        if not word:
+            raise typer.BadParameter(f"{target_env} is not set.", param_hint="--target-env")
+    if word is None:
+        raise typer.BadParameter("Missing argument 'NEW_DB'.")
+    return _address(word, target_env is not None) if is_address(word) else placed(word)
+
+
+def _address(word: str, from_environment: bool) -> Address:
+    """A password is refused as a word: everybody on the machine can read a command's words."""
+    try:
+        found = address(word)
+    except UsageError as error:
+        raise typer.BadParameter(f"{error}.") from error
+    if found.has_password and not from_environment:
+        raise typer.BadParameter(
+            "a password on the command line can be read by everybody on this machine: give the "
+            "URL by --target-env or --source-env, or the password by PGPASSWORD, .pgpass or a "
+            "service file."
+        )
+    return found
 
 
 def _plain(text: str) -> str:

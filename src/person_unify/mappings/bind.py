@@ -274,6 +274,7 @@ _TYPES: tuple[tuple[str, Type], ...] = (
     ("BOOL", "BOOLEAN"),
     ("DATE", "DATETIME"),
     ("TIME", "DATETIME"),
+    ("INT4", "INT4"),
     ("INT", "INTEGER"),
     ("REAL", "REAL"),
     ("FLOA", "REAL"),

@@ -32,15 +32,17 @@ _SUMS_AT_ONCE = 200
 class Extractor:
     """Reads tables of one snapshot; the snapshot must not be written while it is in use."""
 
-    def __init__(self, snapshot: Path, *, lasting: bool = True) -> None:
+    def __init__(self, snapshot: Path, *, lasting: bool = True, without_nul: bool = False) -> None:
         """Look at the snapshot's schema.
 
         lasting: keep one connection for every question, and for the rows of small tables, until
-        nobody has the extractor any more; else the file is let go of each time.  Raises
+        nobody has the extractor any more; else the file is let go of each time.  without_nul: text
+        with a NUL character is unreadable, as text that is not UTF-8 is.  Raises
         :class:`SourceError` for an encoding but UTF-8, for a damaged schema, and for a table that
         this SQLite cannot read.
         """
         self.snapshot = snapshot
+        self.without_nul = without_nul
         self._counted: dict[str, int] = {}
         self._readers: dict[str, LaneReader] = {}
         self._lasting = Database(snapshot, settled=True) if lasting else None
@@ -127,6 +129,17 @@ class Extractor:
         query = f"SELECT EXISTS (SELECT 1 FROM {scanned(name)} WHERE {missing})"
         return bool(self._value(query))
 
+    def with_nul(self, name: str, column: str) -> list[int]:
+        """The numbers of the rows of which a text column holds a NUL character."""
+        if self.tables[name].column(column) is None:
+            return []
+        number = self.rowid(self.tables[name]) or "row_number() OVER ()"
+        found = self._rows(
+            f"SELECT {number} FROM {scanned(name)} WHERE typeof({quote(column)}) = 'text' "
+            f"AND instr(CAST({quote(column)} AS BLOB), x'00') > 0"
+        )
+        return [int(row) for (row,) in found]
+
     def read(self, name: str, columns: Sequence[str] | None = None) -> SourceFrame:
         """Read a table, or some of its columns, in source order."""
         table = self.tables[name]
@@ -157,6 +170,7 @@ class Extractor:
         """What reads a table, and remembers which of its columns hold odd cells."""
         if table.name not in self._readers:
             reader = LaneReader.of(self.snapshot, table, self.rowid(table), self._lasting)
+            reader.without_nul = self.without_nul
             self._readers[table.name] = reader
         return self._readers[table.name]
 

@@ -15,7 +15,7 @@ from person_unify.cli.arguments import (
     OldDbText,
     SourceEnv,
     file_option,
-    old_and_new,
+    two_files,
     words_after,
 )
 from person_unify.cli.ending import honest_exit
@@ -117,7 +117,7 @@ def diff(  # noqa: PLR0913  an option is a parameter
     Keys and names are shown, never another cell.
     """
     *both, table = words_after(source_env, old_db, new_db, table)
-    source, new = old_and_new(*both)
+    source, new = two_files(*both)
     with honest_exit(as_json):
         from person_unify.cli.evidence import diff as shown
         from person_unify.diff import KINDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,29 +14,34 @@ from person_unify.cli.arguments import (
     AllowEmpty,
     BusyTimeout,
     DecisionsFile,
+    ForPostgresql,
     Html,
     IdsFrom,
     ImpliedGrants,
     Json,
+    LedgerFile,
     MemorySize,
     NewDbText,
     OldDbText,
     Quiet,
     SourceEnv,
     Tables,
+    TargetEnv,
     TimeZone,
     file_option,
     old_and_new,
-    old_only,
     words_after,
 )
 from person_unify.cli.commands.page import page_at
+from person_unify.cli.commands.postgres import ledger_of, say_delivered
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
+from person_unify.cli.paths import old_database
 from person_unify.cli.render import render
 from person_unify.cli.stopping import stopping_promptly
 from person_unify.cli.streams import screen, write_event
 from person_unify.errors import SourceChanged, VerificationFailed
+from person_unify.postgres.address import working_file
 
 if TYPE_CHECKING:
     from person_unify.report import Report
@@ -56,26 +62,33 @@ def check(  # noqa: PLR0913  an option is a parameter
     tables: Tables = False,
     quiet: Quiet = False,
     allow_empty: AllowEmpty = False,
+    destination: ForPostgresql = "sqlite",
     as_json: Json = False,
 ) -> None:
     """Say what a migration would do, and write nothing."""
-    source = old_only(*words_after(source_env, old_db))
+    (word,) = words_after(source_env, old_db)
+    source = old_database(word, source_env)
     with honest_exit(as_json):
         limit = None if memory is None else parse(memory)
         from person_unify import pipeline
+        from person_unify.postgres.ends import source_file
 
         options = pipeline.CheckOptions(
-            source=source,
+            source=Path(),
             target=target,
             timezone=timezone,
             implied_grants=implied_grants,
             decisions=decisions,
             memory=limit,
             allow_empty=allow_empty,
+            for_postgresql=destination == "postgresql",
         )
         with page_at(html) as write:
-            with watch(quiet=quiet, as_json=as_json) as progress:
-                report = pipeline.check(options, progress)
+            with (
+                watch(quiet=quiet, as_json=as_json) as progress,
+                source_file(source, None, progress) as file,
+            ):
+                report = pipeline.check(replace(options, source=file), progress)
             write(report)
         _show(report, as_json, tables)
 
@@ -87,6 +100,9 @@ def migrate(  # noqa: PLR0913  an option is a parameter
         typer.Argument(metavar="NEW_DB", help="The target: absent, or unified and empty."),
     ] = None,
     source_env: SourceEnv = None,
+    target_env: TargetEnv = None,
+    ledger: LedgerFile = None,
+    destination: ForPostgresql = "sqlite",
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
     decisions: DecisionsFile = None,
@@ -132,21 +148,25 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             "and writes nothing.",
             param_hint="--dry-run",
         )
-    source, target = old_and_new(*words_after(source_env, old_db, new_db))
+    old, word = words_after(source_env, old_db, new_db)
+    source, new = old_and_new(old, word, source_env, target_env)
+    known = ledger_of(new, ledger)
     with honest_exit(as_json):
+        target = known if isinstance(new, Path) else working_file(known)
         limit = None if memory is None else parse(memory)
         with stopping_promptly(target, as_json), watch(quiet=quiet, as_json=as_json) as progress:
             from person_unify import pipeline
+            from person_unify.postgres import ends
 
             options = pipeline.MigrateOptions(
-                source=source,
+                source=Path(),
                 target=target,
                 timezone=timezone,
                 implied_grants=implied_grants,
                 strict=strict,
                 relax_unique=relax_unique,
                 backup_dir=backup_dir,
-                keep_backup=keep_backup,
+                keep_backup=keep_backup and isinstance(source, Path),
                 busy_timeout=busy_timeout,
                 resume=resume,
                 fresh=fresh,
@@ -154,9 +174,17 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 ids_from=ids_from,
                 memory=limit,
                 allow_empty=allow_empty,
+                for_postgresql=destination == "postgresql",
             )
-            report = pipeline.migrate(options, progress)
+            with ends.source_file(source, target.with_suffix(".source.db"), progress) as file:
+                options = replace(options, source=file)
+                if isinstance(new, Path):
+                    report, delivered = pipeline.migrate(options, progress), None
+                else:
+                    report, delivered = ends.migrate(options, new, progress)
         _show(report, as_json, tables)
+        if delivered is not None:
+            say_delivered(delivered, as_json)
 
 
 def verify(  # noqa: PLR0913  an option is a parameter
@@ -164,20 +192,31 @@ def verify(  # noqa: PLR0913  an option is a parameter
     new_db: NewDbText = None,
     source_env: SourceEnv = None,
     ids_from: IdsFrom = None,
+    target_env: TargetEnv = None,
+    ledger: LedgerFile = None,
     html: Html = None,
     tables: Tables = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Prove a finished migration again, from the files alone."""
-    source, new = old_and_new(*words_after(source_env, old_db, new_db))
+    """Prove a finished migration again, from the databases alone."""
+    old, word = words_after(source_env, old_db, new_db)
+    source, new = old_and_new(old, word, source_env, target_env)
+    known = ledger_of(new, ledger)
     with honest_exit(as_json):
         from person_unify import pipeline
         from person_unify.finished import target_of
+        from person_unify.postgres import ends
 
         with page_at(html) as write:
-            with watch(quiet=quiet, as_json=as_json) as progress:
-                report = pipeline.verify(source, target_of(new), progress, ids_from)
+            with (
+                watch(quiet=quiet, as_json=as_json) as progress,
+                ends.source_file(source, None, progress) as file,
+            ):
+                if isinstance(new, Path):
+                    report = pipeline.verify(file, target_of(new), progress, ids_from)
+                else:
+                    report = ends.verify(file, new, known, progress, ids_from)
             write(report)
         _show(report, as_json, tables)
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.cli.arguments import BusyTimeout, Json, NewDb
+from person_unify.cli.arguments import (
+    BusyTimeout,
+    Json,
+    LedgerFile,
+    NewDb,
+    NewDbText,
+    TargetEnv,
+)
+from person_unify.cli.commands.postgres import ledger_of, roll_back_delivery
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import new_database, shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 
@@ -20,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def rollback(
-    new_db: NewDb,
+    new_db: NewDbText = None,
+    target_env: TargetEnv = None,
+    ledger: LedgerFile = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Also if it has changed since the run; a copy of it is kept."),
@@ -29,11 +39,16 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Undo a migration: NEW_DB as it was before, or gone if it was new; OLD_DB plays no part."""
+    new = new_database(new_db, target_env)
+    known = ledger_of(new, ledger)
     with honest_exit(as_json):
+        if not isinstance(new, Path):
+            roll_back_delivery(new, known, force, busy_timeout, as_json)
+            return
         from person_unify.finished import target_of
         from person_unify.rollback import rollback as roll_back
 
-        done = roll_back(target_of(new_db), force=force, wait=busy_timeout)
+        done = roll_back(target_of(new), force=force, wait=busy_timeout)
         if as_json:
             write_event(
                 {

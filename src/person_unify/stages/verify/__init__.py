@@ -86,9 +86,11 @@ def verify(
     try:
         with answers.guarded("preparation"):
             settled = files.settled
-            opened.append(File(files.source, settled=True, look=readable_tables))
+            # Cells that PostgreSQL cannot hold are odd where they come from and where they end.
+            odd = options.for_postgresql
+            opened.append(File(files.source, settled=True, look=readable_tables, without_nul=odd))
             opened.append(File(files.target, settled=settled, fast=True, look=unified_tables))
-            opened.append(File(files.ledger, settled=settled, fast=True))
+            opened.append(File(files.ledger, settled=settled, fast=True, without_nul=odd))
             source, target, ledger = opened
             context = Context(source, target, ledger, plan, options, progress, answers)
             context.inverse = Inverse((source, target, ledger), plan, answers)

@@ -92,3 +92,4 @@ class VerifyOptions:
     implied_grants: str
     run_time_ms: int
     ids_from: str | None = None
+    for_postgresql: bool = False

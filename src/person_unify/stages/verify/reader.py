@@ -60,12 +60,13 @@ class Cells:
     """Rows of one table in source order: their rowids (or ranks), and columns by name.
 
     columns: lane values, null where the cell is NULL or odd.  odd: frames of :data:`ODD`, only of
-    columns that have odd cells here.
+    columns that have odd cells here.  without_nul: text with a NUL character is among these.
     """
 
     row: pl.Series
     columns: dict[str, pl.Series]
     odd: dict[str, pl.DataFrame] = field(default_factory=dict)
+    without_nul: bool = False
 
     @property
     def height(self) -> int:
@@ -83,16 +84,18 @@ class Cells:
             found = frame.join(moved, on="at").sort("to")
             if found.height:
                 odd[name] = found.with_columns(at=pl.col("to").cast(pl.UInt32)).select(*ODD)
-        return Cells(self.row.gather(at), columns, odd)
+        return Cells(self.row.gather(at), columns, odd, self.without_nul)
 
     def beside(self, other: Cells) -> Cells:
         """The same rows with the columns of another reading as well."""
-        return Cells(self.row, self.columns | other.columns, self.odd | other.odd)
+        columns, odd = self.columns | other.columns, self.odd | other.odd
+        return Cells(self.row, columns, odd, self.without_nul)
 
     def only(self, columns: Sequence[str]) -> Cells:
         """The same rows with some of their columns."""
         odd = {name: frame for name, frame in self.odd.items() if name in columns}
-        return Cells(self.row, {name: self.columns[name] for name in columns}, odd)
+        kept = {name: self.columns[name] for name in columns}
+        return Cells(self.row, kept, odd, self.without_nul)
 
     def is_null(self, column: str) -> pl.Series:
         """Whether the cell is NULL."""
@@ -150,16 +153,18 @@ class File:
         fast: bool = False,
         look: Callable[[Database], Catalogue[Table]] = inspect,
         size: int = 32 * 2**20,
+        without_nul: bool = False,
     ) -> None:
         """Open the file and look at its tables (``look``).
 
         settled: nobody can write it.  fast: large tables are read by connectorx, which a file must
         be settled for.  size: bytes that the cells of one reading may take, and all that are held.
-        Raises :class:`DatabaseError`.
+        without_nul: text with a NUL character is odd.  Raises :class:`DatabaseError`.
         """
         self.path = path
         self.size = size
         self._fast = fast and settled
+        self._without_nul = without_nul
         self.database = Database(path, read_only=True, settled=settled)
         try:
             if not settled:
@@ -308,7 +313,7 @@ class File:
         name = query.table.name
         if self._by_connectorx(query) and name not in self.troubled:
             try:
-                return query.cells(self._fetch(query, query.plain(), ranges), {})
+                return query.cells(self._fetch(query, query.plain(), ranges), {}, self._without_nul)
             except BatchTooLarge:
                 raise
             except DatabaseError:
@@ -323,7 +328,7 @@ class File:
             self._by_bytes.add(name)  # a text that is not UTF-8
             frame = self._fetch(query, query.guarded(by_bytes=True), ranges)
         width = 1 + len(query.columns)
-        return query.cells(frame[:, :width], self._odd(query, frame, ranges))
+        return query.cells(frame[:, :width], self._odd(query, frame, ranges), self._without_nul)
 
     def _origin(self, table: Table) -> tuple[str, str]:
         """FROM, and the expression of the row's number."""
@@ -484,14 +489,18 @@ class _Query:
             asked.append((" | ".join(f"({flag})" for flag in flags), "integer"))
         return asked
 
-    def cells(self, frame: pl.DataFrame, odd: dict[str, pl.DataFrame]) -> Cells:
+    def cells(
+        self, frame: pl.DataFrame, odd: dict[str, pl.DataFrame], without_nul: bool = False
+    ) -> Cells:
         """The columns by their names, and odd cells by their positions."""
         columns: dict[str, pl.Series] = {}
         rows, placed = frame.get_column("c0"), dict(odd)
         for number, name in enumerate(self.columns, 1):
             column = frame.get_column(f"c{number}")
+            if without_nul and column.dtype == pl.String and _has_nul(column).any():
+                column = column.cast(pl.Binary)
             if column.dtype == pl.Binary:
-                text = decoded(column)
+                text = decoded(column, without_nul)
                 if text.null_count() > column.null_count():
                     broken = (text.is_null() & column.is_not_null()).arg_true().cast(pl.UInt32)
                     invalid = _invalid(broken, column.gather(broken))
@@ -500,7 +509,11 @@ class _Query:
                     placed[name] = both.sort("at")
                 column = text
             columns[name] = column
-        return Cells(rows, columns, placed)
+        return Cells(rows, columns, placed, without_nul)
+
+
+def _has_nul(texts: pl.Series) -> pl.Series:
+    return texts.str.contains("\0", literal=True).fill_null(value=False)
 
 
 def _invalid(at: pl.Series, cells: pl.Series) -> pl.DataFrame:
@@ -512,12 +525,17 @@ def _invalid(at: pl.Series, cells: pl.Series) -> pl.DataFrame:
     ).select(*ODD)
 
 
-def decoded(cells: pl.Series) -> pl.Series:
-    r"""Bytes as text, null where they are not UTF-8.
+def decoded(cells: pl.Series, without_nul: bool = False) -> pl.Series:
+    r"""Bytes as text, null where they are not UTF-8, or hold a NUL that is not to be.
 
     >>> decoded(pl.Series([b"ok", b"\xff", None])).to_list()
     ['ok', None, None]
+    >>> decoded(pl.Series([b"ok", b"\0"]), without_nul=True).to_list()
+    ['ok', None]
     """
+    if without_nul:
+        texts = decoded(cells)
+        return texts.set(_has_nul(texts), None)
     try:
         return cells.cast(pl.String)
     except pl.exceptions.ComputeError:

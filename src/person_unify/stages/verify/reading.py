@@ -23,6 +23,7 @@ DAY_MS = 86_400_000
 CLASSES: dict[Type, str] = {
     "TEXT": "text",
     "INTEGER": "integer",
+    "INT4": "integer",
     "REAL": "real",
     "BOOLEAN": "integer",
     "DATETIME": "integer",
@@ -74,26 +75,29 @@ def read(cells: Cells, column: str, type_: Type) -> Reading:
     lane = cells.columns.get(column)
     if lane is None:
         return Reading(alike(None, cells.height, dtype))
-    forms = [_form(_KINDS[lane.dtype.base_type()], None, lane, type_)]
+    forms = [_form(_KINDS[lane.dtype.base_type()], None, present(lane), lane, type_)]
     odd = cells.odd.get(column)
     if odd is not None:
         kinds = odd["class"]
         for code in kinds.unique().to_list():
             kind, own = STORED[code], kinds == code
             stored = odd["bytes" if kind in ("text", "blob") else kind].filter(own)
-            forms.append(_form(kind, odd["at"].filter(own), stored, type_))
+            there = present(stored)
+            if stored.dtype == pl.Binary:
+                stored = decoded(stored, cells.without_nul)
+            forms.append(_form(kind, odd["at"].filter(own), there, stored, type_))
     return _together(forms, type_, cells.height)
 
 
 _KINDS = {pl.String: "text", pl.Int64: "integer", pl.Float64: "real"}
 
 
-def _form(kind: str, at: pl.Series | None, stored: pl.Series, type_: Type) -> _Form:
-    there = present(stored)
-    if stored.dtype == pl.Binary:
-        stored = decoded(stored)
-        if kind == "blob":
-            stored = stored.set(stored.str.contains(_CONTROL).fill_null(value=True), None)
+def _form(
+    kind: str, at: pl.Series | None, there: pl.Series, stored: pl.Series, type_: Type
+) -> _Form:
+    """Cells of one class; ``there``: where there is one, ``stored``: null for unreadable texts."""
+    if kind == "blob":
+        stored = stored.set(stored.str.contains(_CONTROL).fill_null(value=True), None)
     value, inexact = _CONVERT[type_](kind, stored)
     if type_ != "DATETIME":
         inexact = present(value) if kind != CLASSES[type_] else None
@@ -159,6 +163,13 @@ def _integer(kind: str, stored: pl.Series) -> _Converted:
         plain = whole.str.replace(r"^\+", "").str.replace(r"^(-?)0+([0-9])", "${1}${2}")
         return plain.cast(pl.Int64, strict=False), None
     return _none_of_blob(kind, stored, pl.Int64()), None
+
+
+def _int4(kind: str, stored: pl.Series) -> _Converted:
+    """PostgreSQL's integer has 32 bits (DECISIONS.md)."""
+    value, _ = _integer(kind, stored)
+    fits = (value >= -2_147_483_648) & (value <= 2_147_483_647)
+    return value.zip_with(fits, pl.Series([None], dtype=pl.Int64)), None
 
 
 def _real(kind: str, stored: pl.Series) -> _Converted:
@@ -266,6 +277,7 @@ def _none_of_blob(kind: str, stored: pl.Series, dtype: pl.DataType) -> pl.Series
 _CONVERT = {
     "TEXT": _text,
     "INTEGER": _integer,
+    "INT4": _int4,
     "REAL": _real,
     "BOOLEAN": _boolean,
     "DATETIME": _instant,

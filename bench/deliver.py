@@ -1,0 +1,115 @@
+"""Time ``person-unify deliver`` into PostgreSQL beside psycopg's COPY of the same rows.
+
+    python -m bench.deliver 10000                  these sizes, in persons
+
+The server is one of the tests' (``tests/postgres/server.py``), on this machine, with fsync off.
+psycopg loads the same verified SQLite file into tables with their keys kept and compares nothing;
+deliver reads every cell back.  After each delivery ``verify`` is run on it.  Prints what it
+measures and keeps it in ``bench/results/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.postgres.server import Database, Server, binaries, create
+
+from bench.measuring import (
+    OURS,
+    ROOT,
+    SAMPLES,
+    Process,
+    Record,
+    Run,
+    require_room,
+    rows_in,
+    sample,
+    timed,
+    warn_if_busy,
+)
+
+SIZES = (10_000,)
+
+
+def main() -> int:
+    """Measure every size that was asked for, and keep the figures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.deliver", description="Time deliver beside psycopg's COPY."
+    )
+    parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
+    arguments = parser.parse_args()
+    record = Record("deliver", vars(arguments))
+    warn_if_busy()
+    server = create(binaries()[0])
+    try:
+        record.more["server"] = Database(server, "postgres").value("SHOW server_version")
+        for persons in arguments.persons or SIZES:
+            source = sample(persons)
+            require_room(source, 6)
+            with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
+                target = Path(folder) / "new.db"
+                words = ("-m", "person_unify", "migrate", str(source), str(target), "-q")
+                timed(*words, "--for", "postgresql", "--no-keep-backup")
+                for number in range(1, arguments.rounds + 1):
+                    measure(server, record, source, target, (persons, number))
+            record.keep()
+    finally:
+        server.stop()
+    print(f"kept in {record.keep().relative_to(ROOT)}")
+    return 0
+
+
+def measure(
+    server: Server, record: Record, source: Path, target: Path, size: tuple[int, int]
+) -> None:
+    """Deliver, verify and roll back; then psycopg's COPY, into a database of its own."""
+    ledger = str(target.with_name("new.ledger.db"))
+    with server.database("unified") as database:
+        add(
+            record,
+            OURS,
+            size,
+            timed(*person_unify("deliver", str(target), database.url, "-q")),
+            target,
+        )
+        verify = person_unify("verify", str(source), database.url, "--ledger", ledger, "-q")
+        record.more["verify_seconds"] = timed(*verify).seconds
+        record.more["verified"] = True  # else timed would have raised
+        timed(*person_unify("rollback", database.url, "--ledger", ledger))
+    with server.database("unified") as database:
+        copied = timed("-m", "bench.peers.psycopg_copy", str(target), database.url)
+        add(record, "psycopg COPY", size, copied, target)
+
+
+def person_unify(*words: str) -> tuple[str, ...]:
+    """The command line of one of our commands."""
+    return ("-m", "person_unify", *words)
+
+
+def add(record: Record, name: str, size: tuple[int, int], process: Process, target: Path) -> None:
+    """Keep and print one run."""
+    rows, bytes_ = rows_in(target), target.stat().st_size
+    run = Run(
+        name=name,
+        persons=size[0],
+        round=size[1],
+        **asdict(process),
+        target_rows=rows,
+        rows_per_second=round(rows / process.seconds, 1),
+        source_bytes=bytes_,
+        target_bytes=bytes_,
+    )
+    record.add(run)
+    print(
+        f"{size[0]:>9,} persons  {name:<14} {rows:>11,} rows  {run.seconds:>8.1f} s  "
+        f"CPU {run.cpu_seconds:>6.1f} s  peak {run.peak_rss_bytes / 2**20:>6,.0f} MiB",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

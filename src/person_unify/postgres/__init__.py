@@ -1,0 +1,1 @@
+"""PostgreSQL at both ends of the verified SQLite form: deliver, verify, roll back, read."""

@@ -1,0 +1,90 @@
+"""Where a PostgreSQL database is, as operators and Prisma write it, and what of it is shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+from person_unify.errors import UsageError
+
+_URL = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^/?#@:]*)(?P<secret>:[^/?#]*)?@)?(?P<place>[^?#]*)"
+    r"(?:\?(?P<query>[^#]*))?",
+    re.DOTALL | re.IGNORECASE,
+)
+_OF_PRISMA = frozenset(
+    "schema connection_limit pool_timeout pgbouncer socket_timeout statement_cache_size sslaccept "
+    "sslidentity".split()
+)
+"""Parameters that Prisma takes for itself and libpq refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One schema of one PostgreSQL database.
+
+    uri: what libpq gets, which may hold a password and is never shown.  shown: the same without
+    password and parameters.
+    """
+
+    uri: str = field(repr=False)
+    shown: str
+    schema: str = "public"
+    has_password: bool = False
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def is_address(text: str) -> bool:
+    """Whether a word names a PostgreSQL database rather than a file.
+
+    >>> is_address("postgresql://clinic/app"), is_address("new.db")
+    (True, False)
+    """
+    return _URL.fullmatch(text) is not None
+
+
+def address(text: str) -> Address:
+    """A URL taken apart; raises :class:`UsageError`, which quotes nothing of it.
+
+    >>> found = address("postgresql://app:secret@db:5432/clinic?schema=tenant&connection_limit=5")
+    >>> found.uri, found.schema
+    ('postgresql://app:secret@db:5432/clinic', 'tenant')
+    >>> str(found), found.has_password
+    ('postgresql://app@db:5432/clinic?schema=tenant', True)
+    """
+    found = _URL.fullmatch(text)
+    if found is None:
+        raise UsageError("that is no PostgreSQL URL: write postgresql://USER@HOST:PORT/DATABASE")
+    query = [part for part in (found["query"] or "").split("&") if part]
+    given = dict(part.partition("=")[::2] for part in query)
+    kept = "&".join(part for part in query if part.partition("=")[0] not in _OF_PRISMA)
+    user, secret = found["user"] or "", found["secret"] or ""
+    schema = unquote(given.get("schema", "public"))
+    if not schema or "\0" in schema:
+        raise UsageError("the URL's schema is empty: leave ?schema= out, or name one")
+    who = f"{user}@" if user else ""
+    named = f"?schema={given['schema']}" if "schema" in given else ""
+    return Address(
+        uri=f"postgresql://{f'{user}{secret}@' if user or secret else ''}{found['place']}"
+        + (f"?{kept}" if kept else ""),
+        shown=f"postgresql://{who}{found['place']}{named}",
+        schema=schema,
+        has_password=len(secret) > 1 or "password" in given,
+    )
+
+
+def working_file(ledger: Path) -> Path:
+    """The verified SQLite target of a ledger; raises :class:`UsageError` for another name.
+
+    >>> working_file(Path("a/new.ledger.db")).name
+    'new.db'
+    """
+    stem, _, kind = ledger.stem.rpartition(".")
+    target = ledger.with_name(f"{stem}{ledger.suffix}")
+    if not stem or kind != "ledger":
+        raise UsageError(f"{ledger.name} is no name of a ledger: write new.ledger.db or the like")
+    return target

@@ -1,0 +1,188 @@
+"""What a PostgreSQL schema holds, in SQLite's terms: names and types come from its catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from person_unify.errors import TargetError
+from person_unify.postgres.server import Server, text
+from person_unify.preflight import HISTORY
+from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
+
+Form = tuple[str, str]
+"""A type in SQLite's terms, and the expression that reads a column as Prisma keeps it there."""
+
+_MS = "(extract(epoch FROM {c}) * 1000)::bigint"
+_ISO = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+TARGET: Mapping[str, Form] = {
+    "text": ("TEXT", "{c}"),
+    "character varying": ("TEXT", "{c}::text"),
+    "integer": ("INT4", "{c}::bigint"),
+    "bigint": ("INTEGER", "{c}"),
+    "boolean": ("BOOLEAN", "{c}::int::bigint"),
+    "double precision": ("REAL", "{c}"),
+    "timestamp(3) without time zone": ("DATETIME", _MS),
+}
+"""What Prisma gives a column; others are left to the server."""
+
+SOURCE: Mapping[str, Form] = {
+    **TARGET,
+    "integer": ("INTEGER", "{c}::bigint"),
+    "smallint": ("INTEGER", "{c}::bigint"),
+    "real": ("REAL", "{c}::float8"),
+    "bytea": ("BLOB", "{c}"),
+    "date": ("DATETIME", "to_char({c}, 'YYYY-MM-DD')"),
+}
+_ANY = ("TEXT", "{c}::text")
+_ON_DELETE = {
+    "a": "NO ACTION",
+    "r": "RESTRICT",
+    "c": "CASCADE",
+    "n": "SET NULL",
+    "d": "SET DEFAULT",
+}
+_TEXT_DEFAULT = re.compile(r"('(?:[^']|'')*')::(?:text|character varying)")
+_NUMBER_DEFAULT = re.compile(
+    r"'?(-?[0-9]+(?:\.[0-9]+)?)'?(?:::(?:integer|bigint|double precision))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A table of the schema: as SQLite would declare it, and how its columns are read.
+
+    reads: column -> SQL.  demanded: columns left to the server that have no default and need one.
+    """
+
+    table: Table
+    reads: Mapping[str, str]
+    demanded: tuple[str, ...] = ()
+
+
+def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
+    """The tables of the address's schema, by name; of a target (:data:`TARGET`) or a source.
+
+    A target's table that Prisma keeps its own history in is left out.  Raises :class:`TargetError`
+    for a schema that is not there.
+    """
+    named = text(server.address.schema)
+    if not server.value(f"SELECT count(*) FROM pg_namespace WHERE nspname = {named}"):
+        raise TargetError(f"{server.address} has no schema of that name: make its tables first")
+    schema = f"{text(quote(server.address.schema))}::regnamespace"
+    columns: dict[str, list[Column]] = {}
+    reads: dict[str, dict[str, str]] = {}
+    demanded: dict[str, list[str]] = {}
+    keys = _key_positions(server, schema)
+    for table, name, type_, not_null, default, kept in server.rows(
+        "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), "
+        "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated = '' AND a.attidentity = '' "
+        "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+        "AND NOT a.attisdropped LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+        f"WHERE c.relkind = 'r' AND c.relnamespace = {schema} "
+        "ORDER BY c.oid, a.attnum"
+    ):
+        if forms is TARGET and table == HISTORY:
+            continue
+        columns.setdefault(table, [])
+        form = _form(type_, forms)
+        usable = form is not None and (kept or forms is SOURCE)
+        usual = _default(default)
+        if form is None or not usable:
+            if not_null and default is None and kept:
+                demanded.setdefault(table, []).append(name)
+            continue
+        position = keys.get((table, name), 0)
+        columns[table].append(Column(name, form[0], not_null, usual, position))
+        reads.setdefault(table, {})[name] = form[1].format(c=quote(name))
+    known = {table: {column.name for column in listed} for table, listed in columns.items()}
+    references = _references(server, schema, known)
+    uniques = _uniques(server, schema, known)
+    return Catalogue(
+        {
+            name: Home(
+                Table(name, tuple(listed), references.get(name, ()), uniques.get(name, ())),
+                reads.get(name, {}),
+                tuple(demanded.get(name, ())),
+            )
+            for name, listed in columns.items()
+            if listed
+        }
+    )
+
+
+def _form(type_: str, forms: Mapping[str, Form]) -> Form | None:
+    if type_ in forms or forms is TARGET:
+        return forms.get(type_)
+    if type_.startswith("timestamp"):
+        # Finer than a millisecond: as the text that the contract reads.
+        utc = "{c} AT TIME ZONE 'UTC'" if type_.endswith("with time zone") else "{c}"
+        return "DATETIME", f"to_char({utc}, '{_ISO}')"
+    return _ANY
+
+
+def _default(expression: str | None) -> str | None:
+    """A constant default as SQLite writes it; None where there is none or it is computed.
+
+    >>> _default("'India'::text"), _default("'-5'::integer"), _default("gen_random_uuid()")
+    ("'India'", '-5', None)
+    """
+    if expression is None:
+        return None
+    if expression in ("true", "false", "CURRENT_TIMESTAMP"):
+        return expression
+    found = _TEXT_DEFAULT.fullmatch(expression) or _NUMBER_DEFAULT.fullmatch(expression)
+    return found[1] if found else None
+
+
+def _key_positions(server: Server, schema: str) -> dict[tuple[str, str], int]:
+    return {
+        (table, column): position
+        for table, column, position in server.rows(
+            "SELECT c.relname::text, a.attname::text, k.n FROM pg_index i "
+            "JOIN pg_class c ON c.oid = i.indrelid, "
+            "unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a "
+            "WHERE a.attrelid = c.oid AND a.attnum = k.attnum AND i.indisprimary "
+            f"AND k.n <= i.indnkeyatts AND c.relnamespace = {schema}"
+        )
+    }
+
+
+def _uniques(
+    server: Server, schema: str, known: Mapping[str, set[str]]
+) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The column lists of UNIQUE indexes but for those that are partial or over expressions."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for table, columns in server.rows(
+        "SELECT c.relname::text, array_agg(a.attname::text ORDER BY k.n) FROM pg_index i "
+        "JOIN pg_class c ON c.oid = i.indrelid, "
+        "unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a "
+        "WHERE a.attrelid = c.oid AND a.attnum = k.attnum AND i.indisunique AND NOT i.indisprimary "
+        "AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts "
+        f"AND c.relnamespace = {schema} GROUP BY i.indexrelid, c.relname "
+        "ORDER BY i.indexrelid"
+    ):
+        if set(columns) <= known.get(table, set()):
+            found.setdefault(table, []).append(tuple(columns))
+    return {table: tuple(listed) for table, listed in found.items()}
+
+
+def _references(
+    server: Server, schema: str, known: Mapping[str, set[str]]
+) -> dict[str, tuple[ForeignKey, ...]]:
+    """The foreign keys of one column to a table of the same schema."""
+    found: dict[str, list[ForeignKey]] = {}
+    for table, column, other, referenced, on_delete in server.rows(
+        "SELECT c.relname::text, a.attname::text, r.relname::text, b.attname::text, "
+        "k.confdeltype::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
+        "JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = c.relnamespace "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1] "
+        "JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = k.confkey[1] "
+        "WHERE k.contype = 'f' AND array_length(k.conkey, 1) = 1 "
+        f"AND c.relnamespace = {schema} ORDER BY c.oid, a.attnum"
+    ):
+        if column in known.get(table, ()) and referenced in known.get(other, ()):
+            key = ForeignKey(column, other, referenced, _ON_DELETE[on_delete])
+            found.setdefault(table, []).append(key)
+    return {table: tuple(listed) for table, listed in found.items()}

@@ -1,0 +1,65 @@
+"""A finished run to deliver, and ways to see what came of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.migration.support import old_database, query
+from tests.postgres.server import Database
+from tests.strategies.handmade import Row
+
+from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.postgres.address import Address, address
+from person_unify.sample import SampleOptions, write_sample
+
+PERSONS = 30
+
+
+@dataclass(frozen=True)
+class Run:
+    """A source and the finished run of it, in a directory of their own."""
+
+    source: Path
+    target: Path
+
+    @property
+    def ledger(self) -> Path:
+        return self.target.with_name("new.ledger.db")
+
+    def copied(self, directory: Path) -> Run:
+        """The same files again, for a test to write to."""
+        for path in (self.source, self.target, self.ledger):
+            shutil.copy2(path, directory / path.name)
+        return Run(directory / "old.db", directory / "new.db")
+
+    def outcomes(self) -> list[str]:
+        return [str(row["outcome"]) for row in query(self.ledger, "SELECT outcome FROM deliveries")]
+
+
+def finished(directory: Path, faults: float = 0.0) -> Run:
+    """Sample, migrate: a run whose every cell PostgreSQL can hold where there are no faults."""
+    source, target = directory / "old.db", directory / "new.db"
+    write_sample(source, SampleOptions(persons=PERSONS, seed=5, faults=faults))
+    migrate(MigrateOptions(source, target, keep_backup=False))
+    return Run(source, target)
+
+
+def made(directory: Path, tables: Mapping[str, Sequence[Row]]) -> Run:
+    """The finished run of a handmade source."""
+    source, target = old_database(directory / "old.db", tables), directory / "new.db"
+    migrate(MigrateOptions(source, target, keep_backup=False))
+    return Run(source, target)
+
+
+def place(database: Database) -> Address:
+    return address(database.url)
+
+
+def rows_of(database: Database) -> int:
+    """All rows of all tables of the public schema."""
+    names = database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    counts = " + ".join(f'(SELECT count(*) FROM "{name}")' for (name,) in names)
+    return int(database.value(f"SELECT {counts}"))
