@@ -46,7 +46,7 @@ def main() -> int:
     warn_if_busy()
     server = create(binaries()[0])
     try:
-        record.more["server"] = Database(server, "postgres").value("SHOW server_version")
+        record.more["server"] = Database(server, "postgres").value("SELECT current_setting('server_version')")
         for persons in arguments.persons or SIZES:
             source = sample(persons)
             require_room(source, 6)
