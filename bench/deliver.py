@@ -3,9 +3,10 @@
     python -m bench.deliver 10000                  these sizes, in persons
 
 The server is one of the tests' (``tests/postgres/server.py``), on this machine, with fsync off.
-psycopg loads the same verified SQLite file into tables with their keys kept and compares nothing;
-deliver reads every cell back.  After each delivery ``verify`` is run on it.  Prints what it
-measures and keeps it in ``bench/results/``.
+The samples are without faults, some of which no PostgreSQL can hold.  psycopg loads the same
+verified SQLite file into tables with their keys kept and compares nothing; deliver reads every cell
+back.  After each delivery ``verify`` is run on it.  Prints what it measures and keeps it in
+``bench/results/``.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ def main() -> int:
     warn_if_busy()
     server = create(binaries()[0])
     try:
-        record.more["server"] = Database(server, "postgres").value("SELECT current_setting('server_version')")
+        record.more["server"] = Database(server, "postgres").value(
+            "SELECT current_setting('server_version')"
+        )
         for persons in arguments.persons or SIZES:
-            source = sample(persons)
+            source = sample(persons, faults=False)
             require_room(source, 6)
             with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
                 target = Path(folder) / "new.db"
