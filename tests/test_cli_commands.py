@@ -43,7 +43,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, report: Report) -> list[object]:
         progress(PhaseFinished("load", 10, 0.5))
         return report
 
-    def verify(source: Path, target: Path, progress: Progress) -> Report:
+    def verify(
+        source: Path, target: Path, progress: Progress, ids_from: Path | None = None
+    ) -> Report:
         calls.append((source, target))
         return report
 
