@@ -18,6 +18,7 @@ ROOT = Path(person_unify.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
+    frozenset({"fleet"}),
     frozenset({"postgres"}),
     frozenset({"explore", "pipeline", "rebuilding"}),
     frozenset({"migration", "purge", "rollback"}),
@@ -54,6 +55,8 @@ OWNERS: dict[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "rich": frozenset({"cli"}),
     "altair": frozenset({"explore"}),
+    "dask": frozenset({"fleet"}),
+    "distributed": frozenset({"fleet"}),
     "rapidfuzz": frozenset({"linkage"}),
     "jinja2": frozenset({"page"}),
     "sqlite3": frozenset({"copies"}),

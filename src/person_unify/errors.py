@@ -7,6 +7,7 @@
     │   └── TargetError                   … the new one
     │       └── TargetInUse               … which another program has open or locked
     ├── DecisionsRefused         exit 3   a workbook or file of decisions cannot be taken as it is
+    │   └── TenantsRefused                … a list of databases
     ├── VerificationFailed       exit 4   a check failed, nothing published
     ├── StrictStop               exit 5   ``--strict`` and there are error-level discrepancies
     ├── SourceChanged            exit 6   complete and published, but the source changed since
@@ -69,6 +70,10 @@ class DecisionsRefused(MigrationError):
         super().__init__("\n  ".join([message, *problems]))
         self.message = message
         self.problems = tuple(problems)
+
+
+class TenantsRefused(DecisionsRefused):
+    """A list of databases is malformed, or its runs would be in each other's way."""
 
 
 class VerificationFailed(MigrationError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from person_unify import __version__
 from person_unify.copies import Exclusive, fingerprint
@@ -23,7 +24,7 @@ from person_unify.files import locks
 from person_unify.files.names import stamp
 from person_unify.options import MigrateOptions
 from person_unify.recorded import recorded_run_id
-from person_unify.rundir import ENDED, Facts, RunDirectory
+from person_unify.rundir import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
 from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
     Snapshot,
@@ -36,6 +37,18 @@ BEFORE = "pre-migration.db"
 """The copy of a target that was there before the run."""
 
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+State = Literal["under way", "stopped", "finished", "none"]
+
+
+def state_of(target: Path) -> State:
+    """How far a run into a target is, as its run directory and its ledger tell."""
+    if holder(target) is not None:
+        return "under way"
+    if (run_directory(target) / FACTS).exists():
+        return "stopped"
+    return "finished" if ledger_path(target).exists() else "none"
 
 
 def take_up(

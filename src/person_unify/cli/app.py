@@ -14,6 +14,7 @@ from person_unify import __version__
 from person_unify.cli.commands.data import sample, schema
 from person_unify.cli.commands.evidence import diff, lineage, trace
 from person_unify.cli.commands.export import export
+from person_unify.cli.commands.fleet import fleet
 from person_unify.cli.commands.leftovers import leftovers
 from person_unify.cli.commands.page import report
 from person_unify.cli.commands.postgres import deliver
@@ -56,7 +57,7 @@ def _options(
 
 COMMANDS = (
     *(sample, check, doctor, schema),
-    *(migrate, deliver, status, rollback, purge),
+    *(migrate, fleet, deliver, status, rollback, purge),
     *(verify, rebuild, diff, trace, lineage),
     *(report, leftovers, suspects, export),
 )

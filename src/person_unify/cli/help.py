@@ -12,7 +12,7 @@ from person_unify.cli.ending import EXIT_CODES
 
 GROUPS = {
     "See what would happen": ("sample", "check", "doctor", "schema"),
-    "Migrate": ("migrate", "deliver", "status", "rollback", "purge"),
+    "Migrate": ("migrate", "fleet", "deliver", "status", "rollback", "purge"),
     "Prove it": ("verify", "rebuild", "diff", "trace", "lineage"),
     "Judge what was found": ("report", "review", "leftovers", "suspects", "export"),
 }
@@ -28,6 +28,10 @@ EXAMPLES = {
     "deliver": [
         "deliver new.db postgresql://app@db.internal/clinic",
         "deliver new.db --target-env DATABASE_URL",
+    ],
+    "fleet": [
+        "fleet tenants.csv --html fleet.html",
+        "fleet tenants.csv --scheduler tcp://host:8786",
     ],
     "status": ["status new.db"],
     "rollback": ["rollback new.db"],

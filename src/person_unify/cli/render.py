@@ -14,9 +14,10 @@ from rich import filesize
 from rich.console import Console
 from rich.text import Text
 
+from person_unify import __version__
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
-from person_unify.page.advice import diff_command, next_steps, verdict
+from person_unify.page.advice import Step, Verdict, diff_command, next_steps, verdict
 from person_unify.page.sections import (
     Block,
     Cell,
@@ -51,11 +52,27 @@ def render(report: Report, console: Console, *, everything: bool = False) -> Non
         lines = list(_lines(report, console.width, limit))
         if len(lines) <= MOST_LINES:
             break
+    _print(lines, console)
+
+
+def _print(lines: list[Text], console: Console) -> None:
     with console.capture() as printed:
         for line in lines:
             console.print(line, soft_wrap=True)
     for text in printed.get().splitlines():
         write_line(text.rstrip(), console.file)
+
+
+def render_parts(
+    name: str, told: Verdict, parts: list[Section], steps: list[Step], console: Console
+) -> None:
+    """Print a verdict, what it rests on, a section as it is, and the first rows of the others."""
+    lines = [_headline(name, told), *(Text(f"  {printable(line)}") for line in told.lines)]
+    for number, part in enumerate(parts):
+        cut = brief(part, 4) if number else part
+        lines += _titled(part.title, _blocks(cut, console.width - 2, fit=bool(number)))
+    lines += _titled("Next", (Text(shown(c)) for step in steps for c in step.commands))
+    _print(lines, console)
 
 
 def _lines(report: Report, width: int, most: int) -> Iterator[Text]:
@@ -87,13 +104,17 @@ def _titled(title: str, lines: Iterator[Text]) -> Iterator[Text]:
 
 def _heading(report: Report) -> Iterator[Text]:
     said = verdict(report)
-    title = Text(f"person-unify {report.tool_version}  {report.command}: ")
-    yield title.append(printable(said.headline), style=f"bold {GOOD if said.good else 'red'}")
+    yield _headline(report.command, said, report.tool_version)
     for line in said.lines:
         yield Text(f"  {printable(line)}")
     for label, facts in (("source", report.source), ("target", report.target)):
         if facts is not None:
             yield _file_line(label, facts)
+
+
+def _headline(command: str, said: Verdict, version: str = __version__) -> Text:
+    title = Text(f"person-unify {version}  {command}: ")
+    return title.append(printable(said.headline), style=f"bold {GOOD if said.good else 'red'}")
 
 
 def _unsaid(report: Report) -> Iterator[Text]:

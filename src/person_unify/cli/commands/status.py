@@ -34,20 +34,13 @@ def status(new_db: NewDb, as_json: Json = False) -> None:
     with honest_exit(as_json):
         from person_unify.finished import target_of
         from person_unify.progress import PHASES
-        from person_unify.rundir import FACTS, holder, run_directory
-        from person_unify.stages.publish import checkpoints_path, ledger_path
+        from person_unify.rundir import holder
+        from person_unify.stages.publish import checkpoints_path
+        from person_unify.unfinished import state_of
 
         target = target_of(new_db)
-        facts = run_directory(target) / FACTS
         points = _Points.of(checkpoints_path(target))
-        pid = holder(target)
-        state = "none"
-        if pid is not None:
-            state = "under way"
-        elif facts.exists():
-            state = "stopped"
-        elif ledger_path(target).exists():
-            state = "finished"
+        state, pid = state_of(target), holder(target)
         if as_json:
             event = {"event": "result", "exit_code": 0, "target": str(target), "state": state}
             write_event({**event, "pid": pid, **asdict(points)})
