@@ -171,8 +171,8 @@ def require_lineage(plan: Plan, tables: Mapping[str, Table]) -> None:
 def require_key_columns(plan: Plan, extractor: Extractor) -> None:
     """Refuse a known table that has rows and lacks a column of its primary key."""
     for usual, name in plan.source_names.items():
-        present = extractor.tables[name]
-        for column in OLD[usual].primary_key:
+        present, known = extractor.tables[name], OLD.get(usual)
+        for column in known.primary_key if known else ():
             if present.column(column) is None and extractor.has_rows(name):
                 raise SourceError(
                     f"{name} has rows but no column {column}, by which its rows are known: "

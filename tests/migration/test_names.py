@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.migration.likeness import differences
-from tests.migration.support import make_target, query
+from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.migration.test_against_reference import _differences
 
 from person_unify.diff import diff
@@ -53,6 +53,31 @@ def test_a_source_in_another_case_is_migrated_like_any_other(case: Case, tmp_pat
 
     assert not _differences(source, report, target)
     assert not verify(source, target).failed_checks
+    rebuild(target, tmp_path / "again.db", source)
+    assert not differences(source, tmp_path / "again.db")
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper, str.title])
+def test_tables_that_go_by_convention_refer_to_each_other_in_any_case(
+    case: Case, tmp_path: Path
+) -> None:
+    source, target = old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db"
+    for table, row in {
+        "schools": {"id": "s1", "name": "x", "school_type": "x"},
+        "school_student_views": {"id": "v1", "patient_id": "p1", "school_id": "s1"},
+    }.items():
+        cells = row | dict.fromkeys(("created_at", "updated_at", "enrolled_at"), 1_600_000_000_000)
+        change(
+            source,
+            f"CREATE TABLE {table} ({', '.join(cells)}, PRIMARY KEY (id))",
+            f"INSERT INTO {table} VALUES ({', '.join(map(repr, cells.values()))})",
+        )
+    respell(source, case)
+
+    report = migrate(MigrateOptions(source, target))
+
+    assert not _differences(source, report, target)
+    assert query(target, "SELECT school_id FROM school_student_views") == [{"school_id": "s1"}]
     rebuild(target, tmp_path / "again.db", source)
     assert not differences(source, tmp_path / "again.db")
 

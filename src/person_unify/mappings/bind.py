@@ -61,6 +61,7 @@ class Plan:
 
     ``tables``: one or more bound mappings per source table, in load order.  ``unmapped``: tables
     archived whole because nothing knows them.  ``notes``: drift in words, for people.
+    ``source_names``: what a mapping calls its table -> its name in the file.
     """
 
     bound: tuple[BoundMapping, ...]
@@ -106,7 +107,8 @@ def bind(source: Schema, target: Schema, has_rows: Callable[[str], bool]) -> Pla
             "or give a path that does not exist yet"
         )
     notes = drift(source, names, (b.name for b in conventional), (t.name for t in unmapped))
-    return Plan((*bound, *conventional), tuple(unmapped), missing(names), tuple(notes), names)
+    every = names | {b.mapping.source: b.name for b in conventional}
+    return Plan((*bound, *conventional), tuple(unmapped), missing(names), tuple(notes), every)
 
 
 def _bind_known(
@@ -299,7 +301,7 @@ def _bind_unknown(unknown: list[Table], target: Schema) -> tuple[list[BoundMappi
             for column in home.columns
             if column.name in mapping.columns
         )
-        bound[table.name] = BoundMapping(mapping, table, home, bindings)
+        bound[mapping.source] = BoundMapping(mapping, table, home, bindings)
     order = TopologicalSorter(
         {
             name: {b.names for b in bound_mapping.columns if b.names in bound and b.names != name}

@@ -10,7 +10,8 @@ from person_unify.spec import Copy, Mapping, Person, Word
 def by_convention(table: Table, target: Schema) -> Mapping | None:
     """Same-named columns of a same-named table; None where the target has no room for the table.
 
-    ``patient_id`` or ``child_id`` becomes ``person_id``.
+    ``patient_id`` or ``child_id`` becomes ``person_id``.  The mapping names the table as the target
+    does, by which other tables refer to it, however the file writes it.
     """
     home = target.get(table.name)
     mapped = {mapping.target for mapping in MAPPINGS}
@@ -30,4 +31,4 @@ def by_convention(table: Table, target: Schema) -> Mapping | None:
             return None
     if not home.primary_key or not set(home.primary_key) <= set(columns):
         return None
-    return Mapping(table.name, home.name, columns)
+    return Mapping(home.name, home.name, columns)
