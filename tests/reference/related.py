@@ -11,7 +11,7 @@ from .mappings import RULES, Context, Rule, behaviour_or_focus
 from .people import resolve
 from .record import Loaded, New, Record, State, Stored, TargetRow
 from .soft import searched, spot
-from .source import SourceRow, SourceTable, low
+from .source import Refused, SourceRow, SourceTable, low
 
 SOURCE_OF = {
     "screenings": "parent_screenings",
@@ -280,6 +280,8 @@ def load_conventions(state: State) -> None:
         if rule.person is not None and rule.person not in table.columns:
             rule = replace(rule, person="child_id")
         if _fits(table, rule):
+            if any(cell.kind == "null" for row in table.rows for cell in row.key):
+                raise Refused(f"{name} has a key that is NULL")
             del state.source.unknown[name]
             TableLoader(state, table, rule).run()
 
