@@ -216,7 +216,7 @@ def test_the_owner_need_not_be_a_superuser(run: Run, empty: Database) -> None:
 
 
 def test_a_statement_timeout_of_the_database(run: Run, empty: Database) -> None:
-    empty.execute(f"ALTER DATABASE {empty.name} SET statement_timeout = '8ms'")
+    empty.execute(f"ALTER DATABASE {empty.name} SET statement_timeout = '1ms'")
 
     with pytest.raises(ServerError, match="57014"):
         deliver(run.target, place(empty))
