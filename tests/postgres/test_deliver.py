@@ -221,7 +221,7 @@ def test_a_statement_timeout_of_the_database(
     whole = Server.copy
 
     def slow(server: Server, table: str, frame: pl.DataFrame) -> None:
-        server.execute("SELECT pg_sleep(30)")
+        server.rows("SELECT 1 FROM pg_sleep(30)")
         whole(server, table, frame)
 
     monkeypatch.setattr(Server, "copy", slow)
