@@ -215,13 +215,21 @@ def test_the_owner_need_not_be_a_superuser(run: Run, empty: Database) -> None:
         empty.execute("DROP OWNED BY owner", "DROP ROLE owner")
 
 
-def test_a_statement_timeout_of_the_database(run: Run, empty: Database) -> None:
-    empty.execute(f"ALTER DATABASE {empty.name} SET statement_timeout = '8ms'")
+def test_a_statement_timeout_of_the_database(
+    run: Run, empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Server.copy
+
+    def slow(server: Server, table: str, frame: pl.DataFrame) -> None:
+        server.rows("SELECT 1 FROM pg_sleep(30)")
+        whole(server, table, frame)
+
+    monkeypatch.setattr(Server, "copy", slow)
+    empty.execute(f"ALTER DATABASE {empty.name} SET statement_timeout = '2s'")
 
     with pytest.raises(ServerError, match="57014"):
         deliver(run.target, place(empty))
 
-    empty.execute(f"ALTER DATABASE {empty.name} RESET statement_timeout")
     assert rows_of(empty) == 0
 
 
