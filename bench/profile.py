@@ -29,9 +29,9 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.measuring import warn_if_busy
-from person_unify.clock import Clock
-from person_unify.database import Database
+from person_unify.files.database import Database
 from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.run.clock import Clock
 
 TICK = 0.005
 SHOWN = 110

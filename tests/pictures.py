@@ -20,7 +20,7 @@ from rich.text import Text
 
 from person_unify.cli.render import render
 from person_unify.cli.streams import Screen
-from person_unify.finished import finished_report
+from person_unify.evidence.finished import finished_report
 from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.pipeline import migrate

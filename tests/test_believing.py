@@ -26,19 +26,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.review.clinic import ANSWERS, fill, old_database
 
-from person_unify.decisions import Decision, read_decisions, write_decisions
 from person_unify.errors import DecisionsRefused, MigrationError
 from person_unify.escaping.tables import from_csv
+from person_unify.evidence.finished import finished_report, finished_run
+from person_unify.evidence.lineage import recorded_lineage
+from person_unify.evidence.trace import trace
 from person_unify.explore import open_run
 from person_unify.explore.export import export_ledger
-from person_unify.finished import finished_report, finished_run
-from person_unify.ledger import TABLES
-from person_unify.lineage import recorded_lineage
+from person_unify.frames.decisions import Decision, read_decisions, write_decisions
+from person_unify.frames.ledger import TABLES
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.report import Report
 from person_unify.review import export_review, import_review
 from person_unify.review.xlsx import letters
-from person_unify.trace import trace
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "40"))
 FEWER = max(10, EXAMPLES // 4)

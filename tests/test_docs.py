@@ -17,10 +17,10 @@ from person_unify.cli.app import app
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.findings import DECISIONS, FINDINGS, QUESTIONS
 from person_unify.findings import render as render_findings
-from person_unify.ledger import TABLES
+from person_unify.frames.ledger import TABLES
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.document import RULES, render
-from person_unify.spec import Computed, Decided
+from person_unify.mappings.spec import Computed, Decided
 from person_unify.stages.verify.check import NAMES
 
 DOCS = ROOT / "docs"

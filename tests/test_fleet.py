@@ -30,9 +30,9 @@ from person_unify.options import MigrateOptions
 from person_unify.page.fleet import TenantResult, exit_code_of, render_fleet, total
 from person_unify.pipeline import migrate, verify
 from person_unify.report import Report
-from person_unify.rundir import LOCK, Facts, RunDirectory, holder, run_directory
+from person_unify.run.directory import LOCK, Facts, RunDirectory, holder, run_directory
+from person_unify.run.unfinished import state_of
 from person_unify.stages.publish import ledger_path
-from person_unify.unfinished import state_of
 
 PATIENCE = 100.0
 """Seconds that a busy machine has for what takes a few."""

@@ -23,17 +23,17 @@ from tests.reference.values import Cell
 from tests.strategies.cells import BadText
 from tests.strategies.strangers import CELLS, TYPES
 
-from person_unify import lanes
-from person_unify.database import Database
-from person_unify.frames import SourceFrame
-from person_unify.ledger import CATALOG, Ledger
+from person_unify.files.database import Database
+from person_unify.frames import lanes
+from person_unify.frames.ledger import CATALOG, Ledger
+from person_unify.frames.model import SourceFrame
+from person_unify.frames.odd import FIELDS, INTEGER, ODD, Rows, concat, odd_field, only
+from person_unify.frames.values import Type, converted
 from person_unify.mappings.bind import Plan
 from person_unify.mappings.known import readable_tables
-from person_unify.odd import FIELDS, INTEGER, ODD, Rows, concat, odd_field, only
 from person_unify.stages.extract import Extractor
 from person_unify.stages.rebuild import File, Rebuilder, write
 from person_unify.stages.transform import archive_whole, known_by_row
-from person_unify.values import Type, converted
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "25"))
 KEYS = (

@@ -14,8 +14,8 @@ from bench.peers import CORE
 from bench.peers.row_by_row import PERMISSIONS
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.bind import type_of
+from person_unify.mappings.spec import Copy, Fixed, Mapping, Owner, Person
 from person_unify.schema import UNIFIED, Column, create_statements
-from person_unify.spec import Copy, Fixed, Mapping, Owner, Person
 
 Frame = Any
 """A pandas frame; the library ships no types."""

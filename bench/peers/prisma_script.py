@@ -20,8 +20,8 @@ from bench.peers import CORE
 from bench.peers.row_by_row import PERMISSIONS
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.bind import type_of
+from person_unify.mappings.spec import Copy, Fixed, Mapping, Owner, Person, Reference
 from person_unify.schema import OLD, UNIFIED, Column, Schema, Table, create_statements
-from person_unify.spec import Copy, Fixed, Mapping, Owner, Person, Reference
 
 HERE = Path(__file__).parent / "prisma"
 BUILT = Path(__file__).parent.parent.parent / "build" / "peers" / "prisma"

@@ -12,8 +12,7 @@ from typing import Any
 
 from person_unify.mappings import CORE_TABLES, MAPPINGS
 from person_unify.mappings.bind import type_of
-from person_unify.schema import OLD, UNIFIED, Column, create_statements, quote
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     ClinicianOf,
     Computed,
     Copy,
@@ -27,7 +26,8 @@ from person_unify.spec import (
     Via,
     Word,
 )
-from person_unify.spec import Mapping as TableMapping
+from person_unify.mappings.spec import Mapping as TableMapping
+from person_unify.schema import OLD, UNIFIED, Column, create_statements, quote
 
 Row = Mapping[str, Any]
 LOOKED_UP = ("users", "parents", "ieps", "peps", "iep_goals", "pep_goals")

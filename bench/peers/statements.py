@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from person_unify.mappings import CORE_TABLES, MAPPINGS
-from person_unify.schema import OLD, UNIFIED, Column, quote
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     ClinicianOf,
     Computed,
     Copy,
@@ -25,6 +24,7 @@ from person_unify.spec import (
     Via,
     Word,
 )
+from person_unify.schema import OLD, UNIFIED, Column, quote
 
 UUID = (
     "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || "

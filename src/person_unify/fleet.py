@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from person_unify.budget import usual
 from person_unify.errors import (
     MigrationError,
     SourceChanged,
@@ -26,15 +25,16 @@ from person_unify.errors import (
     TenantsRefused,
     UsageError,
 )
+from person_unify.evidence.finished import finished_report
 from person_unify.files import NotRead, locks, private_directory, read_bounded
-from person_unify.finished import finished_report
 from person_unify.options import MigrateOptions
 from person_unify.page.fleet import TenantResult
 from person_unify.pipeline import migrate
-from person_unify.rundir import holder, run_directory
+from person_unify.run.budget import usual
+from person_unify.run.directory import holder, run_directory
+from person_unify.run.unfinished import state_of
 from person_unify.stages.publish import checkpoints_path, ledger_path, page_path, report_path
 from person_unify.stages.snapshot import sha256_now
-from person_unify.unfinished import state_of
 
 MOST_BYTES = 4_000_000
 REQUIRED, OPTIONAL = ("source", "target"), ("decisions", "ids_from")

@@ -15,9 +15,9 @@ POSTGRESQL = "postgresql"
 class CheckOptions:
     """What ``check`` is asked: the source, a target that may be there already, and the choices.
 
-    decisions: a file of :mod:`person_unify.decisions`.  memory: bytes that the run should not
-    exceed, None for a share of what the machine has.  allow_empty: take a source without a person.
-    for_postgresql: tell of values as a run with that option treats them.
+    decisions: a file of :mod:`person_unify.frames.decisions`.  memory: bytes that the run should
+    not exceed, None for a share of what the machine has.  allow_empty: take a source without a
+    person.  for_postgresql: tell of values as a run with that option treats them.
     """
 
     source: Path
@@ -36,7 +36,7 @@ class MigrateOptions:
 
     ``busy_timeout``: how many seconds to wait for a database that another program has locked.
     ``resume``: go on with an unfinished run, if there is one; ``fresh``: discard it first.
-    decisions: a file of :mod:`person_unify.decisions`.
+    decisions: a file of :mod:`person_unify.frames.decisions`.
     ids_from: the ledger of an earlier run, whose ids are kept.
     memory: bytes that the run should not exceed, None for a share of what the machine has.
     allow_empty: take a source without a person.

@@ -17,29 +17,35 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__
-from person_unify.acceptance import run_checks
-from person_unify.background import over_within, prefetch
-from person_unify.budget import budget_of
-from person_unify.checkpoints import Checkpoints
-from person_unify.clock import Clock, now_ms
-from person_unify.counts import Counts, count_decisions
-from person_unify.database import Database
-from person_unify.decisions import Decisions, read_decisions
-from person_unify.demands import LongEntries
-from person_unify.earlier import Earlier, read_earlier
 from person_unify.errors import TargetError, TargetInUse, UsageError
+from person_unify.evidence.checkpoints import Checkpoints
+from person_unify.evidence.lineage import lineage, lines
+from person_unify.evidence.recorded import recorded_run, source_check
 from person_unify.files import locks, private_directory
+from person_unify.files.database import Database
 from person_unify.files.names import require_room_for_names, stamp
 from person_unify.files.new import rename_to_free, require_hard_links
 from person_unify.files.private import temporary_files_in
-from person_unify.frames import Outcome
-from person_unify.ids import FreshIds, new_seed
-from person_unify.lineage import lineage, lines
+from person_unify.files.target_rules import LongEntries
+from person_unify.frames.decisions import Decisions, read_decisions
+from person_unify.frames.ids import FreshIds, new_seed
+from person_unify.frames.model import Outcome
+from person_unify.frames.registry import Registry
+from person_unify.frames.timezones import zone
 from person_unify.mappings.bind import Plan, bind
 from person_unify.mappings.known import unified_tables
-from person_unify.migration import Migration
 from person_unify.options import POSTGRESQL, CheckOptions, MigrateOptions
-from person_unify.preflight import (
+from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
+from person_unify.report import FileFacts, Report
+from person_unify.run.acceptance import run_checks
+from person_unify.run.background import over_within, prefetch
+from person_unify.run.budget import budget_of
+from person_unify.run.clock import Clock, now_ms
+from person_unify.run.counts import Counts, count_decisions
+from person_unify.run.directory import Facts, RunDirectory, this_machine
+from person_unify.run.earlier import Earlier, read_earlier
+from person_unify.run.migration import Migration
+from person_unify.run.preflight import (
     failed_migrations,
     for_postgresql,
     must_relax_unique,
@@ -52,11 +58,16 @@ from person_unify.preflight import (
     schema_of,
     with_demands,
 )
-from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
-from person_unify.recorded import recorded_run, source_check
-from person_unify.registry import Registry
-from person_unify.report import FileFacts, Report
-from person_unify.rundir import Facts, RunDirectory, this_machine
+from person_unify.run.stream import Stream
+from person_unify.run.unfinished import (
+    can_be_resumed,
+    copy_target,
+    discard,
+    is_over,
+    require_copies,
+    snapshot_of,
+    take_up,
+)
 from person_unify.schema import UNIFIED, Schema
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
@@ -78,17 +89,6 @@ from person_unify.stages.snapshot import (
 )
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import Files
-from person_unify.stream import Stream
-from person_unify.timezones import zone
-from person_unify.unfinished import (
-    can_be_resumed,
-    copy_target,
-    discard,
-    is_over,
-    require_copies,
-    snapshot_of,
-    take_up,
-)
 
 __all__ = [
     "CheckOptions",
@@ -418,7 +418,7 @@ def verify(
 def lineage_of_source(source: Path) -> pl.DataFrame:
     """The lineage that a migration of this old database would record; nothing is kept.
 
-    Columns as of :func:`person_unify.lineage.lineage`.
+    Columns as of :func:`person_unify.evidence.lineage.lineage`.
     """
     require_file(source)
     with private_directory() as temporary:

@@ -9,8 +9,8 @@ import polars as pl
 from tests.explore.conftest import Sample
 from tests.migration.support import change
 
-from person_unify.decisions import Decision, Decisions, write_decisions
 from person_unify.explore import COMPARED, Run, compare, open_check
+from person_unify.frames.decisions import Decision, Decisions, write_decisions
 from person_unify.pipeline import CheckOptions
 
 

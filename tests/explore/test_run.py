@@ -20,11 +20,11 @@ from tests.explore.strange import again, stored, strange
 from tests.migration.support import SMALL, change, migrated, query
 from tests.strategies import Description, build, old_databases
 
-from person_unify.decisions import Decision, Decisions, write_decisions
 from person_unify.errors import SchemaRefused, TargetError, UsageError
 from person_unify.explore import DIFFERENCES, FRAMES, TRACE, Run, open_check, open_run
 from person_unify.explore.columns import HIDDEN, IDENTITY, VALUES, schema_of
-from person_unify.frames import QUESTION_KEY
+from person_unify.frames.decisions import Decision, Decisions, write_decisions
+from person_unify.frames.model import QUESTION_KEY
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "4"))

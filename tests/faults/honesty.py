@@ -12,7 +12,7 @@ from typing import Literal
 from tests.faults.site import CANARY, Outcome, Site
 
 from person_unify.pipeline import verify
-from person_unify.rundir import ENDED, FACTS, run_directory
+from person_unify.run.directory import ENDED, FACTS, run_directory
 
 KILLED = -9
 State = Literal["before", "complete"]

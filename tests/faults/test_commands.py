@@ -20,7 +20,7 @@ FORMATS = ("csv", "xlsx", "parquet", "json")
 LIMITED = """
 import resource, sys
 size = int(sys.argv.pop(1))
-import person_unify.explore.export, person_unify.rebuilding
+import person_unify.explore.export, person_unify.evidence.rebuilding
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 from person_unify.cli import main
 main()

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from person_unify.copies import Exclusive, copy_snapshot
 from person_unify.errors import SourceError, TargetError
+from person_unify.files.copies import Exclusive, copy_snapshot
 from person_unify.files.journal import forget_super_journal, require_harmless, super_journal
 
 MAGIC = bytes.fromhex("d9d505f920a163d7")

@@ -239,7 +239,7 @@ def test_unified_database_compares_persons(tmp_path: Path) -> None:
 
 
 def test_another_database_is_refused(tmp_path: Path) -> None:
-    from person_unify.database import Database
+    from person_unify.files.database import Database
 
     with Database(tmp_path / "other.db") as database:
         database.execute("CREATE TABLE t (a)")

@@ -17,7 +17,7 @@ from tests.strategies.handmade import filled
 
 from person_unify.errors import SourceError
 from person_unify.mappings import MAPPINGS, SHORT_NAMES
-from person_unify.preflight import planned
+from person_unify.run.preflight import planned
 from person_unify.schema import OLD, UNIFIED, quote
 from person_unify.stages.extract import Extractor
 

@@ -22,10 +22,10 @@ from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import write
 from tests.strategies.targets import Foreign, build_target, foreign_tables, held
 
-from person_unify.budget import Budget
 from person_unify.errors import SchemaRefused
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
+from person_unify.run.budget import Budget
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED
 

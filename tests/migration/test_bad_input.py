@@ -17,8 +17,6 @@ import pytest
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.strategies.handmade import Row
 
-from person_unify import migration
-from person_unify.acceptance import run_checks
 from person_unify.errors import (
     MigrationError,
     SourceError,
@@ -30,6 +28,8 @@ from person_unify.errors import (
 )
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 from person_unify.report import CheckResult
+from person_unify.run import migration
+from person_unify.run.acceptance import run_checks
 from person_unify.schema import UNIFIED
 
 TWO_PARENTS: dict[str, list[Row]] = {

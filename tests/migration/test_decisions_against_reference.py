@@ -24,8 +24,8 @@ from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import NOON, Row, write
 
-from person_unify.decisions import Decision, Decisions, write_decisions
 from person_unify.errors import DecisionsRefused, SchemaRefused
+from person_unify.frames.decisions import Decision, Decisions, write_decisions
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD

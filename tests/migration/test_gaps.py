@@ -14,14 +14,14 @@ import pytest
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.processes import holding, killed, run
 
-from person_unify.copies import fingerprint
 from person_unify.errors import TargetError
 from person_unify.files import locks
+from person_unify.files.copies import fingerprint
 from person_unify.files.journal import SIDE_FILES
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note
-from person_unify.rollback import rollback
-from person_unify.rundir import run_directory
+from person_unify.run.directory import run_directory
+from person_unify.run.rollback import rollback
 
 EMPTY = {"n": 0}
 COUNT = "SELECT count(*) AS n FROM persons"
@@ -57,13 +57,13 @@ CREATED = {
     "snapshot taken": ("pipeline:take >1", set()),
     "rows written": ("stages.load:Loader.finish >1", set()),
     "rows committed": ("stages.load:Loader.commit >1", set()),
-    "load noted": ("rundir:RunDirectory.done >2", set()),
-    "verified": ("migration:run_checks >1", set()),
-    "hashes noted": ("migration:Migration._record >1", set()),
-    "ledger named": ("migration:publish >1", {"new.ledger.db"}),
-    "target named": ("migration:publish >2", {"new.ledger.db", "new.db"}),
+    "load noted": ("run.directory:RunDirectory.done >2", set()),
+    "verified": ("run.migration:run_checks >1", set()),
+    "hashes noted": ("run.migration:Migration._record >1", set()),
+    "ledger named": ("run.migration:publish >1", {"new.ledger.db"}),
+    "target named": ("run.migration:publish >2", {"new.ledger.db", "new.db"}),
     "report written": (
-        "migration:Migration._published >1",
+        "run.migration:Migration._published >1",
         {"new.ledger.db", "new.db", "new.report.json"},
     ),
 }
@@ -103,15 +103,15 @@ def test_directory_that_was_copied_meanwhile_has_lost_its_links(
 
 
 IN_PLACE = {
-    "target copied": ("unfinished:copy_target >1", False),
+    "target copied": ("run.unfinished:copy_target >1", False),
     "rows written": ("stages.load:Loader.finish >1", False),
     "rows committed": ("stages.load:Loader.commit >1", False),
-    "verified": ("migration:run_checks >1", False),
-    "hashes noted": ("migration:Migration._record >1", False),
-    "ledger named": ("migration:publish >1", False),
-    "backup named": ("migration:publish >2", False),
+    "verified": ("run.migration:run_checks >1", False),
+    "hashes noted": ("run.migration:Migration._record >1", False),
+    "ledger named": ("run.migration:publish >1", False),
+    "backup named": ("run.migration:publish >2", False),
     "put back": ("stages.publish:Exclusive.put_back >1", True),
-    "report written": ("migration:Migration._published >1", True),
+    "report written": ("run.migration:Migration._published >1", True),
 }
 
 
@@ -231,7 +231,7 @@ def test_target_that_others_wrote_to_meanwhile_is_refused(
 
 _WRITING = """
 import sqlite3, sys
-from person_unify import migration
+from person_unify.run import migration
 real = migration.run_checks
 def checks(*given):
     with sqlite3.connect(sys.argv[3]) as other:
@@ -264,7 +264,7 @@ def test_restarted_machine_after_the_commit_of_a_created_target(
     synced: bool, source: Path, target: Path
 ) -> None:
     """Pages that nothing has synced may be gone: rows are loaded anew, and with the same ids."""
-    where = "migration:Migration._publish <1" if synced else CREATED["load noted"][0]
+    where = "run.migration:Migration._publish <1" if synced else CREATED["load noted"][0]
     killed(where, "migrate", source, target, "-q")
     facts = run_directory(target) / "run.json"
     facts.write_text(

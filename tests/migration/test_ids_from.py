@@ -19,13 +19,13 @@ from tests.processes import killed
 from tests.strategies import Description, build, old_databases
 from tests.strategies.handmade import NOON, Row
 
-from person_unify.decisions import Decision, Decisions, write_decisions
-from person_unify.earlier import read_earlier
 from person_unify.errors import DecisionsRefused, SchemaRefused, TargetError
+from person_unify.frames.decisions import Decision, Decisions, write_decisions
 from person_unify.mappings import MAP_KEYS
 from person_unify.page.sections import sections
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
+from person_unify.run.earlier import read_earlier
 
 EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "10"))
 
@@ -296,7 +296,7 @@ def test_a_killed_run_goes_on_with_the_same_ledger_only(
     other = Path(shutil.copy(first, tmp_path / "other"))
     change(other, "PRAGMA user_version = 1")
     target = make_target(tmp_path / "then.db")
-    killed("migration:run_checks >1", "migrate", source, target, "--ids-from", first, "--quiet")
+    killed("run.migration:run_checks >1", "migrate", source, target, "--ids-from", first, "--quiet")
 
     for wrong in (None, other):
         with pytest.raises(TargetError, match="another ids_from"):

@@ -16,7 +16,7 @@ from tests.faults.site import write_small
 from tests.migration.support import make_target
 from tests.processes import run
 
-from person_unify.rundir import run_directory
+from person_unify.run.directory import run_directory
 
 KEPT = "what was done is kept: run again with --resume or --fresh\n"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -34,7 +34,7 @@ from person_unify.cli import main
 _LONG_STATEMENT = """
 from person_unify.cli.commands import run
 def endless(files, *rest):
-    from person_unify.database import Database
+    from person_unify.files.database import Database
     print("verifying", flush=True)
     with Database(files.target, settled=True) as database:
         database.value(
@@ -42,7 +42,7 @@ def endless(files, *rest):
         )
 def watch(real=run.watch, **options):
     # As late as the command itself imports it.
-    from person_unify import migration
+    from person_unify.run import migration
     migration.run_checks = endless
     return real(**options)
 run.watch = watch

@@ -12,15 +12,15 @@ from tests.migration.likeness import differences
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.migration.test_against_reference import _differences
 
-from person_unify.diff import diff
+from person_unify.evidence.diff import diff
+from person_unify.evidence.rebuilding import rebuild
+from person_unify.evidence.trace import trace
 from person_unify.explore import open_check, open_run
 from person_unify.explore.export import export_ledger
 from person_unify.linkage.people import read_people
 from person_unify.pipeline import MigrateOptions, lineage_of_source, migrate, verify
-from person_unify.rebuilding import rebuild
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED, quote
-from person_unify.trace import trace
 
 Case = Callable[[str], str]
 

@@ -11,8 +11,8 @@ import pytest
 from tests.migration.support import SMALL, change, old_database
 from tests.processes import killed, run
 
-from person_unify.purge import leftovers, purge
-from person_unify.rollback import rollback
+from person_unify.run.purge import leftovers, purge
+from person_unify.run.rollback import rollback
 
 KILLS = {
     "taking the copy": "stages.snapshot:copy_snapshot >1",

@@ -136,7 +136,7 @@ def test_runs_that_fail(place: Path) -> None:
     [
         "stages.snapshot:copy_snapshot >1",
         "stages.load:Loader.finish >1",
-        "migration:publish >1",
+        "run.migration:publish >1",
     ],
 )
 def test_run_that_is_killed(where: str, place: Path) -> None:

@@ -19,12 +19,12 @@ from tests.migration.support import SMALL, change, make_target, migrated, query
 from tests.strategies import Description, build
 from tests.strategies.mutation import mutated_databases
 
-from person_unify import migration
-from person_unify.acceptance import run_checks
 from person_unify.errors import SchemaRefused, SourceError, TargetError, VerificationFailed
+from person_unify.evidence.rebuilding import rebuild
 from person_unify.pipeline import MigrateOptions, migrate
-from person_unify.rebuilding import rebuild
 from person_unify.report import CheckResult, Report
+from person_unify.run import migration
+from person_unify.run.acceptance import run_checks
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED, Column, Table
 from person_unify.stages.verify import Files

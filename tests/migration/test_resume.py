@@ -19,11 +19,11 @@ from tests.migration.support import change, make_target, query
 from tests.processes import killed, run
 
 from person_unify import __version__
-from person_unify.budget import Budget
 from person_unify.errors import MigrationError, SourceError, TargetError, UsageError
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import PHASES, Event, Note, TableAdvanced, TableFinished
-from person_unify.rundir import ENDED, Facts, RunDirectory, run_directory, this_machine
+from person_unify.run.budget import Budget
+from person_unify.run.directory import ENDED, Facts, RunDirectory, run_directory, this_machine
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
 
@@ -33,29 +33,29 @@ TIMED = {"run", "checkpoints", "artefacts", "report"}
 
 Contents = dict[str, list[tuple[object, ...]]]
 
-LOADED = "rundir:RunDirectory.done >2"
+LOADED = "run.directory:RunDirectory.done >2"
 """Where the load phase has just ended."""
 
 KILLS = (
     (False, "stages.snapshot:copy_snapshot >1"),
-    (False, "rundir:RunDirectory.done <1"),
+    (False, "run.directory:RunDirectory.done <1"),
     (False, "stages.load:Loader.begin >1"),
     (False, "stages.load:Loader.load >4"),
     (False, "stages.load:Loader.finish >1"),
     (False, "stages.load:Loader.commit >1"),
-    (False, "resume_state:save >1"),
-    (False, "rundir:RunDirectory.done >2"),
-    (False, "migration:run_checks >1"),
-    (False, "migration:Migration._record >1"),
-    (False, "migration:publish >1"),
-    (False, "migration:publish >2"),
-    (False, "rundir:RunDirectory.done >4"),
-    (False, "rundir:RunDirectory.forget <1"),
+    (False, "run.resume_state:save >1"),
+    (False, "run.directory:RunDirectory.done >2"),
+    (False, "run.migration:run_checks >1"),
+    (False, "run.migration:Migration._record >1"),
+    (False, "run.migration:publish >1"),
+    (False, "run.migration:publish >2"),
+    (False, "run.directory:RunDirectory.done >4"),
+    (False, "run.directory:RunDirectory.forget <1"),
     (True, "stages.load:Loader.load >3"),
-    (True, "rundir:RunDirectory.done >2"),
-    (True, "migration:publish >1"),
-    (True, "migration:publish >2"),
-    (True, "migration:put_back >1"),
+    (True, "run.directory:RunDirectory.done >2"),
+    (True, "run.migration:publish >1"),
+    (True, "run.migration:publish >2"),
+    (True, "run.migration:put_back >1"),
 )
 """Whether the target existed, and where the process dies: before ``<`` or after ``>`` a call."""
 
@@ -162,9 +162,9 @@ def test_killed_again_while_resuming(in_place: bool, tmp_path: Path) -> None:
     options, whole = _site(tmp_path / "a", in_place), _site(tmp_path / "b", in_place)
     migrate(whole)
 
-    for where in ("stages.load:Loader.load >2", "migration:run_checks >1"):
+    for where in ("stages.load:Loader.load >2", "run.migration:run_checks >1"):
         _killed(where, options)
-    _killed("migration:Migration._record >1", options)
+    _killed("run.migration:Migration._record >1", options)
     migrate(options)
 
     assert _result(options)[0] == _result(whole)[0]
@@ -253,7 +253,7 @@ def test_staged_rows_that_are_not_intact_are_loaded_again_with_the_same_ids(
 def test_fresh_leaves_nothing_of_the_unfinished_run(in_place: bool, tmp_path: Path) -> None:
     options = _site(tmp_path, in_place)
     pristine = options.target.read_bytes() if in_place else None
-    _killed("migration:run_checks >1", options)
+    _killed("run.migration:run_checks >1", options)
     snapshot = Path(
         json.loads((run_directory(options.target) / "run.json").read_text())["snapshot"]
     )
@@ -280,7 +280,7 @@ def test_fresh_leaves_nothing_of_the_unfinished_run(in_place: bool, tmp_path: Pa
 
 def test_fresh_takes_back_a_ledger_that_was_published_alone(tmp_path: Path) -> None:
     options = _site(tmp_path, in_place=False)
-    _killed("migration:publish >1", options)
+    _killed("run.migration:publish >1", options)
     assert ledger_path(options.target).exists()
     assert not options.target.exists()
 
@@ -291,7 +291,7 @@ def test_fresh_takes_back_a_ledger_that_was_published_alone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("in_place", "where"),
-    [(False, "migration:publish >2"), (True, "migration:put_back >1")],
+    [(False, "run.migration:publish >2"), (True, "run.migration:put_back >1")],
 )
 def test_fresh_does_not_undo_a_filled_target(in_place: bool, where: str, tmp_path: Path) -> None:
     options = _site(tmp_path, in_place)

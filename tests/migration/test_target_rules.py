@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.migration.support import SMALL, change, make_target, old_database, query
 from tests.migration.test_against_reference import _differences
 
-from person_unify.collations import collated
-from person_unify.database import Database
-from person_unify.demands import demands
 from person_unify.errors import TargetError
+from person_unify.files.database import Database
+from person_unify.files.target_rules import demands
+from person_unify.frames.collations import collated
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate, verify
 
 USERS = [{"id": n, "email": f"{n}@example.org"} for n in ("u1", "u2", "u3")]

@@ -12,7 +12,7 @@ from tests.postgres.support import Run, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
-from person_unify.database import Database as File
+from person_unify.files.database import Database as File
 from person_unify.pipeline import CheckOptions, MigrateOptions, check
 from person_unify.postgres import ends
 from person_unify.postgres.deliver import deliver
@@ -190,10 +190,10 @@ def test_a_source_in_postgresql_migrates(tmp_path: Path, old: Database) -> None:
 
 def _copy(source: Path, database: Database) -> None:
     """Fill the old schema's tables with the rows of a file, as the platform's own move did."""
-    from person_unify.budget import Budget
     from person_unify.postgres.catalogue import TARGET, homes
     from person_unify.postgres.rows import Columns, frames
     from person_unify.postgres.server import Server as Connection
+    from person_unify.run.budget import Budget
     from person_unify.stages.extract import Extractor
 
     extractor = Extractor(source)

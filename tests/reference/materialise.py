@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from person_unify.ledger import TABLES
+from person_unify.frames.ledger import TABLES
 from person_unify.schema import UNIFIED, create_statements, quote
 
 from . import ReferenceResult

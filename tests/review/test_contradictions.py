@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.migration.support import query
 
-from person_unify.decisions import Decision, Decisions, write_decisions
 from person_unify.errors import DecisionsRefused
+from person_unify.frames.decisions import Decision, Decisions, write_decisions
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 
 from .clinic import TABLES, named, old_database

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from person_unify import lanes, ranges
 from person_unify.errors import SourceError
-from person_unify.frames import ODD, ROW
+from person_unify.frames import lanes, ranges
+from person_unify.frames.model import ODD, ROW
 from person_unify.stages.extract import Extractor
 
 

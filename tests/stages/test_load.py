@@ -12,7 +12,7 @@ from tests.migration.support import change, make_target, query
 from tests.strategies.handmade import write
 
 from person_unify.errors import TargetError
-from person_unify.frames import Outcome
+from person_unify.frames.model import Outcome
 from person_unify.schema import UNIFIED
 from person_unify.stages.load import Loader
 

@@ -9,18 +9,18 @@ import polars as pl
 import pytest
 from tests.faults.site import write_small
 
-from person_unify.clock import Clock
-from person_unify.frames import SourceFrame
-from person_unify.ids import FreshIds
-from person_unify.preflight import planned
+from person_unify.frames.ids import FreshIds
+from person_unify.frames.model import SourceFrame
+from person_unify.frames.reading import Reader
+from person_unify.frames.registry import Registry
 from person_unify.progress import silent
-from person_unify.reading import Reader
-from person_unify.registry import Registry
+from person_unify.run.clock import Clock
+from person_unify.run.preflight import planned
+from person_unify.run.stream import Stream
 from person_unify.schema import OLD, UNIFIED
 from person_unify.stages.extract import Extractor
 from person_unify.stages.resolve import REPRESENTED, Outcomes, deciding_cells, deciding_columns
 from person_unify.stages.transform import Options
-from person_unify.stream import Stream
 
 
 @pytest.fixture

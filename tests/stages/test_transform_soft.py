@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from person_unify.frames import ROW
+from person_unify.frames.model import ROW
+from person_unify.frames.registry import People
 from person_unify.mappings.bind import BoundMapping, bind
-from person_unify.registry import People
 from person_unify.schema import OLD, UNIFIED
 from person_unify.stages.transform.soft import holders, soft_references
 from person_unify.stages.transform.state import Met

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from person_unify.frames import ROW
+from person_unify.frames.model import ROW
 from person_unify.stages.transform.state import TableState
 from person_unify.stages.transform.uniques import losers
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from person_unify.database import Database
 from person_unify.errors import UsageError
 from person_unify.files import private_directory
+from person_unify.files.database import Database
 from person_unify.files.new import rename_to_free
 from person_unify.schema import Schema, create_statements
 

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from person_unify.cli.ending import SIGNALS, Terminated, exit_code, said
-from person_unify.rundir import FACTS, run_directory
+from person_unify.run.directory import FACTS, run_directory
 
 GRACE = 1.0
 """Seconds that the main thread has to hear of a signal."""
@@ -112,7 +112,7 @@ class _Watcher:
 
 def undo_and_exit() -> NoReturn:
     """What a process that ended hard goes on as: let SQLite roll the target back, then exit."""
-    from person_unify.copies import undo
+    from person_unify.files.copies import undo
 
     path, code = sys.argv[1:]
     with suppress(Exception):  # whoever opens the target next does the same

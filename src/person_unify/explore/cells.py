@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from person_unify.odd import BLOB, INTEGER, NULL, TEXT, Lane, Rows, escaped, odd_fields
-from person_unify.values import Type, cells
+from person_unify.frames.odd import BLOB, INTEGER, NULL, TEXT, Lane, Rows, escaped, odd_fields
+from person_unify.frames.values import Type, cells
 
 CLASSES = ("null", "integer", "real", "text", "blob", "text_not_utf8")
 """What a class column says, beside NULL: this row does not archive the column."""

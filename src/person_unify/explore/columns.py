@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from person_unify.frames import DISCREPANCY, QUESTION_KEY
+from person_unify.frames.model import DISCREPANCY, QUESTION_KEY
 
 INSTANT = pl.Datetime("ms", "UTC")
 HIDDEN = "•••"

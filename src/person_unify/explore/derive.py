@@ -9,9 +9,9 @@ import polars as pl
 from person_unify.explore.cells import as_type, filled
 from person_unify.explore.columns import HIDDEN, schema_of
 from person_unify.explore.store import LOADED, Store, stacked
-from person_unify.frames import MAP
+from person_unify.frames.model import MAP
+from person_unify.frames.odd import Rows
 from person_unify.mappings import MAP_KEYS
-from person_unify.odd import Rows
 from person_unify.schema import OLD, UNIFIED, Catalogue
 
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from person_unify.diff import Comparison
+from person_unify.evidence.diff import Comparison
+from person_unify.evidence.trace import Trace
+from person_unify.evidence.trace.books import Record
 from person_unify.explore.columns import DIFFERENCES, HIDDEN, TRACE, Columns
 from person_unify.explore.derive import is_id
-from person_unify.trace import Trace
-from person_unify.trace.books import Record
 
 _Row = tuple[object, ...]
 

@@ -28,7 +28,7 @@ from person_unify.explore.files import ARCHIVE, Files, find_ledger
 from person_unify.explore.store import ArchivedCells
 from person_unify.explore.workbook import WORKBOOK, write_workbook
 from person_unify.files import NewFiles
-from person_unify.odd import escaped, odd_field
+from person_unify.frames.odd import escaped, odd_field
 from person_unify.schema import Catalogue
 
 Format = Literal["parquet", "csv", "xlsx", "json"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.database import Database, read_frame
 from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
+from person_unify.evidence.finished import names_of, recorded_run_of
 from person_unify.explore.cells import as_type, text
 from person_unify.explore.store import (
     FATE,
@@ -20,9 +20,9 @@ from person_unify.explore.store import (
     ArchivedCells,
     ledger_schema,
 )
-from person_unify.finished import names_of, recorded_run_of
-from person_unify.ledger import TABLES
-from person_unify.odd import ODD, Rows, escaped, respelt
+from person_unify.files.database import Database, read_frame
+from person_unify.frames.ledger import TABLES
+from person_unify.frames.odd import ODD, Rows, escaped, respelt
 from person_unify.progress import PHASES
 from person_unify.report import Report
 from person_unify.schema import Table, folded, quote

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from person_unify.errors import UsageError
+from person_unify.evidence.lineage import lineage
 from person_unify.explore.store import (
     FATE,
     LOADED,
@@ -17,12 +18,11 @@ from person_unify.explore.store import (
     ledger_schema,
     stacked,
 )
-from person_unify.frames import Archive, Outcome
-from person_unify.ledger import TABLES
-from person_unify.lineage import lineage
+from person_unify.frames.ledger import TABLES
+from person_unify.frames.model import Archive, Outcome
+from person_unify.frames.odd import ODD, ROW, Rows, concat, escaped
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
-from person_unify.odd import ODD, ROW, Rows, concat, escaped
 from person_unify.report import Report
 from person_unify.schema import folded
 from person_unify.stages.resolve import Resolution

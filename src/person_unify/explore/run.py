@@ -7,18 +7,18 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.diff import diff
 from person_unify.errors import UsageError
+from person_unify.evidence.diff import diff
+from person_unify.evidence.trace import trace
 from person_unify.explore import derive, evidence
 from person_unify.explore.cells import CLASSES, as_type, spelled
 from person_unify.explore.columns import INSTANT, VALUES, schema_of
 from person_unify.explore.files import Files, find_ledger
 from person_unify.explore.preview import Preview
 from person_unify.explore.store import Store
-from person_unify.frames import left_join
+from person_unify.frames.model import left_join
 from person_unify.options import CheckOptions
 from person_unify.pipeline import check
-from person_unify.trace import trace
 
 __all__ = ["CLASSES", "Run", "open_check", "open_run"]
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
-from person_unify.ledger import TABLES
-from person_unify.odd import Rows
+from person_unify.frames.ledger import TABLES
+from person_unify.frames.odd import Rows
 
 FATE = pl.Schema({"source_table": pl.String(), "reason": pl.String(), "rows": pl.Int64()})
 """How many rows of an old table were loaded, or are in the archive only, by reason."""

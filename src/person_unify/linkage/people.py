@@ -9,7 +9,7 @@ import polars as pl
 
 from person_unify.errors import SourceError
 from person_unify.files import private_directory
-from person_unify.reading import Reader
+from person_unify.frames.reading import Reader
 from person_unify.stages.extract import Extractor
 from person_unify.stages.snapshot import require_file, take
 

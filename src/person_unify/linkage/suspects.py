@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from person_unify.errors import UsageError
-from person_unify.frames import left_join
+from person_unify.frames.model import left_join
+from person_unify.frames.name_comparison import normalised
 from person_unify.linkage.blocking import ROW, candidates
-from person_unify.names import normalised
 
 PAIRS = pl.Schema(
     {

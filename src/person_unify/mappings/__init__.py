@@ -5,7 +5,7 @@
 """
 
 from person_unify.mappings import care, people, plans, platform, sharing
-from person_unify.spec import Mapping
+from person_unify.mappings.spec import Mapping
 
 MAPPINGS: tuple[Mapping, ...] = (
     *platform.MAPPINGS,

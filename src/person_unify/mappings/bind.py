@@ -16,8 +16,8 @@ from person_unify.errors import SourceError, TargetError
 from person_unify.mappings import CORE_TABLES, MAPPINGS, SHORT_NAMES
 from person_unify.mappings.convention import by_convention
 from person_unify.mappings.drift import drift, missing
+from person_unify.mappings.spec import Copy, Mapping, Person, Reference, Type, Via, Word
 from person_unify.schema import OLD, UNIFIED, Catalogue, Column, Schema, Table
-from person_unify.spec import Copy, Mapping, Person, Reference, Type, Via, Word
 
 Strength = Literal["required", "optional", "loose"]
 NOTES = ("persons", "migration_notes")

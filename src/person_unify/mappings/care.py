@@ -1,6 +1,6 @@
 """What clinicians and parents record about a person (contract section 6)."""
 
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     Mapping,
     clinician_of,
     computed,

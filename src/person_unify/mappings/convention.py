@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from person_unify.mappings import MAPPINGS
+from person_unify.mappings.spec import Copy, Mapping, Person, Word
 from person_unify.schema import Schema, Table, folded
-from person_unify.spec import Copy, Mapping, Person, Word
 
 
 def by_convention(table: Table, target: Schema) -> Mapping | None:

@@ -12,8 +12,7 @@ from types import ModuleType
 
 from person_unify.mappings import SHORT_NAMES, care, people, plans, platform, sharing
 from person_unify.mappings.bind import Binding, BoundMapping, bind
-from person_unify.schema import OLD, UNIFIED
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     ClinicianOf,
     Computed,
     Constant,
@@ -30,6 +29,7 @@ from person_unify.spec import (
     Via,
     Word,
 )
+from person_unify.schema import OLD, UNIFIED
 
 AREAS: tuple[tuple[str, ModuleType], ...] = (
     ("Platform", platform),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from person_unify.mappings import CORE_TABLES, MAPPINGS
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.spec import Copy, NewId
+from person_unify.mappings.spec import Copy, NewId
 
 _RENUMBERED = frozenset(CORE_TABLES) | {
     mapping.source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from person_unify.database import Database, inspect
 from person_unify.errors import FeatureMissing
+from person_unify.files.database import Database, inspect
 from person_unify.mappings import SHORT_NAMES
 from person_unify.schema import OLD, UNIFIED, Catalogue, Column, Table, quote
 

@@ -4,7 +4,7 @@ These rows are settled for a whole person or a whole (person, parent) pair, so s
 are ``decided``: the resolve stage knows the rule by its name.
 """
 
-from person_unify.spec import Mapping, copy, decided, reference
+from person_unify.mappings.spec import Mapping, copy, decided, reference
 
 PATIENT_PERSONS = Mapping(
     "patients",

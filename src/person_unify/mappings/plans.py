@@ -4,7 +4,7 @@ An id that an IEP table and its PEP twin share stays with the IEP row; the PEP r
 and the references of the PEP side follow (``shares_ids_with``).
 """
 
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     Mapping,
     clinician_of,
     computed,

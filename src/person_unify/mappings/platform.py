@@ -1,6 +1,6 @@
 """The platform's own tables, and those that only the archive takes (contract section 6)."""
 
-from person_unify.spec import Mapping, computed, copy
+from person_unify.mappings.spec import Mapping, computed, copy
 
 CLOSED = ("suspended", "deactivated", "inactive", "disabled", "blocked", "deleted")
 """What ``status`` says, in any case, of an account that nothing may be implied for (section 5)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from person_unify.mappings.bind import BoundMapping
+from person_unify.mappings.spec import Type
 from person_unify.schema import OLD
-from person_unify.spec import Type
 
 
 def reads(bound: BoundMapping) -> list[tuple[str, Type]]:

@@ -4,7 +4,7 @@ A consent whose state cannot be read must not end wider than it was: the ``grant
 Grants that no consent row speaks for ("implied") are made by the resolve stage.
 """
 
-from person_unify.spec import Mapping, computed, constant, copy, new_id, person, reference
+from person_unify.mappings.spec import Mapping, computed, constant, copy, new_id, person, reference
 
 GRANTS = Mapping(
     "consent_grants",

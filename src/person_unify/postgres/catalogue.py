@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from person_unify.errors import TargetError
 from person_unify.postgres.server import Server, text
-from person_unify.preflight import HISTORY
+from person_unify.run.preflight import HISTORY
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
 Form = tuple[str, str]

@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from person_unify.budget import Budget, budget_of
-from person_unify.clock import now_ms
-from person_unify.database import Database
 from person_unify.errors import (
     DatabaseError,
     DatabaseLocked,
@@ -24,7 +21,9 @@ from person_unify.errors import (
     TargetInUse,
     VerificationFailed,
 )
+from person_unify.evidence.recorded import recorded_files
 from person_unify.files import private_directory
+from person_unify.files.database import Database
 from person_unify.files.private import temporary_files_in
 from person_unify.mappings.bind import type_of
 from person_unify.postgres import record
@@ -35,9 +34,10 @@ from person_unify.postgres.mirror import differences, mirror
 from person_unify.postgres.record import Delivery
 from person_unify.postgres.rows import Columns, frames
 from person_unify.postgres.server import Server
-from person_unify.preflight import HISTORY
 from person_unify.progress import Progress, TableFinished, TableStarted, one_at_a_time, silent
-from person_unify.recorded import recorded_files
+from person_unify.run.budget import Budget, budget_of
+from person_unify.run.clock import now_ms
+from person_unify.run.preflight import HISTORY
 from person_unify.schema import Column, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import finished_ledger

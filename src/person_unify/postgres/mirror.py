@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from person_unify.database import Database
 from person_unify.files import locks
+from person_unify.files.database import Database
 from person_unify.postgres.catalogue import Home
 from person_unify.postgres.server import Server
 from person_unify.progress import Progress, TableStarted

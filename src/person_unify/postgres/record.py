@@ -13,12 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.clock import now_ms
-from person_unify.database import Database
 from person_unify.errors import DatabaseError, ServerError, TargetError
-from person_unify.ledger import TABLES
+from person_unify.files.database import Database
+from person_unify.frames.ledger import TABLES
 from person_unify.postgres.address import Address
 from person_unify.postgres.server import Server, text
+from person_unify.run.clock import now_ms
 from person_unify.schema import quote
 
 PATIENCE = 30.0

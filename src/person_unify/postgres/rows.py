@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.budget import Budget
 from person_unify.errors import TargetError
-from person_unify.frames import SourceFrame
-from person_unify.odd import NULL, REAL, ROW, escaped, odd_field
+from person_unify.frames.model import SourceFrame
+from person_unify.frames.odd import NULL, REAL, ROW, escaped, odd_field
+from person_unify.frames.values import INT4_FIRST, INT4_LAST
+from person_unify.run.budget import Budget
 from person_unify.schema import Table
 from person_unify.stages.extract import Extractor
-from person_unify.values import INT4_FIRST, INT4_LAST
 
 WIRE: dict[str, pl.DataType] = {
     "TEXT": pl.String(),

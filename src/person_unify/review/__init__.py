@@ -4,7 +4,7 @@
 ``write_decisions`` and ``read_decisions`` keep the answers for ``migrate --decisions``.
 """
 
-from person_unify.decisions import Decision, Decisions, read_decisions, write_decisions
+from person_unify.frames.decisions import Decision, Decisions, read_decisions, write_decisions
 from person_unify.review.exporting import Exported, export_review
 from person_unify.review.importing import import_review
 

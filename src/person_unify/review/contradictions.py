@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from person_unify.decisions import Decision
+from person_unify.frames.decisions import Decision
 
 Record = tuple[str, str]
 """``child`` or ``patient``, and its id."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from person_unify.errors import UsageError
+from person_unify.evidence.finished import finished_run, recorded_run_of
 from person_unify.files import create_private
-from person_unify.finished import finished_run, recorded_run_of
 from person_unify.review.csvfile import questions_as_csv
 from person_unify.review.facts import Books
 from person_unify.review.sheets import alike, sheets

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.database import Database
 from person_unify.errors import TargetError
+from person_unify.evidence.finished import run_record
+from person_unify.files.database import Database
 from person_unify.findings import QUESTIONS
-from person_unify.finished import run_record
-from person_unify.frames import QUESTION
+from person_unify.frames.model import QUESTION
 from person_unify.schema import Catalogue, folded, quote
 
 RECORD = ("first_name", "last_name", "date_of_birth", "gender", "known_to", "udid_number")

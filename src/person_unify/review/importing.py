@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from person_unify.decisions import Decision, Decisions, refused
 from person_unify.findings import DECISIONS
+from person_unify.frames.decisions import Decision, Decisions, refused
 from person_unify.review.contradictions import Answer, contradictions
 from person_unify.review.keys import Key, read_key
 from person_unify.review.returned import Row, read_returned

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from person_unify.decisions import MOST_BYTES
 from person_unify.errors import DecisionsRefused
 from person_unify.escaping.tables import from_csv
 from person_unify.files import NotRead, read_bounded
+from person_unify.frames.decisions import MOST_BYTES
 from person_unify.review import csvfile
 from person_unify.review.sheets import ALIKE, COVER, HEADINGS, KEY, OPEN, YOUR_NAME
 from person_unify.review.xlsx import MOST_CELLS, Page, Unreadable, letters, read_xlsx

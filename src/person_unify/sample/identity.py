@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from person_unify.ids import spelled
+from person_unify.frames.ids import spelled
 
 Keys = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]

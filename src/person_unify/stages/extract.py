@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from person_unify.database import Database
 from person_unify.errors import DatabaseError, FeatureMissing, SourceError
-from person_unify.frames import SourceFrame
-from person_unify.lanes import LaneReader
+from person_unify.files.database import Database
+from person_unify.frames.lanes import LaneReader
+from person_unify.frames.model import SourceFrame
+from person_unify.frames.odd import ODD, ROW, escaped
+from person_unify.frames.ranges import Range, rowid_of, scanned
 from person_unify.mappings.known import readable_tables
-from person_unify.odd import ODD, ROW, escaped
-from person_unify.ranges import Range, rowid_of, scanned
 from person_unify.schema import Catalogue, Column, Table, quote
 
 _LOOKED_AT = 64

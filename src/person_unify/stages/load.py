@@ -13,13 +13,13 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.copies import is_in_wal_mode, set_wal_mode
-from person_unify.database import Database
-from person_unify.demands import Demand, demands, put_back, set_aside
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.files import locks
-from person_unify.frames import Outcome
-from person_unify.ledger import CATALOG, Ledger
+from person_unify.files.copies import is_in_wal_mode, set_wal_mode
+from person_unify.files.database import Database
+from person_unify.files.target_rules import Demand, demands, put_back, set_aside
+from person_unify.frames.ledger import CATALOG, Ledger
+from person_unify.frames.model import Outcome
 from person_unify.report import Normalisation
 from person_unify.schema import Table, create_index, create_table, quote
 

@@ -10,9 +10,9 @@ import os
 import stat
 from pathlib import Path
 
-from person_unify.copies import Exclusive, fingerprint, is_database
 from person_unify.errors import DatabaseError, MigrationError, TargetError
 from person_unify.files import locks
+from person_unify.files.copies import Exclusive, fingerprint, is_database
 from person_unify.files.journal import SIDE_FILES
 from person_unify.files.names import require_room_for_names
 

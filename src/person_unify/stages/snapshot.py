@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from person_unify.copies import copy_snapshot, is_in_wal_mode
-from person_unify.damage import has_unreadable_pages
 from person_unify.errors import DatabaseError, MigrationError, SourceError
 from person_unify.files import locks, private_directory
+from person_unify.files.copies import copy_snapshot, is_in_wal_mode
+from person_unify.files.damage import has_unreadable_pages
 from person_unify.files.journal import beside
 from person_unify.files.names import stamp
 from person_unify.files.new import rename_to_free

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from person_unify import pipeline
-from person_unify.database import Database, inspect
+from person_unify.files.database import Database, inspect
 from person_unify.mappings.bind import Plan, bind
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.stages.extract import Extractor

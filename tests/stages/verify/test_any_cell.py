@@ -10,8 +10,8 @@ import os
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from person_unify.database import Database
 from person_unify.errors import DatabaseError
+from person_unify.files.database import Database
 from person_unify.schema import quote
 
 from .support import Migrated, bad, copied

@@ -8,7 +8,7 @@ import pytest
 from tests.migration.support import change, query
 from tests.review.clinic import ANSWERS, fill, old_database
 
-from person_unify.diff import diff
+from person_unify.evidence.diff import diff
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.review import export_review, import_review, write_decisions
 

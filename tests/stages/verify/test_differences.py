@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from person_unify.database import Database
-from person_unify.diff import Asked, Comparison, differences
 from person_unify.errors import DatabaseError
-from person_unify.finished import archives
+from person_unify.evidence.diff import Asked, Comparison, differences
+from person_unify.evidence.finished import archives
+from person_unify.files.database import Database
 from person_unify.mappings import ID_MAPS
 from person_unify.schema import quote
 from person_unify.stages.load import opened_to_verify

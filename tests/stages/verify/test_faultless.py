@@ -10,8 +10,8 @@ from tests.reference import Refused, migrate_reference
 from tests.reference.materialise import materialise
 from tests.strategies import Description, build, old_databases
 
-from person_unify.database import Database, inspect
-from person_unify.lineage import lineage
+from person_unify.evidence.lineage import lineage
+from person_unify.files.database import Database, inspect
 from person_unify.mappings.bind import bind
 from person_unify.stages.extract import Extractor
 from person_unify.stages.verify import Files, VerifyOptions, verify

@@ -82,8 +82,8 @@ def trace(
     """
     with honest_exit(as_json):
         from person_unify.cli.evidence import trace as shown
-        from person_unify.finished import target_of
-        from person_unify.trace import trace as follow
+        from person_unify.evidence.finished import target_of
+        from person_unify.evidence.trace import trace as follow
 
         kind, *key = words if len(words) > 1 else ("any", *words)
         found = follow(target_of(new_db), kind, *key)
@@ -120,9 +120,9 @@ def diff(  # noqa: PLR0913  an option is a parameter
     source, new = two_files(*both)
     with honest_exit(as_json):
         from person_unify.cli.evidence import diff as shown
-        from person_unify.diff import KINDS
-        from person_unify.diff import diff as compare
-        from person_unify.finished import target_of
+        from person_unify.evidence.diff import KINDS
+        from person_unify.evidence.diff import diff as compare
+        from person_unify.evidence.finished import target_of
 
         found = compare(source, target_of(new), table, column, limit)
         code = VerificationFailed.exit_code if found.total else 0
@@ -166,8 +166,8 @@ def _of(place: str | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _lines(new_db: Path | None, source: Path | None) -> pl.DataFrame:
-    from person_unify.finished import finished_run, target_of
-    from person_unify.lineage import built_in_lineage, recorded_lineage
+    from person_unify.evidence.finished import finished_run, target_of
+    from person_unify.evidence.lineage import built_in_lineage, recorded_lineage
     from person_unify.pipeline import lineage_of_source
 
     if new_db is not None and source is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.budget import parse
 from person_unify.cli.arguments import (
     AllowEmpty,
     BusyTimeout,
@@ -26,6 +25,7 @@ from person_unify.cli.ending import honest_exit
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, screen, write_event, write_line
 from person_unify.files import NewFiles
+from person_unify.run.budget import parse
 
 if TYPE_CHECKING:
     from person_unify.page.fleet import TenantResult

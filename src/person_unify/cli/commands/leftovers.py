@@ -38,8 +38,8 @@ def leftovers(
     """
     with honest_exit(as_json):
         from person_unify.escaping.tables import write_csv
+        from person_unify.evidence.finished import target_of
         from person_unify.files import NewFiles
-        from person_unify.finished import target_of
 
         if kind is not None and kind not in FINDINGS:
             raise UsageError(f"{kind} is no kind of discrepancy: give one of {', '.join(FINDINGS)}")
@@ -60,8 +60,8 @@ def _found(target: Path, kind: str | None) -> pl.DataFrame:
     """The logged rows of one kind, or of all that an engineer can settle."""
     import polars as pl
 
-    from person_unify.finished import finished_run
-    from person_unify.ledger import CATALOG
+    from person_unify.evidence.finished import finished_run
+    from person_unify.frames.ledger import CATALOG
 
     kinds = [kind] if kind else [k for k, finding in FINDINGS.items() if finding.acts == "engineer"]
     listed = ", ".join(f"'{name}'" for name in kinds)

@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Write the report of a run as one self-contained page; it holds counts and names, no cell."""
     with honest_exit():
-        from person_unify.finished import finished_report, target_of
+        from person_unify.evidence.finished import finished_report, target_of
 
         with page_at(page) as write:
             write(finished_report(target_of(new_db)))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.budget import parse
 from person_unify.cli.arguments import BusyTimeout, Json, MemorySize, NewDb, Quiet, TargetEnv
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.paths import new_database
 from person_unify.cli.streams import printable, write_event, write_line
 from person_unify.postgres.address import Address
+from person_unify.run.budget import parse
 
 if TYPE_CHECKING:
     from person_unify.postgres.deliver import Delivered
@@ -41,7 +41,7 @@ def deliver(  # noqa: PLR0913  an option is a parameter
     with honest_exit(as_json):
         limit = None if memory is None else parse(memory)
         with watch(quiet=quiet, as_json=as_json) as progress:
-            from person_unify.finished import target_of
+            from person_unify.evidence.finished import target_of
             from person_unify.postgres.deliver import deliver as carry_out
 
             done = carry_out(

@@ -15,7 +15,7 @@ from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 
 if TYPE_CHECKING:
-    from person_unify.rebuilding import RebuildReport
+    from person_unify.evidence.rebuilding import RebuildReport
 
 
 def rebuild(
@@ -29,8 +29,8 @@ def rebuild(
 ) -> None:
     """Make the old database again from NEW_DB and its ledger alone."""
     with honest_exit(as_json):
-        from person_unify import rebuilding
-        from person_unify.finished import target_of
+        from person_unify.evidence import rebuilding
+        from person_unify.evidence.finished import target_of
 
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = rebuilding.rebuild(target_of(new_db), rebuilt_db, compare, progress)

@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write the questions of a finished migration for the people who can judge."""
     with honest_exit():
-        from person_unify.finished import target_of
+        from person_unify.evidence.finished import target_of
         from person_unify.review import export_review
         from person_unify.stages.publish import ledger_path
 

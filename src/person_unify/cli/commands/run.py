@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from person_unify.budget import parse
 from person_unify.cli.arguments import (
     AllowEmpty,
     BusyTimeout,
@@ -42,6 +41,7 @@ from person_unify.cli.stopping import stopping_promptly
 from person_unify.cli.streams import screen, write_event
 from person_unify.errors import SourceChanged, VerificationFailed
 from person_unify.postgres.address import working_file
+from person_unify.run.budget import parse
 
 if TYPE_CHECKING:
     from person_unify.report import Report
@@ -205,7 +205,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
     known = ledger_of(new, ledger)
     with honest_exit(as_json):
         from person_unify import pipeline
-        from person_unify.finished import target_of
+        from person_unify.evidence.finished import target_of
         from person_unify.postgres import ends
 
         with page_at(html) as write:

@@ -24,7 +24,7 @@ from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 
 if TYPE_CHECKING:
-    from person_unify.purge import Leftover
+    from person_unify.run.purge import Leftover
 
 
 def rollback(
@@ -45,8 +45,8 @@ def rollback(
         if not isinstance(new, Path):
             roll_back_delivery(new, known, force, busy_timeout, as_json)
             return
-        from person_unify.finished import target_of
-        from person_unify.rollback import rollback as roll_back
+        from person_unify.evidence.finished import target_of
+        from person_unify.run.rollback import rollback as roll_back
 
         done = roll_back(target_of(new), force=force, wait=busy_timeout)
         if as_json:
@@ -88,9 +88,9 @@ def purge(
 ) -> None:
     """List the copies and remains of the runs into NEW_DB, and with --yes remove them."""
     with honest_exit(as_json):
-        from person_unify.finished import target_of
-        from person_unify.purge import leftovers
-        from person_unify.purge import purge as remove
+        from person_unify.evidence.finished import target_of
+        from person_unify.run.purge import leftovers
+        from person_unify.run.purge import purge as remove
 
         target = target_of(new_db)
         found = leftovers(target, with_ledger=with_ledger, places=places or ())

@@ -32,11 +32,11 @@ _DRIVERS = ("polars", "pyarrow", "connectorx", "adbc-driver-sqlite", "tzdata")
 def status(new_db: NewDb, as_json: Json = False) -> None:
     """Say how far a run into NEW_DB is: under way, stopped, finished, or none."""
     with honest_exit(as_json):
-        from person_unify.finished import target_of
+        from person_unify.evidence.finished import target_of
         from person_unify.progress import PHASES
-        from person_unify.rundir import holder
+        from person_unify.run.directory import holder
+        from person_unify.run.unfinished import state_of
         from person_unify.stages.publish import checkpoints_path
-        from person_unify.unfinished import state_of
 
         target = target_of(new_db)
         points = _Points.of(checkpoints_path(target))
@@ -113,9 +113,9 @@ def doctor(
 
 
 def _examined(source: Path, target: Path) -> Iterator[tuple[bool, str]]:
-    from person_unify.budget import usual
     from person_unify.files.locks import open_elsewhere
-    from person_unify.rundir import holder
+    from person_unify.run.budget import usual
+    from person_unify.run.directory import holder
     from person_unify.stages.publish import ledger_path
     from person_unify.stages.snapshot import require_file
 
@@ -157,7 +157,7 @@ def _examined(source: Path, target: Path) -> Iterator[tuple[bool, str]]:
 
 
 def _lacking(target: Path) -> list[str]:
-    from person_unify.preflight import schema_of
+    from person_unify.run.preflight import schema_of
     from person_unify.schema import UNIFIED
 
     there = {name.lower() for name in schema_of(target)}

@@ -39,7 +39,7 @@ def suspects(
     """Name pairs of records that may be one human, with score and reasons; merges nothing."""
     with honest_exit(as_json):
         from person_unify.escaping.tables import as_csv
-        from person_unify.finished import target_of
+        from person_unify.evidence.finished import target_of
         from person_unify.linkage import find_suspects, read_people
 
         # An old database may be in use, and is not so much as opened where it stands.

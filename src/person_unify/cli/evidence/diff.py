@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from person_unify.cli.streams import printable
 
 if TYPE_CHECKING:
-    from person_unify.diff import Comparison
+    from person_unify.evidence.diff import Comparison
     from person_unify.stages.verify import Difference, Found, Kind
 
 

@@ -1,6 +1,7 @@
 """The lineage as text, Markdown, JSON and as a Mermaid drawing.
 
-All take the rows of :func:`person_unify.lineage.lineage`, with or without the counts of a run.
+All take the rows of :func:`person_unify.evidence.lineage.lineage`, with or without the counts of
+a run.
 """
 
 from __future__ import annotations

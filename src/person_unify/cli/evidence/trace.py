@@ -16,7 +16,7 @@ from person_unify.cli.streams import printable, screen, write_line
 from person_unify.findings import DECISIONS
 
 if TYPE_CHECKING:
-    from person_unify.trace import Decided, Logged, Record, Related, Trace, Way
+    from person_unify.evidence.trace import Decided, Logged, Record, Related, Trace, Way
 
 MOST = 20
 """How many discrepancies a tree shows; ``--json`` has all."""

@@ -6,8 +6,8 @@ and what no target cell holds comes from the archive.
 
 from __future__ import annotations
 
-from person_unify.database import Database
 from person_unify.errors import MigrationError
+from person_unify.files.database import Database
 from person_unify.stages.rebuild.builder import Rebuilder, Rebuilt
 from person_unify.stages.rebuild.compare import TableComparison, compare_table
 from person_unify.stages.rebuild.objects import StoredSchema, stored_schema

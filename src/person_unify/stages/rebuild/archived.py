@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.errors import TargetError
-from person_unify.odd import ROW, promised
+from person_unify.frames.odd import ROW, promised
 from person_unify.schema import Table
 from person_unify.stages.rebuild.store import File, Store
 

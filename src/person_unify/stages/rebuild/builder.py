@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from person_unify.frames.odd import ROW, promised
 from person_unify.mappings.bind import Binding, BoundMapping, Plan
 from person_unify.mappings.identity import identity
-from person_unify.odd import ROW, promised
 from person_unify.schema import OLD, Table
 from person_unify.stages.rebuild.archived import Archived, read_archive
 from person_unify.stages.rebuild.columns import Column, pairs

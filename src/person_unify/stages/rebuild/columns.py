@@ -9,7 +9,7 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.odd import DTYPES, INTEGER, TEXT, Lane, Rows, odd_field
+from person_unify.frames.odd import DTYPES, INTEGER, TEXT, Lane, Rows, odd_field
 
 _CODES: dict[Lane, int] = {"integer": INTEGER, "text": TEXT}
 

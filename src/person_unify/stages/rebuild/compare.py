@@ -14,7 +14,7 @@ from typing import Literal
 
 import polars as pl
 
-from person_unify.odd import ROW
+from person_unify.frames.odd import ROW
 from person_unify.stages.rebuild.builder import Rebuilt
 from person_unify.stages.rebuild.columns import Column, pairs
 from person_unify.stages.rebuild.instants import exactly

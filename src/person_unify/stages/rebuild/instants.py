@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.conversions import decode_utf8
-from person_unify.odd import INTEGER, REAL, TEXT
+from person_unify.frames.conversions import decode_utf8
+from person_unify.frames.odd import INTEGER, REAL, TEXT
 from person_unify.stages.rebuild.columns import Column
 
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999

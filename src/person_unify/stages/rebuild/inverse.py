@@ -9,12 +9,12 @@ from operator import and_
 
 import polars as pl
 
+from person_unify.frames.odd import has_text_affinity
 from person_unify.mappings import ID_MAPS, MAPPINGS
 from person_unify.mappings.bind import Binding, BoundMapping, Plan
-from person_unify.odd import has_text_affinity
+from person_unify.mappings.spec import Decided, Fixed, Person, Reference
+from person_unify.mappings.spec import Mapping as Words
 from person_unify.schema import Table
-from person_unify.spec import Decided, Fixed, Person, Reference
-from person_unify.spec import Mapping as Words
 from person_unify.stages.rebuild.columns import Column
 from person_unify.stages.rebuild.instants import written
 from person_unify.stages.rebuild.store import File

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from person_unify.database import Database
 from person_unify.errors import DatabaseError, TargetError
+from person_unify.files.database import Database
 
 _CREATE = re.compile(r"CREATE\s+(?:(?:UNIQUE\s+)?INDEX|TABLE|VIEW|TRIGGER)\s+", re.IGNORECASE)
 

@@ -9,12 +9,12 @@ from typing import Protocol, Self
 
 import polars as pl
 
-from person_unify.database import Database
 from person_unify.errors import TargetError
-from person_unify.lanes import LaneReader
+from person_unify.files.database import Database
+from person_unify.frames.lanes import LaneReader
+from person_unify.frames.odd import ODD, ROW, Lane, Rows, concat
+from person_unify.frames.ranges import Range, rowid_of, scanned
 from person_unify.mappings.known import known_tables
-from person_unify.odd import ODD, ROW, Lane, Rows, concat
-from person_unify.ranges import Range, rowid_of, scanned
 from person_unify.schema import Catalogue, Table, folded
 from person_unify.stages.rebuild.columns import Column
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from person_unify.database import Database
-from person_unify.inserting import insert
-from person_unify.odd import INTEGER, ODD, REAL, Rows, has_text_affinity, odd_field
-from person_unify.ranges import rowid_of
+from person_unify.files.database import Database
+from person_unify.frames.inserting import insert
+from person_unify.frames.odd import INTEGER, ODD, REAL, Rows, has_text_affinity, odd_field
+from person_unify.frames.ranges import rowid_of
 from person_unify.schema import Table, quote
 from person_unify.stages.rebuild.builder import Rebuilt
 from person_unify.stages.rebuild.columns import NOTHING, Column, Odd

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from person_unify.frames import left_join
+from person_unify.frames.model import left_join
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.cases import Case, Tables, canonical, decided_or_not
 from person_unify.stages.resolve.links import CHILD, ID, PERSON

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.findings import ORDINARY
-from person_unify.frames import QUESTION, QUESTION_KEY, discrepancies, left_join
+from person_unify.frames.model import QUESTION, QUESTION_KEY, discrepancies, left_join
 from person_unify.stages.resolve.links import CHILD, ID, PERSON
 
 KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from person_unify.frames.reading import Reader
+from person_unify.frames.values import Type
 from person_unify.mappings.bind import Binding
-from person_unify.reading import Reader
+from person_unify.mappings.spec import Copy, Decided
 from person_unify.schema import Column
-from person_unify.spec import Copy, Decided
 from person_unify.stages.resolve.demographics import TAKE
 from person_unify.stages.resolve.links import ID, PERSON
 from person_unify.stages.resolve.views import ADDED, PARENT, SPEAKS
-from person_unify.values import Type
 
 
 def person_cells(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.errors import DecisionsRefused
-from person_unify.frames import DECISION, QUESTION_KEY, left_join
+from person_unify.frames.model import DECISION, QUESTION_KEY, left_join
 from person_unify.stages.resolve.cases import KNOWN_BY, Tables
 from person_unify.stages.resolve.demographics import TAKE
 from person_unify.stages.resolve.links import CHILD, ID, PATIENT, PERSON

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from person_unify.frames import ROW, SourceFrame
+from person_unify.frames.model import ROW, SourceFrame
+from person_unify.frames.reading import Reader
+from person_unify.frames.values import Type
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.reads import reads
-from person_unify.reading import Reader
 from person_unify.stages.resolve.links import CREATED, ID
-from person_unify.values import Type
 
 DELETED = "@deleted"
 

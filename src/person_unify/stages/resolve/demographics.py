@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.conversions import iso_instant, utc_day
 from person_unify.findings import MISMATCH_HINTS, ORDINARY
-from person_unify.frames import left_join
-from person_unify.names import difference_of_form, normalised
+from person_unify.frames.conversions import iso_instant, utc_day
+from person_unify.frames.model import left_join
+from person_unify.frames.name_comparison import difference_of_form, normalised
 from person_unify.stages.resolve.cases import KNOWN_BY, Case, Tables
 from person_unify.stages.resolve.links import (
     ALONE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import left_join
-from person_unify.registry import OLD, Registry
+from person_unify.frames.model import left_join
+from person_unify.frames.registry import OLD, Registry
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.decided import applied
 from person_unify.stages.resolve.deciding import DELETED

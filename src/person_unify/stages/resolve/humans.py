@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from person_unify.findings import ORDINARY
-from person_unify.ids import FreshIds
+from person_unify.frames.ids import FreshIds
 from person_unify.stages.resolve import decided, demographics
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.kept import keep_persons

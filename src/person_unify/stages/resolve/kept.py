@@ -8,7 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.errors import TargetError
-from person_unify.ids import FreshIds
+from person_unify.frames.ids import FreshIds
 from person_unify.stages.resolve.links import CHILD, CREATED, ID, PERSON, earliest_first
 from person_unify.stages.resolve.views import ADDED, PAIR, VIEW
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import left_join
-from person_unify.ids import FreshIds
-from person_unify.registry import People
+from person_unify.frames.ids import FreshIds
+from person_unify.frames.model import left_join
+from person_unify.frames.registry import People
 
 ID, CREATED, PERSON, CHILD = "@id", "@created", "@person", "@of_children"
 LINK, NAMED, PATIENT, ALONE = "@link", "@named", "@patient", "@alone"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames import MAP, ROW, Outcome, SourceFrame, left_join
+from person_unify.frames.model import MAP, ROW, Outcome, SourceFrame, left_join
+from person_unify.frames.reading import Reader, constant_filler, implausible_log
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.reading import Reader, constant_filler, implausible_log
-from person_unify.spec import Copy, Decided
+from person_unify.mappings.spec import Copy, Decided
 from person_unify.stages.resolve.cells import person_cells, stated_alone, view_cells
 from person_unify.stages.resolve.deciding import reader_of
 from person_unify.stages.resolve.demographics import TAKE, taken_columns

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import DECISION, ROW, left_join
+from person_unify.frames.model import DECISION, ROW, left_join
+from person_unify.frames.registry import OLD, Registry
 from person_unify.mappings.bind import BoundMapping
-from person_unify.registry import OLD, Registry
 from person_unify.stages.resolve import caregivers, decided, demographics, grants, views
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.deciding import DELETED

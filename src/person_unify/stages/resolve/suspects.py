@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.conversions import utc_day
-from person_unify.names import normalised
+from person_unify.frames.conversions import utc_day
+from person_unify.frames.name_comparison import normalised
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.links import CHILD, CREATED, ID, NAMED, PERSON
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.collations import collated
-from person_unify.frames import left_join
+from person_unify.frames.collations import collated
+from person_unify.frames.model import left_join
 from person_unify.stages.resolve import decided
 from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
 from person_unify.stages.resolve.links import ALONE, CHILD, CREATED, ID, PERSON

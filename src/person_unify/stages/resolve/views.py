@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.frames import ROW, left_join
-from person_unify.ids import FreshIds
-from person_unify.registry import OLD, Registry
+from person_unify.frames.ids import FreshIds
+from person_unify.frames.model import ROW, left_join
+from person_unify.frames.registry import OLD, Registry
 from person_unify.stages.resolve.cases import Case, Tables
 from person_unify.stages.resolve.links import (
     ALONE,

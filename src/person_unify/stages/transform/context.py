@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames import discrepancies
+from person_unify.frames.model import discrepancies
+from person_unify.frames.reading import Reader
+from person_unify.frames.registry import Registry
 from person_unify.mappings.bind import BoundMapping
-from person_unify.reading import Reader
-from person_unify.registry import Registry
 from person_unify.stages.transform.references import Resolved
 from person_unify.stages.transform.state import TableState
 

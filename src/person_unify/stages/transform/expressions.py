@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.conversions import iso_day
+from person_unify.frames.conversions import iso_day
+from person_unify.frames.reading import Reader
+from person_unify.frames.values import DTYPES, Type, literal
 from person_unify.mappings.bind import Binding
-from person_unify.reading import Reader
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     ClinicianOf,
     Computed,
     Copy,
@@ -22,7 +23,6 @@ from person_unify.spec import (
 )
 from person_unify.stages.transform.references import Resolved
 from person_unify.stages.transform.rules import RULES, Inputs
-from person_unify.values import DTYPES, Type, literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.collations import collated
-from person_unify.frames import DISCREPANCY, MAP, ROW, left_join
+from person_unify.frames.collations import collated
+from person_unify.frames.model import DISCREPANCY, MAP, ROW, left_join
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
-from person_unify.spec import Copy, NewId
+from person_unify.mappings.spec import Copy, NewId
 from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.uniques import CONSTRAINT, KEEPER, losers
 

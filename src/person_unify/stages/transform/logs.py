@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from person_unify.spec import Person
+from person_unify.mappings.spec import Person
 from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.references import ORPHAN_FIELD, ORPHAN_ID
 from person_unify.stages.transform.soft import holders, soft_references

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames import left_join
+from person_unify.frames.model import left_join
+from person_unify.frames.reading import Reader
+from person_unify.frames.registry import NEW, OLD, Registry
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.reading import Reader
-from person_unify.registry import NEW, OLD, Registry
-from person_unify.spec import ClinicianOf, Copy, Owner, Person, Via
+from person_unify.mappings.spec import ClinicianOf, Copy, Owner, Person, Via
 
 ORPHAN_FIELD, ORPHAN_ID = "@orphan_field", "@orphan_id"
 

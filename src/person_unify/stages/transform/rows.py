@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames import ROW, Archive, Outcome, SourceFrame, left_join
+from person_unify.frames.model import ROW, Archive, Outcome, SourceFrame, left_join
+from person_unify.frames.reading import Reader, implausible_log
+from person_unify.frames.registry import NEW, OLD, Registry
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.identity import identity
 from person_unify.mappings.reads import reads
-from person_unify.reading import Reader, implausible_log
-from person_unify.registry import NEW, OLD, Registry
-from person_unify.spec import Computed, Copy, Via
+from person_unify.mappings.spec import Computed, Copy, Via
 from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.expressions import Compiler
 from person_unify.stages.transform.keys import merge, refuse, with_new_ids

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.conversions import clock, minute_of_day
+from person_unify.frames.conversions import clock, minute_of_day
 from person_unify.mappings.platform import CLOSED
 
 Rule = Callable[["Inputs"], pl.Expr]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from person_unify.frames import discrepancies
+from person_unify.frames.model import discrepancies
+from person_unify.frames.registry import WORD, People
 from person_unify.mappings.bind import BoundMapping
-from person_unify.registry import WORD, People
+from person_unify.mappings.spec import ClinicianOf, Copy, Via
 from person_unify.schema import UNIFIED, folded
-from person_unify.spec import ClinicianOf, Copy, Via
 from person_unify.stages.transform.state import Met
 
 WORD_COLUMNS = {"notifications": ("action_url", "action_data")}

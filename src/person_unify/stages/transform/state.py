@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.frames import ROW
-from person_unify.registry import Registry
+from person_unify.frames.model import ROW
+from person_unify.frames.registry import Registry
 
 EXAMPLES = 5
 

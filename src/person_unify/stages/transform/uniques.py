@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from person_unify.frames import ROW
+from person_unify.frames.model import ROW
 
 KEEPER, CONSTRAINT = "@keeper", "@constraint"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from person_unify.mappings.bind import BoundMapping, Plan
+from person_unify.mappings.spec import Type
 from person_unify.schema import OLD, Table
-from person_unify.spec import Type
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
 from person_unify.stages.verify.reader import Cells, File, Range, alike

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping
-from person_unify.spec import Copy, Decided, Type
+from person_unify.mappings.spec import Copy, Decided, Type
 from person_unify.stages.verify.archive import NOT_CARRIED, archive_of, read_at
 from person_unify.stages.verify.compare import Arm, Side, compare
 from person_unify.stages.verify.context import Context, Rows, entries, gathered

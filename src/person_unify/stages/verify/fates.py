@@ -13,8 +13,8 @@ import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.platform import CLOSED
+from person_unify.mappings.spec import Copy, NewId, Person, Via
 from person_unify.schema import OLD
-from person_unify.spec import Copy, NewId, Person, Via
 from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, Rows, entries, gathered, key_of
 from person_unify.stages.verify.reader import alike

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from person_unify import odd
 from person_unify.errors import MigrationError, TargetError
+from person_unify.frames import odd
 from person_unify.mappings.bind import Plan
 from person_unify.schema import Table
 from person_unify.stages import rebuild

@@ -9,8 +9,8 @@ import polars as pl
 
 from person_unify.findings import FINDINGS
 from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.mappings.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.schema import UNIFIED
-from person_unify.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.stages.verify.context import ENTRY, Context, entries, key_of
 from person_unify.stages.verify.fates import MERGED
 from person_unify.stages.verify.reader import alike

@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import polars as pl
 
-from person_unify.database import Database, inspect, read_frame
 from person_unify.errors import BatchTooLarge, DatabaseError
+from person_unify.files.database import Database, inspect, read_frame
 from person_unify.schema import Catalogue, Table, quote
 
 Lane = Literal["text", "integer", "real"]

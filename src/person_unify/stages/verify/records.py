@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.mappings.spec import Computed, Copy, Decided, Person
 from person_unify.schema import quote
-from person_unify.spec import Computed, Copy, Decided, Person
 from person_unify.stages.verify.context import LOG, MAPS, Context, Rows
 from person_unify.stages.verify.reader import Lane, alike
 

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from person_unify.spec import Type
+from person_unify.frames.timezones import zone
+from person_unify.mappings.spec import Type
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.context import Rows
 from person_unify.stages.verify.reading import DAY_MS, FIRST_INSTANT, LAST_INSTANT
-from person_unify.timezones import zone
 
 DECISIVE: tuple[tuple[str, Type], ...] = (
     ("status", "TEXT"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from person_unify.damage import is_damaged
 from person_unify.errors import DatabaseError
+from person_unify.files.damage import is_damaged
 from person_unify.schema import ForeignKey, Table, folded, quote
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.context import Context

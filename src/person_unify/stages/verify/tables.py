@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from person_unify.mappings.bind import BoundMapping
+from person_unify.mappings.spec import NewId
 from person_unify.schema import Table
-from person_unify.spec import NewId
 from person_unify.stages.verify.archive import (
     NOT_CARRIED,
     Archive,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping, type_of
-from person_unify.schema import Column
-from person_unify.spec import (
+from person_unify.mappings.spec import (
     ClinicianOf,
     Computed,
     Constant,
@@ -22,6 +21,7 @@ from person_unify.spec import (
     Via,
     Word,
 )
+from person_unify.schema import Column
 from person_unify.stages.verify.context import Context, Rows, gathered
 from person_unify.stages.verify.findings import UnknownRuleError
 from person_unify.stages.verify.reader import alike, present

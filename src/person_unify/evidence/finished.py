@@ -1,0 +1,276 @@
+"""A finished run as its two files: target and ledger, opened read-only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from person_unify.errors import DatabaseError, DatabaseLocked, TargetError, UsageError
+from person_unify.files.database import Database
+from person_unify.frames.ledger import CATALOG, TABLES
+from person_unify.frames.timezones import zone
+from person_unify.mappings.known import old_table
+from person_unify.report import CheckResult, FileFacts, LineageLine, Report
+from person_unify.schema import Table, quote
+from person_unify.stages.publish import ledger_path
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveTable:
+    """The archive of one old table: its key, and the ledger's own two columns.
+
+    Columns that the old schema has go by the name that it gives them.
+    """
+
+    source: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        """The archive as SQL."""
+        return f"{CATALOG}.{quote(f'archive_{self.source}')}"
+
+    @property
+    def listed(self) -> str:
+        """The column with the JSON list of what the row archives, as SQL."""
+        return quote(self.columns[-2])
+
+    @property
+    def reason(self) -> str:
+        """The column that says why, as SQL."""
+        return quote(self.columns[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The latest run of a ledger; started: ms since the epoch.  source, target: names of files."""
+
+    id: str
+    started: int
+    source: str
+    target: str
+    source_sha256: str
+    options: Mapping[str, Any]
+
+
+_DEMANDED = {"run", "lineage", "patient_to_person", "child_to_person", "discrepancies"}
+"""Tables that every release has written."""
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+def run_record(database: Database, ledger: Path, catalog: str = CATALOG) -> RunRecord:
+    """The run that a ledger stands for, checked: it is a file that travels and may be edited.
+
+    Raises :class:`TargetError` for what is no ledger, records no finished run, or says of it what
+    no release writes.
+    """
+    try:
+        _require_form(database, ledger, catalog)
+        names = ("id", "started", "source", "target", "source_sha256", "options")
+        rows = database.rows(
+            f"SELECT {', '.join(names)} FROM {catalog}.run ORDER BY started DESC LIMIT 1"
+        )
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
+    if not rows:
+        raise TargetError(f"{ledger} records no finished run: the migration was broken off")
+    wrong = [name for name, cell in zip(names, rows[0], strict=True) if not _can_be(name, cell)]
+    if wrong:
+        raise TargetError(
+            f"{ledger} says of its run what no run has ({', '.join(wrong)}): it was edited or "
+            "damaged"
+        )
+    id_, started, source, target, digest, options = rows[0]
+    return RunRecord(id_, started, source, target, digest, json.loads(options))
+
+
+def _require_form(database: Database, ledger: Path, catalog: str) -> None:
+    """Refuse a file that lacks the tables of a ledger, or has others under their names."""
+    found: dict[str, set[str]] = {}
+    for table, column in database.rows(
+        f"SELECT m.name, c.name FROM {catalog}.sqlite_master AS m, "
+        f"pragma_table_info(m.name, '{catalog}') AS c WHERE m.type = 'table'"
+    ):
+        found.setdefault(str(table), set()).add(str(column))
+    if not found.keys() >= _DEMANDED:
+        raise TargetError(f"{ledger} is not the ledger of a finished migration")
+    other = [name for name in TABLES if name in found and not found[name] >= TABLES[name].keys()]
+    if other:
+        raise TargetError(
+            f"{ledger} has a table {other[0]} of another form: it was edited, or is of another "
+            "release"
+        )
+
+
+def _can_be(name: str, cell: object) -> bool:
+    """Whether a cell of ``run`` is what a release of ours writes there."""
+    if name == "started":
+        return isinstance(cell, int) and _FIRST_MS <= cell <= _LAST_MS
+    if not isinstance(cell, str) or not cell or "\0" in cell:
+        return False
+    match name:
+        case "source" | "target":
+            return cell != ".." and Path(cell).name == cell
+        case "source_sha256":
+            return re.fullmatch("[0-9a-f]{64}", cell) is not None
+        case "options":
+            return _are_options(cell)
+    return True
+
+
+def _are_options(text: str) -> bool:
+    try:
+        options = json.loads(text)
+        zone(options["timezone"])
+        return options["implied_grants"] in ("active", "pending", "none")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
+        return False
+
+
+def recorded_run_of(ledger: Path) -> RunRecord:
+    """The run that a ledger stands for, from the ledger alone; raises :class:`TargetError`."""
+    if not ledger.is_file():
+        raise TargetError(f"{ledger} does not exist: give the ledger of a finished migration")
+    try:
+        database = Database(ledger, read_only=True)
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
+    with database:
+        return run_record(database, ledger, "main")
+
+
+@contextmanager
+def finished_run(target: Path, ledger: Path | None = None) -> Iterator[Database]:
+    """Open a target with its ledger attached; raises :class:`TargetError` where there is no run."""
+    ledger = ledger or ledger_path(target)
+    for path in (target, ledger):
+        if not path.is_file():
+            raise TargetError(f"{path} does not exist: name a migrated database beside its ledger")
+    with Database(target, read_only=True) as database:
+        database.attach(ledger, CATALOG, read_only=True)
+        run_record(database, ledger)
+        yield database
+
+
+def names_of(listed: object, table: str) -> list[str]:
+    """The columns in the JSON list of an archive's row; raises :class:`TargetError`."""
+    try:
+        names = json.loads(listed) if isinstance(listed, str) else None
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TargetError(
+            f"the ledger's archive of {table} has a row that does not say what it archives: the "
+            "ledger has been changed since the run"
+        )
+    return names
+
+
+def target_of(path: Path) -> Path:
+    """The new database that a path names: itself, or the one of whose run it is the ledger.
+
+    Raises :class:`TargetError` for a ledger that says it belongs to a file of another name.
+    """
+    if not path.is_file():
+        return path
+    try:
+        with Database(path, read_only=True) as database:
+            names = {str(n) for (n,) in database.rows("SELECT name FROM sqlite_master")}
+            if not {"run", "lineage", "patient_to_person"} <= names:
+                return path
+            record = run_record(database, path, "main")
+    except DatabaseError:
+        return path  # whoever reads it next says what is wrong with it
+    target = path.with_name(record.target)
+    if ledger_path(target) != path:
+        raise TargetError(
+            f"{path} is the ledger of a database called {target.name}: give both their names back"
+        )
+    return target
+
+
+def finished_report(target: Path) -> Report:
+    """The report of a finished run, from its ledger alone.
+
+    Raises :class:`TargetError` where the ledger has none, or one that cannot be read.
+    """
+    with finished_run(target) as database:
+        return report_in(database, target, ledger_path(target))
+
+
+def report_in(database: Database, target: Path, ledger: Path) -> Report:
+    """The report of a verified run, whose target and attached ledger may be staged files yet."""
+    names = {str(n) for (n,) in database.rows(f"SELECT name FROM {CATALOG}.sqlite_master")}
+    if "report" not in names:
+        raise TargetError(f"{ledger} was written by an earlier release: no report")
+    texts = database.rows(f"SELECT json FROM {CATALOG}.report ORDER BY rowid DESC LIMIT 1")
+    checks = database.rows(
+        'SELECT "check", source_table, expected, actual, outcome, detail '
+        f"FROM {CATALOG}.verification"
+    )
+    lines = database.rows(
+        "SELECT source_table, source_column, disposition, target_table, target_column, rule "
+        f"FROM {CATALOG}.lineage"
+    )
+    artefacts = {
+        kind: (path, size, digest)
+        for kind, path, size, digest in database.rows(
+            f"SELECT kind, path, bytes, sha256 FROM {CATALOG}.artefacts ORDER BY rowid"
+        )
+    }
+    try:
+        report = Report.from_json(json.loads(texts[0][0]))
+        after = artefacts.get("source_after", (None, None, None))[2]
+        return replace(
+            report,
+            outcome="published",
+            verification=tuple(CheckResult(*row) for row in checks),
+            lineage=tuple(LineageLine(*row) for row in lines),
+            target=FileFacts(str(target), target.stat().st_size, artefacts["target"][2]),
+            ledger=str(ledger),
+            files={
+                name: artefacts[kind][0]
+                for name, kind in (("backup", "snapshot"), ("target before", "pre_migration"))
+                if kind in artefacts and (kind != "snapshot" or report.options.get("keep_backup"))
+            },
+            source_sha256_after=after,
+            source_changed=after not in (None, report.source.sha256),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise TargetError(f"{ledger} holds no readable report of its run") from error
+
+
+def archives(database: Database) -> dict[str, ArchiveTable]:
+    """The archives of an attached ledger, by the old table's name in the file."""
+    found: dict[str, ArchiveTable] = {}
+    for (name,) in database.rows(
+        f"SELECT name FROM {CATALOG}.sqlite_master WHERE type = 'table' "
+        "AND name GLOB 'archive_*' ORDER BY rowid"
+    ):
+        text = "'" + name.replace("'", "''") + "'"
+        columns = database.rows(
+            f"SELECT name FROM pragma_table_info({text}, '{CATALOG}') ORDER BY cid"
+        )
+        # An archive has one index, on what names its rows.
+        key = database.rows(
+            f"SELECT c.name FROM pragma_index_list({text}, '{CATALOG}') AS i, "
+            f"pragma_index_info(i.name, '{CATALOG}') AS c ORDER BY c.seqno"
+        )
+        source = name.removeprefix("archive_")
+        known = old_table(source) or Table(source, ())
+        found[source] = ArchiveTable(
+            source,
+            tuple(known.known(column) for (column,) in key),
+            tuple(known.known(column) for (column,) in columns),
+        )
+    return found

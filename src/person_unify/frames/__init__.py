@@ -1,0 +1,1 @@
+"""Frames of source rows, what their cells are, and the frames of the ledger."""

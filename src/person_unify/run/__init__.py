@@ -1,0 +1,1 @@
+"""One run in one directory: before, while and after rows move, and the way back."""

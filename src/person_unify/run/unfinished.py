@@ -1,0 +1,228 @@
+"""A run that was stopped: whether it can go on, and how to get rid of it.
+
+How far it came is read from its files, not from what was last written about it: a kill may come
+between a commit or a link and the note that it happened.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from person_unify import __version__
+from person_unify.errors import (
+    DiskError,
+    MigrationError,
+    SourceError,
+    TargetError,
+    TargetInUse,
+)
+from person_unify.evidence.recorded import recorded_run_id
+from person_unify.files import locks
+from person_unify.files.copies import Exclusive, fingerprint
+from person_unify.files.names import stamp
+from person_unify.options import MigrateOptions
+from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
+from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
+from person_unify.stages.snapshot import (
+    Snapshot,
+    changed_since,
+    sha256_now,
+)
+
+STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
+BEFORE = "pre-migration.db"
+"""The copy of a target that was there before the run."""
+
+_MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+State = Literal["under way", "stopped", "finished", "none"]
+
+
+def state_of(target: Path) -> State:
+    """How far a run into a target is, as its run directory and its ledger tell."""
+    if holder(target) is not None:
+        return "under way"
+    if (run_directory(target) / FACTS).exists():
+        return "stopped"
+    return "finished" if ledger_path(target).exists() else "none"
+
+
+def take_up(
+    directory: RunDirectory,
+    options: MigrateOptions,
+    deciding: Mapping[str, str | int | bool | None],
+) -> Facts | None:
+    """The unfinished run to go on with; None to begin anew, with nothing left of an earlier one.
+
+    deciding: the choices that the result depends on.
+
+    Raises :class:`TargetError` or :class:`SourceError` where the operator must decide, or where
+    the run cannot go on; the message names the way out.
+    """
+    try:
+        facts = directory.facts()
+    except TargetError:
+        if not options.fresh:
+            raise
+        facts = None
+    if facts is None:
+        directory.clear()
+        return None
+    over = is_over(directory, facts, options.busy_timeout)
+    if over and ENDED in facts.phases and not options.resume:
+        directory.forget()
+        return None
+    if options.fresh:
+        if over:
+            raise TargetError(
+                f"{options.target} is filled and verified by an earlier run, which only lacks its "
+                "last steps: pass --resume to finish it"
+            )
+        discard(directory, facts)
+        return None
+    if not options.resume:
+        raise TargetError(
+            f"an unfinished run into {options.target} of {facts.moment:%Y-%m-%d %H:%M:%S} UTC was "
+            "found: pass --resume to go on with it, or --fresh to discard it and start anew"
+        )
+    if not over:
+        _require_same(directory, facts, options, deciding)
+    return facts
+
+
+def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
+    """Whether the target holds the verified rows for good, whatever else is missing.
+
+    Of a target in place SQLite then has undone what a kill left half done.  Raises
+    :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
+    """
+    if not is_verified(directory, facts):
+        return False
+    staged = directory.path / STAGED_TARGET
+    target = directory.target
+    if facts.in_place:
+        begun = "verify" in facts.phases
+        return begun and target.exists() and is_put_back(staged, target, wait)
+    return target.exists() and locks.alike(staged, target)
+
+
+def is_verified(directory: RunDirectory, facts: Facts) -> bool:
+    """Whether the run got as far as recording in its ledger that everything is verified."""
+    return recorded_run_id(directory.path / STAGED_LEDGER) == facts.id
+
+
+def discard(directory: RunDirectory, facts: Facts) -> None:
+    """Remove what a run that is not over has made: its ledger, copies, checkpoints and staging.
+
+    A file that has its name already goes only if it is the one that still is staged.
+    """
+    target = directory.target
+    for staged, final in (
+        (STAGED_LEDGER, ledger_path(target)),
+        (BEFORE, target_backup(target, facts)),
+    ):
+        made = directory.path / staged
+        if made.is_file() and final.is_file() and locks.alike(made, final):
+            final.unlink()
+    directory.remove_snapshot(facts)
+    checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none
+    directory.forget()
+
+
+def target_backup(target: Path, facts: Facts) -> Path:
+    """Where the copy of an in-place target, as it was before the run, is going to stand."""
+    return target.with_name(f"{target.name}.pre-migration-{stamp(facts.moment)}")
+
+
+def snapshot_of(facts: Facts, options: MigrateOptions) -> Path:
+    """The run's copy of the source, as the operator would name it from where they stand."""
+    absolute = Path(facts.snapshot)
+    named = (options.backup_dir or options.source.parent) / absolute.name
+    return named if named.absolute() == absolute else absolute
+
+
+def copy_target(directory: RunDirectory, facts: Facts, wait: float) -> str:
+    """Copy a target that is there into the run directory; returns the copy's SHA-256.
+
+    Raises :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
+    """
+    copy = directory.path / BEFORE
+    copy.unlink(missing_ok=True)  # an attempt may have died here
+    with Exclusive(directory.target, wait, alone=False) as held:
+        return held.copy(copy)
+
+
+def require_copies(directory: RunDirectory, facts: Facts) -> Path:
+    """The copy of the source, where it and that of the target are as they were taken.
+
+    Raises :class:`SourceError` or :class:`TargetError` where one is gone or was changed.
+    """
+    if facts.in_place and sha256_now(directory.path / BEFORE) != facts.target_sha256:
+        raise TargetError(
+            f"{directory.path / BEFORE}, the unfinished run's copy of the target, is gone or was "
+            "changed: pass --fresh to start anew"
+        )
+    path = directory.readable_snapshot(facts)
+    if path is None:
+        raise SourceError(
+            f"{facts.snapshot}, the unfinished run's copy of the source, is gone or was changed: "
+            "pass --fresh to start anew"
+        )
+    return path
+
+
+def can_be_resumed(error: BaseException) -> bool:
+    """Whether what stopped a run may be gone when the operator starts it again.
+
+    So it is with an interrupt, with a disk that is full or fails, and with a target that others
+    have locked; every other error would come back.
+    """
+    if isinstance(error, KeyboardInterrupt | MemoryError | DiskError | TargetInUse):
+        return True
+    if isinstance(error, OSError) and error.errno in _MENDED_BY_SPACE:
+        return True
+    return isinstance(error, MigrationError) and (
+        error.__cause__ is not None and can_be_resumed(error.__cause__)
+    )
+
+
+def _require_same(
+    directory: RunDirectory,
+    facts: Facts,
+    options: MigrateOptions,
+    deciding: Mapping[str, str | int | bool | None],
+) -> None:
+    """Refuse to go on where the result would not be that of one uninterrupted run."""
+    begin = "; pass --fresh to discard the unfinished run and start anew"
+    if facts.tool_version != __version__:
+        raise TargetError(
+            f"the unfinished run is of version {facts.tool_version} and this is {__version__}: "
+            f"finish it with that version{begin}"
+        )
+    changed = [
+        name
+        for name in sorted({*deciding, *facts.options})
+        if facts.options.get(name) != deciding.get(name)
+    ]
+    if changed:
+        raise TargetError(
+            f"the unfinished run has another {', '.join(changed)}: give the same options{begin}"
+        )
+    if not facts.in_place and options.target.exists():
+        raise TargetError(
+            f"{options.target} appeared since the unfinished run began: move it away{begin}"
+        )
+    if facts.in_place and not options.target.exists():
+        raise TargetError(f"{options.target}, which the unfinished run fills, is gone{begin}")
+    copied = directory.path / BEFORE
+    if facts.in_place and copied.exists() and fingerprint(copied) != fingerprint(options.target):
+        raise TargetError(f"{options.target} has changed since the unfinished run began{begin}")
+    before = Snapshot(
+        Path(facts.snapshot), facts.source_bytes, facts.source_sha256, facts.source_log_sha256
+    )
+    if facts.source_sha256 and changed_since(before, options.source, sha256_now(options.source)):
+        raise SourceError(f"{options.source} has changed since the unfinished run began{begin}")
