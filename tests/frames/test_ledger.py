@@ -24,7 +24,7 @@ SECTION_9 = {
     *("consent_to_grant", "parent_link_to_view", "tag_to_tag", "collision_to_id", "lineage"),
     *("discrepancies", "normalisations", "person_notes", "checkpoints", "verification"),
 }
-FURTHER = {"artefacts", "report", "source_schema", "questions", "decisions"}
+FURTHER = {"artefacts", "deliveries", "report", "source_schema", "questions", "decisions"}
 """What later commands need to know besides."""
 
 

@@ -72,6 +72,7 @@ def read(cell: Cell, kind: str) -> Reading:
         "DATETIME": _instant,
         "BOOLEAN": _boolean,
         "INTEGER": _integer,
+        "INT4": _int4,
         "REAL": _real,
     }[kind]
     found = converter(cell)
@@ -166,6 +167,12 @@ def _integer(cell: Cell) -> tuple[int, bool] | None:
     if value is None or not -(2**63) <= value < 2**63:
         return None
     return value, False
+
+
+def _int4(cell: Cell) -> tuple[int, bool] | None:
+    """An integer that PostgreSQL's 32 bits hold."""
+    found = _integer(cell)
+    return found if found is not None and -(2**31) <= found[0] < 2**31 else None
 
 
 def _parse_integer(text: str) -> int | None:
