@@ -208,7 +208,7 @@ def run_fleet(
         from distributed import as_completed
     except ImportError as error:
         raise UsageError(
-            "fleet needs Dask distributed: install it with pip install 'person-unify[fleet]'"
+            "fleet needs Dask distributed: install it with pip install '.[fleet]' in the checkout"
         ) from error
     with _client(options, len(runs)) as (client, workers):
         memory = None if options.scheduler else usual() // workers

@@ -1,6 +1,6 @@
 """Suspected duplicates beyond equal names: pairs that may be one human, with score and reasons.
 
-An optional extra (``pip install 'person-unify[linkage]'``).  Nothing is ever merged by it: it names
+An optional extra (``pip install '.[linkage]'``).  Nothing is ever merged by it: it names
 pairs for a person to judge.  Equal names with the same day of birth are not repeated here, the run
 logs them itself as ``suspected_duplicate`` (contract section 8).
 """

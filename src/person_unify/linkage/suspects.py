@@ -210,7 +210,7 @@ def _alike(left: pl.Series, right: pl.Series) -> Any:
     except ImportError as error:
         raise UsageError(
             "comparing names needs the optional library rapidfuzz: "
-            "pip install 'person-unify[linkage]'"
+            "pip install '.[linkage]' in the checkout"
         ) from error
     if left.is_empty():
         return np.zeros(0)

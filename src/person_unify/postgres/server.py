@@ -56,7 +56,7 @@ class Server:
             import adbc_driver_postgresql.dbapi
         except ImportError as error:
             raise UsageError(
-                "PostgreSQL needs its driver: pip install 'person-unify[postgres]'"
+                "PostgreSQL needs its driver: pip install '.[postgres]' in the checkout"
             ) from error
         self.address = address
         try:
