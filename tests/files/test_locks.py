@@ -147,7 +147,7 @@ def test_somebody_else_who_has_a_file_open_is_noticed(path: Path) -> None:
     assert not locks.open_elsewhere(path)
 
 
-MAY_OPEN = {"files.locks", "sample.writer", "cli.streams", "rundir", "timezones"}
+MAY_OPEN = {"files.locks", "sample.writer", "cli.streams", "run.directory", "frames.timezones"}
 MAY_OPEN |= {
     "files.journal",
     "files.new",
@@ -173,4 +173,4 @@ def test_databases_are_opened_and_copied_where_accounts_are_kept() -> None:
                 ):
                     found.add((module, name))
 
-    assert {(m, n) for m, n in found if m not in MAY_OPEN} == {("copies", "os.open")}
+    assert {(m, n) for m, n in found if m not in MAY_OPEN} == {("files.copies", "os.open")}
