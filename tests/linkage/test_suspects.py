@@ -272,7 +272,7 @@ def test_without_the_library_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
-    with pytest.raises(UsageError, match=r"person-unify\[linkage\]"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[linkage\]'"):
         find_suspects(people(MEERA, ("Mera", "Venkatesan", "2015-03-04", "female")))
 
 

@@ -303,7 +303,7 @@ def test_source_that_changed_is_told_by_its_own_exit_code(
     change(source, f"PRAGMA journal_mode = {mode}")
     script = (
         "import sqlite3\n"
-        "from person_unify import migration\n"
+        "from person_unify.run import migration\n"
         "from person_unify.cli import main\n"
         "real_now = migration.sha256_now\n"
         "def now(path):\n"
