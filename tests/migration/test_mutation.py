@@ -202,3 +202,12 @@ def test_a_missing_flag_does_not_hinder_the_check_of_unreadable_cells(tmp_path: 
     )
 
     assert require_every_cell_kept(tmp_path, Strangers(statements=list(changed)))
+
+
+@pytest.mark.parametrize("key", [b"p", b"\xff", ""])
+def test_keys_of_another_class_than_their_column_says(key: object, tmp_path: Path) -> None:
+    """Whoever reads the cells first must leave them as they are for who comes next."""
+    columns = [("k", "TEXT", ""), ("v", "", "")]
+    added = NewTable("t", "keyed", columns, None, [[key, 1], ["other", b"p"]])
+
+    assert require_every_cell_kept(tmp_path, Strangers([], [added], []))

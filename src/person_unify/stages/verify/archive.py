@@ -194,7 +194,8 @@ def spelled(cells: Cells, column: str) -> pl.Series:
                 odd["bytes"].bin.encode("hex"),
             )
         ).to_series()
-        text = text.scatter(odd["at"], "\0" + letter + value)
+        # In place it would change the cells as they were read, which others look at, too.
+        text = text.clone().scatter(odd["at"], "\0" + letter + value)
     return text.fill_null("\0n") if text.null_count() else text
 
 

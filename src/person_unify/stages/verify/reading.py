@@ -112,7 +112,8 @@ def _together(forms: list[_Form], type_: Type, height: int) -> Reading:
     for form in forms:
         at = form.at
         if at is not None:
-            value = value.scatter(at, form.value)
+            # In place it would change the cells as they were read, which others look at, too.
+            value = value.clone().scatter(at, form.value)
         masks: list[tuple[list[pl.Series], pl.Series | None]] = [(altered, form.altered)]
         if form.value.null_count() > form.present.len() - int(form.present.sum() or 0):
             masks.append((unreadable, form.present & form.value.is_null()))
