@@ -168,6 +168,24 @@ def test_seconds_in_a_birth_date_are_counted_for_persons(tmp_path: Path) -> None
     assert agree(done) == []
 
 
+@pytest.mark.parametrize("linked", ["p1", None])
+def test_an_instant_that_several_children_settle_is_not_counted(
+    linked: str | None, tmp_path: Path
+) -> None:
+    """The latest update of a view's children is the view's; the earliest creation is one child's."""
+    early = {"parent_id": "r1", "created_at": 9, "updated_at": 7}
+    children = [{"id": "c1", "linked_patient_id": linked, **early}]
+    if linked:
+        later = {"created_at": NOON, "updated_at": None}
+        children.append({"id": "c2", "parent_id": "r1", "linked_patient_id": linked, **later})
+
+    done = migrated(tmp_path, {**SMALL, "children": children})
+
+    fields = {field for (field,) in told(done, "implausible_instant", "field")}
+    assert fields == {"created_at"} | (set() if linked else {"updated_at"})
+    assert agree(done) == []
+
+
 CLOSED: Sequence[Row] = [
     {"deleted_at": NOON},
     {"deleted_at": "once"},

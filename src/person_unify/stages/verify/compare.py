@@ -76,6 +76,8 @@ class Side:
     def note_early(self, rows: Rows, expected: Expected) -> None:
         """Note a column whose cells are carried as instants of January 1970 (section 1)."""
         early = expected.value.is_between(1, JANUARY_1970)
+        if expected.own is not None:
+            early &= expected.own
         column = expected.carries
         if early.any() and column is not None and column not in self.early:
             declared = rows.value(column, "DATETIME")

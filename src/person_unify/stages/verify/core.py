@@ -395,7 +395,7 @@ def _instant_of(
         missing = may & own.is_null() & counts.gather(at).fill_null(value=False)
         if missing.any():
             words.counts.add(column, "required_default", missing)
-        return Expected(value, column)
+        return Expected(value, column, own=may)
 
     return decided
 

@@ -37,7 +37,8 @@ class Expected:
 
     carries: the source column whose cells they are.  printed: rows whose text is a number that
     SQLite printed, whose last digits depend on its release.  anything: every value but NULL is
-    right.  truth: what the source itself says, where ``value`` is the ledger's.
+    right.  truth: what the source itself says, where ``value`` is the ledger's.  own: the rows whose
+    own cell it is, of those of a pair; None for all.
     """
 
     value: pl.Series
@@ -45,13 +46,18 @@ class Expected:
     printed: pl.Series | None = None
     anything: bool = False
     truth: pl.Series | None = None
+    own: pl.Series | None = None
 
     def only(self, rows: pl.Series | None) -> Expected:
         """What is expected of some of the rows."""
         if rows is None:
             return self
-        printed, truth = (m if m is None else m.filter(rows) for m in (self.printed, self.truth))
-        return replace(self, value=self.value.filter(rows), printed=printed, truth=truth)
+        printed, truth, own = (
+            mask if mask is None else mask.filter(rows)
+            for mask in (self.printed, self.truth, self.own)
+        )
+        value = self.value.filter(rows)
+        return replace(self, value=value, printed=printed, truth=truth, own=own)
 
 
 @dataclass
