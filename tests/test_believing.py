@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -25,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.review.clinic import ANSWERS, fill, old_database
+from tests.strategies.examples import examples
 
 from person_unify.errors import DecisionsRefused, MigrationError
 from person_unify.escaping.tables import from_csv
@@ -40,7 +40,7 @@ from person_unify.report import Report
 from person_unify.review import export_review, import_review
 from person_unify.review.xlsx import letters
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "40"))
+EXAMPLES = examples(40)
 FEWER = max(10, EXAMPLES // 4)
 
 Grid = list[list[str]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import struct
 import tempfile
@@ -16,11 +15,12 @@ from typing import Any, cast, get_args
 from unittest.mock import patch
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.reference import values as reference
 from tests.reference.values import Cell
 from tests.strategies.cells import BadText
+from tests.strategies.examples import drawn
 from tests.strategies.strangers import CELLS, TYPES
 
 from person_unify.files.database import Database
@@ -35,7 +35,6 @@ from person_unify.stages.extract import Extractor
 from person_unify.stages.rebuild import File, Rebuilder, write
 from person_unify.stages.transform import archive_whole, known_by_row
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "25"))
 KEYS = (
     ")",
     ", PRIMARY KEY ({0}))",
@@ -72,7 +71,7 @@ class Drawn:
 
 
 @st.composite
-def drawn(draw: st.DrawFn) -> Drawn:
+def tables(draw: st.DrawFn) -> Drawn:
     """Tables of some columns, of which a few rows hold cells of any class."""
     types = draw(st.lists(st.sampled_from(TYPES), min_size=2, max_size=5))
     usual = st.sampled_from(draw(st.lists(CELLS, min_size=1, max_size=2)))
@@ -173,14 +172,8 @@ def _rebuilt(directory: Path, ddl: str) -> Path:
     return path
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 25,
-    suppress_health_check=list(HealthCheck),
-)
-@given(drawn())
+@drawn(25, shrink=True)
+@given(tables())
 def test_odd_cells_are_read_converted_archived_and_rebuilt_exactly(table: Drawn) -> None:
     with tempfile.TemporaryDirectory() as folder, patch.object(lanes, "_FEW", table.few):
         directory = Path(folder)

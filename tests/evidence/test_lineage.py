@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from tests.migration.support import SMALL, migrated, old_database
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 
 from person_unify.errors import SchemaRefused, SourceError
 from person_unify.evidence.finished import ArchiveTable, archives, finished_run
@@ -31,8 +31,6 @@ from person_unify.mappings.bind import type_of
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, lineage_of_source, migrate
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD, UNIFIED, Schema, quote
-
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
 
 def test_every_column_of_the_old_schema_has_a_line() -> None:
@@ -104,14 +102,7 @@ def test_counts_say_what_became_of_the_cells(tmp_path: Path) -> None:
     assert (counts["school_id"]["carried"], counts["school_id"]["archived"]) == (0, 2)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 12,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(12)
 @given(old_databases())
 def test_lineage_is_true_of_drawn_databases(description: Description) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import sqlite3
 import tempfile
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from tests.migration.support import SMALL, Migrated, migrated, query
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 from typer.testing import CliRunner
 
 from person_unify.cli.app import app
@@ -31,8 +31,6 @@ from person_unify.files.database import Database, inspect
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import quote
-
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "6"))
 
 FAMILY: Mapping[str, Sequence[Mapping[str, Any]]] = {
     **SMALL,
@@ -242,14 +240,7 @@ def test_every_record_of_a_sample_leads_both_ways(tmp_path: Path) -> None:
     assert_every_record_leads_both_ways(source, target)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 6,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(6)
 @given(old_databases())
 def test_every_record_of_drawn_databases_leads_both_ways(description: Description) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 from tests.explore.conftest import Sample
 from tests.explore.strange import again, stored, strange
 from tests.migration.support import SMALL, change, migrated, query
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 
 from person_unify.errors import SchemaRefused, TargetError, UsageError
 from person_unify.explore import DIFFERENCES, FRAMES, TRACE, Run, open_check, open_run
@@ -27,7 +27,6 @@ from person_unify.frames.decisions import Decision, Decisions, write_decisions
 from person_unify.frames.model import QUESTION_KEY
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "4"))
 FRESH = {"person_id", "new_id", "message", "id"}
 """Columns with ids that every run makes anew."""
 
@@ -73,14 +72,7 @@ def test_a_check_archives_what_the_run_archives(run: Run, checked: Run) -> None:
         assert_frame_equal(run.archive(table), checked.archive(table), check_row_order=False)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 4,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(4)
 @given(old_databases())
 def test_run_and_check_agree_on_drawn_databases(description: Description) -> None:
     with tempfile.TemporaryDirectory() as directory:

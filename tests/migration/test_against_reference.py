@@ -6,19 +6,19 @@ shrunk: a failure keeps the database beside the report of its differences.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 from tests.migration.support import Migrated, make_target
 from tests.reference import Refused, migrate_reference
 from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 from tests.strategies.handmade import write
 from tests.strategies.targets import Foreign, build_target, foreign_tables, held
 
@@ -28,8 +28,6 @@ from person_unify.report import Report
 from person_unify.run.budget import Budget
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED
-
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
 ZONES = [
     *("Asia/Kolkata", "Europe/Berlin", "America/New_York", "Asia/Kuala_Lumpur", "Europe/Oslo"),
@@ -52,14 +50,7 @@ def _refused(source: Path) -> bool:
     return False
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 12,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(12)
 @given(old_databases(), foreign_tables(), st.sampled_from([2, 5, 25_000]), st.sampled_from(ZONES))
 def test_drawn_databases(
     description: Description, foreign: Foreign | None, rows_at_once: int, zone: str

@@ -7,7 +7,6 @@ that many.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 from tests.migration.support import query
 from tests.reference import Refused, migrate_reference
 from tests.reference.compare import compare
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn, examples
 from tests.strategies.handmade import NOON, Row, write
 
 from person_unify.errors import DecisionsRefused, SchemaRefused
@@ -30,7 +30,7 @@ from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "10"))
+EXAMPLES = examples(10)
 
 
 def answers(ledger: Path, choose: random.Random, share: float) -> list[Decision]:
@@ -123,14 +123,7 @@ def test_drawn_decisions_over_people_who_resemble_each_other(seed: int, tmp_path
     assert (tmp_path / "decided.db").exists()
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 10,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(10)
 @given(old_databases(), st.integers(0, 2**32), st.sampled_from([0.08, 0.2, 0.5]))
 def test_drawn_decisions_over_drawn_databases(
     description: Description, seed: int, share: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
 import shutil
 import tempfile
@@ -11,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.migration.support import change, make_target, old_database, query
 from tests.migration.test_decisions_against_reference import answers
 from tests.processes import killed
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn, examples
 from tests.strategies.handmade import NOON, Row
 
 from person_unify.errors import DecisionsRefused, SchemaRefused, TargetError
@@ -27,7 +27,7 @@ from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
 from person_unify.run.earlier import read_earlier
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "10"))
+EXAMPLES = examples(10)
 
 ONE_TO_ONE = ("patient_to_person", "patient_to_view", "consent_to_grant", "collision_to_id")
 TOGETHER = (
@@ -133,14 +133,7 @@ def thinned(description: Description, choose: random.Random) -> Description:
     return fewer
 
 
-@settings(
-    max_examples=max(3, EXAMPLES // 2),
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 10,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(10, max(3, EXAMPLES // 2))
 @given(old_databases(), st.integers(0, 2**32))
 def test_what_both_runs_know_keeps_its_ids_whatever_came_went_or_was_decided(
     description: Description, seed: int

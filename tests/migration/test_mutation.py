@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections import Counter
@@ -14,8 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from tests.migration.support import SMALL, old_database
+from tests.strategies.examples import drawn
 from tests.strategies.strangers import BYSTANDERS, NewColumn, NewTable, Strangers, strangers
 
 from person_unify.errors import SchemaRefused, SourceError
@@ -23,7 +23,6 @@ from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.report import Report
 from person_unify.schema import quote
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 TABLES = {
     **SMALL,
     "parent_children": [{"id": "l1", "patient_id": "p1", "parent_id": "r1"}],
@@ -111,13 +110,7 @@ def require_every_cell_kept(directory: Path, added: Strangers) -> Report | None:
     return report
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 12,
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(12, shrink=True)
 @given(strangers())
 def test_strange_tables_and_columns_are_kept_cell_by_cell(added: Strangers) -> None:
     with tempfile.TemporaryDirectory() as directory:

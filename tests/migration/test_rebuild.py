@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 from tests.migration.likeness import differences
 from tests.migration.support import SMALL, change, make_target, migrated, query
 from tests.strategies import Description, build
+from tests.strategies.examples import drawn
 from tests.strategies.mutation import mutated_databases
 
 from person_unify.errors import SchemaRefused, SourceError, TargetError, VerificationFailed
@@ -28,8 +29,6 @@ from person_unify.run.acceptance import run_checks
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import UNIFIED, Column, Table
 from person_unify.stages.verify import Files
-
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "12"))
 
 
 def proofs(report: Report) -> dict[str, str]:
@@ -45,14 +44,7 @@ def rebuilt(directory: Path) -> Path:
     return path
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 12,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(12)
 @given(mutated_databases())
 def test_drawn_databases_with_unknown_tables_and_columns(description: Description) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import os
-
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from tests.strategies.examples import drawn
 
 from person_unify.errors import DatabaseError
 from person_unify.files.database import Database
@@ -16,7 +15,6 @@ from person_unify.schema import quote
 
 from .support import Migrated, bad, copied
 
-EXAMPLES = int(os.environ.get("PERSON_UNIFY_EXAMPLES", "16"))
 UNCHECKED = {
     ("ledger", "discrepancies", "message"): "words for people; what they say is checked",
     ("ledger", "lineage", "rule"): "words for people; that there are some is checked",
@@ -57,13 +55,7 @@ def columns(database: Database) -> list[tuple[str, str, str]]:
     return [place for place in found if place[:2] in filled]
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 16,
-    suppress_health_check=list(HealthCheck),
-)
+@drawn(16, shrink=True)
 @given(st.data())
 def test_a_changed_cell_fails_the_verification(broken: Migrated, data: st.DataObject) -> None:
     with copied(broken, broken.target, broken.ledger) as copies:
