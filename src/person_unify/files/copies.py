@@ -15,12 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote as percent
 
 from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError, TargetInUse
 from person_unify.files import locks
+from person_unify.files.closing import Closing
 from person_unify.files.journal import beside, forget_super_journal, require_harmless
 
 HEADER_BYTES = 100
@@ -119,7 +118,7 @@ def undo(path: Path) -> None:
                 there.execute(f"PRAGMA journal_mode = {mode}").fetchone()
 
 
-class Exclusive:
+class Exclusive(Closing):
     """A database that no other program reads or writes while this object has it."""
 
     def __init__(self, path: Path, wait: float = 5.0, *, alone: bool = True) -> None:
@@ -160,17 +159,6 @@ class Exclusive:
                     raise DatabaseError(f"could not lock {self.path}: {_reason(error)}") from error
                 if time.monotonic() >= deadline:
                     raise _in_use(self.path) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the others in again."""

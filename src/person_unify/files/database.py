@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
 import adbc_driver_manager
@@ -35,6 +34,7 @@ from person_unify.errors import (
     FeatureMissing,
 )
 from person_unify.files import locks
+from person_unify.files.closing import Closing
 from person_unify.files.copies import is_in_wal_mode
 from person_unify.files.journal import beside, require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
@@ -74,7 +74,7 @@ def reason(error: BaseException) -> str:
     return found.group(0) if found else f"{type(error).__name__}"
 
 
-class Database:
+class Database(Closing):
     """One ADBC connection; statements run in autocommit unless a transaction is begun in SQL."""
 
     def __init__(
@@ -131,17 +131,6 @@ class Database:
     def _release(self) -> None:
         while self._taken:
             locks.release(self._taken.pop())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back by SQLite.

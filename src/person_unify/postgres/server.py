@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import adbc_driver_manager
 import polars as pl
 
 from person_unify.errors import DatabaseError, DatabaseLocked, DiskError, ServerError, UsageError
+from person_unify.files.closing import Closing
 from person_unify.postgres.address import Address
 
 _WORDS = {
@@ -47,7 +47,7 @@ _UNREACHED = re.compile(
 _NAMED = re.compile(r'"[^"]*"')
 
 
-class Server:
+class Server(Closing):
     """A connection in autocommit: transactions are begun and ended in SQL."""
 
     def __init__(self, address: Address) -> None:
@@ -77,17 +77,6 @@ class Server:
         if encoding != "UTF8":
             self.close()
             raise DatabaseError(f"{address} is encoded in {encoding}, and has to be in UTF8")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; the server rolls an open transaction back."""

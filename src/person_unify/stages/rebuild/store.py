@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import polars as pl
 
 from person_unify.errors import TargetError
+from person_unify.files.closing import Closing
 from person_unify.files.database import Database
 from person_unify.frames.lanes import LaneReader
 from person_unify.frames.odd import ODD, ROW, Lane, Rows, concat
@@ -117,7 +118,7 @@ class Store:
         )
 
 
-class File:
+class File(Closing):
     """A database file and its catalogue, asked once."""
 
     def __init__(
@@ -150,10 +151,8 @@ class File:
             self._database.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         self._database.close()
 
     def store(
