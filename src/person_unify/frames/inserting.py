@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from person_unify.files.database import Database
-from person_unify.frames.odd import BLOB, INTEGER, ODD, REAL, TEXT, Rows, odd_field
+from person_unify.frames.odd import BLOB, INTEGER, ODD, REAL, STORED, TEXT, Rows, odd_field
 from person_unify.schema import quote
 
 _COLUMNS_AT_ONCE = 400
@@ -17,7 +17,6 @@ _MOST = 2_000
 """Columns of one result."""
 
 _PLACE = "@place"
-_FIELDS = ("class", "integer", "real", "bytes")
 
 
 def insert(
@@ -55,7 +54,7 @@ def insert(
             series.append(others[name].alias(here))
             expressions.append(here)
             if rows.has_odd(names[name]):
-                series += [apart[odd_field(names[name], f)].alias(f"{here}_{f}") for f in _FIELDS]
+                series += [apart[odd_field(names[name], f)].alias(f"{here}_{f}") for f in STORED]
                 expressions[-1] = _cell(here)
         stages.append(stage := f"insert_stage_{len(stages)}")
         staged = pl.DataFrame(series)

@@ -14,6 +14,7 @@ import polars as pl
 from person_unify.files.database import Database
 from person_unify.frames.inserting import insert
 from person_unify.frames.model import DECISION, DISCREPANCY, QUESTION, ROW, Archive, escaped
+from person_unify.frames.ranges import reaching_rowid
 from person_unify.mappings import ID_MAPS, MAP_KEYS, TAGS
 from person_unify.schema import quote
 
@@ -180,8 +181,7 @@ class Ledger:
             self._widen(before, whole, names)
         self._archives[archive.table] = whole
         given = {name: column for name, column in names.items() if name in frame.columns}
-        taken = {name.lower() for name in names.values()}
-        rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+        rowid = reaching_rowid(names.values())
         insert(self._database, CATALOG, _archive_name(archive), archive, given, rowid)
 
     def _create(self, archive: Archive, names: Mapping[str, str]) -> None:

@@ -40,6 +40,9 @@ FIELDS: Mapping[str, pl.DataType] = {
 """What is known of an odd cell: its class, then the value in the field of that class (text and BLOB
 in ``bytes``); ``printed`` is a REAL as SQLite prints it, ``decoded`` bytes that are valid UTF-8."""
 
+STORED = ("class", "integer", "real", "bytes")
+"""The fields that are the cell itself; the others follow from them."""
+
 
 def promised(declared: str) -> Lane:
     """The lane that a declared type promises, by SQLite's affinity rules.
@@ -137,13 +140,20 @@ def concat(parts: Iterable[Rows]) -> Rows:
     return Rows(pl.concat(frames, how="diagonal"), pl.concat(odds, how="diagonal"))
 
 
+def places(height: int, at: pl.Series | None = None) -> pl.Series:
+    """``@odd`` of so many rows: those at some positions have the odd cells, in that order."""
+    place = pl.repeat(None, height, dtype=pl.UInt32, eager=True).alias(ODD)
+    if at is None:
+        return place
+    return place.scatter(at, pl.int_range(at.len(), dtype=pl.UInt32, eager=True))
+
+
 def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
     """The same rows with some of their odd cells.
 
     wanted: column -> the rows whose cells these are; None stands for all.
     """
-    place = pl.repeat(None, rows.frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
-    none = Rows(rows.frame.with_columns(place))
+    none = Rows(rows.frame.with_columns(places(rows.frame.height)))
     columns = [column for column in wanted if rows.has_odd(column)]
     if not columns:
         return none
@@ -161,8 +171,7 @@ def only(rows: Rows, wanted: Mapping[str, pl.Series | None]) -> Rows:
     at = there.arg_true().filter(left)
     odd = rows.odd.select(odd_fields(some).keys())[rows.frame[ODD].gather(at)]
     odd = odd.with_columns(classes.filter(left).select(odd_fields(some, ("class",)).keys()))
-    place = place.scatter(at, pl.int_range(len(at), dtype=pl.UInt32, eager=True))
-    return Rows(rows.frame.with_columns(place), odd)
+    return Rows(rows.frame.with_columns(places(rows.frame.height, at)), odd)
 
 
 def _nothing(classes: pl.Series) -> bool:
@@ -188,12 +197,9 @@ def pointed(frame: pl.DataFrame, odd: Iterable[pl.DataFrame]) -> Rows:
     """
     parts = [part for part in odd if part.height]
     if not parts:
-        nothing = pl.lit(None, dtype=pl.UInt32).alias(ODD)
-        return Rows(frame.select(ROW, nothing, pl.exclude(ROW)))
+        return Rows(frame.insert_column(1, places(frame.height)))
     merged = pl.concat(parts, how="diagonal")
     if len(parts) > 1:
         merged = merged.group_by(ROW, maintain_order=True).agg(pl.all().drop_nulls().first())
-    at = frame[ROW].search_sorted(merged[ROW])
-    place = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True).alias(ODD)
-    place = place.scatter(at, pl.int_range(merged.height, dtype=pl.UInt32, eager=True))
+    place = places(frame.height, frame[ROW].search_sorted(merged[ROW]))
     return Rows(frame.insert_column(1, place), merged.drop(ROW))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from person_unify.schema import Table, quote
+from person_unify.schema import Table, folded, quote
 
 _ROWS_PER_PARTITION = 50_000
 
@@ -37,9 +37,13 @@ def scanned(table: str) -> str:
 
 def rowid_of(table: Table, without_rowid: bool = False) -> str | None:
     """The name that reaches a table's rowid; None if it has none or columns hide them all."""
-    if without_rowid:
-        return None
-    return next((n for n in ("rowid", "_rowid_", "oid") if table.column(n) is None), None)
+    return None if without_rowid else reaching_rowid(table.column_names)
+
+
+def reaching_rowid(columns: Iterable[str]) -> str | None:
+    """The first name of the rowid that no column hides."""
+    taken = set(map(folded, columns))
+    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
 
 
 def partitions(part: Range | None, most: int, also: str) -> Iterator[str]:

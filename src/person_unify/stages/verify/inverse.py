@@ -48,9 +48,6 @@ class _Reads:
         return _framed(read_at(self.file, self.table, columns, row, self.own), columns)
 
 
-_FIELDS = ("class", "integer", "real", "bytes")
-
-
 def _framed(cells: Cells, columns: Sequence[str]) -> odd.Rows:
     """Cells as the rebuild has them: rows by their numbers, odd cells as rows of one frame."""
     named: dict[str, pl.Series] = {}
@@ -62,20 +59,19 @@ def _framed(cells: Cells, columns: Sequence[str]) -> odd.Rows:
         named[f"c{number}"] = lane
         if found is not None and found.height:
             apart[column] = found
-    place = pl.Series(odd.ODD, [None], dtype=pl.UInt32).new_from_index(0, cells.height)
-    frame = pl.DataFrame({odd.ROW: cells.row, odd.ODD: place, **named})
+    rows = {odd.ROW: cells.row, odd.ODD: odd.places(cells.height), **named}
     if not apart:
-        return odd.Rows(frame)
+        return odd.Rows(pl.DataFrame(rows))
     at = np.unique(np.concatenate([found["at"].to_numpy() for found in apart.values()]))
     fields = []
     for column, found in apart.items():
         spots = np.full(at.size, -1, dtype=np.int64)
         spots[np.searchsorted(at, found["at"].to_numpy())] = np.arange(found.height)
         own = pl.Series(spots).set(pl.Series(spots < 0), None)
-        here = (pl.col(f).gather(own).alias(odd.odd_field(column, f)) for f in _FIELDS)
+        here = (pl.col(f).gather(own).alias(odd.odd_field(column, f)) for f in odd.STORED)
         fields += found.select(here).get_columns()
-    place = place.scatter(at, np.arange(at.size))
-    return odd.Rows(frame.with_columns(place.cast(pl.UInt32)), pl.DataFrame(fields))
+    rows[odd.ODD] = odd.places(cells.height, pl.Series(at))
+    return odd.Rows(pl.DataFrame(rows), pl.DataFrame(fields))
 
 
 def _of_reals(
