@@ -172,7 +172,7 @@ def test_seconds_in_a_birth_date_are_counted_for_persons(tmp_path: Path) -> None
 def test_an_instant_that_several_children_settle_is_not_counted(
     linked: str | None, tmp_path: Path
 ) -> None:
-    """The latest update of a view's children is the view's; the earliest creation is one child's."""
+    """A view has the latest update of its children; the earliest creation is one child's."""
     early = {"parent_id": "r1", "created_at": 9, "updated_at": 7}
     children = [{"id": "c1", "linked_patient_id": linked, **early}]
     if linked:

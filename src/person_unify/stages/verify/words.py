@@ -37,8 +37,8 @@ class Expected:
 
     carries: the source column whose cells they are.  printed: rows whose text is a number that
     SQLite printed, whose last digits depend on its release.  anything: every value but NULL is
-    right.  truth: what the source itself says, where ``value`` is the ledger's.  own: the rows whose
-    own cell it is, of those of a pair; None for all.
+    right.  truth: what the source itself says, where ``value`` is the ledger's.  own: the rows
+    whose own cell it is, of those of a pair; None for all.
     """
 
     value: pl.Series
