@@ -26,7 +26,6 @@ from person_unify.files.database import Database
 from person_unify.files.names import require_room_for_names, stamp
 from person_unify.files.new import rename_to_free, require_hard_links
 from person_unify.files.private import temporary_files_in
-from person_unify.files.target_rules import LongEntries
 from person_unify.frames.decisions import Decisions, read_decisions
 from person_unify.frames.ids import FreshIds, new_seed
 from person_unify.frames.model import Outcome
@@ -286,7 +285,6 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
             snapshot = take(options.source, temporary, moment)
         extractor = Extractor(snapshot.path, without_nul=options.for_postgresql)
         schema = schema_of(options.target)
-        entries = LongEntries(schema if options.for_postgresql else {})
         if options.for_postgresql:
             schema = for_postgresql(schema)
         plan = planned(extractor, schema)
@@ -305,13 +303,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         stream = Stream(extractor, plan, chosen, clock, registry, decisions, budget)
         counts = Counts(plan)
         witness(plan)
-
-        def seen(found: Plan | Resolution | Outcome) -> None:
-            if isinstance(found, Outcome):
-                entries.see(found.rows)
-            witness(found)
-
-        resolution = _gone_through(stream, schema, counts, seen)
+        resolution = _gone_through(stream, schema, counts, witness)
     people = {**resolution.counts, "implied": resolution.implied.height}
     return Report(
         tool_version=__version__,
@@ -334,7 +326,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         discrepancies=counts.discrepancies(),
         decisions=count_decisions(resolution.decisions),
         normalisations=counts.normalisations,
-        drift=(*plan.notes, *entries.notes()),
+        drift=plan.notes,
         lineage=lines(plan),
         failed_migrations=failed,
     )

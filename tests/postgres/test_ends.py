@@ -83,7 +83,7 @@ def test_check_counts_rows_that_may_be_too_long_for_an_index(tmp_path: Path) -> 
         {**SMALL, "users": [{"id": "u1", "email": "x" * 3000}, {"id": "u2", "email": "u2"}]},
     )
 
-    report = check(CheckOptions(source, for_postgresql=True))
+    report = ends.check(CheckOptions(source))
 
     assert any("1 rows of users may be too long" in note for note in report.drift)
 

@@ -7,14 +7,12 @@ aside, and are held against them before anything is published (contract section 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-import polars as pl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from person_unify.errors import DatabaseError, DatabaseLocked, DiskError, TargetError
 from person_unify.files.database import Database
-from person_unify.schema import Schema, quote
+from person_unify.schema import quote
 
 _TOKEN = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|\w+|\s+|.""",
@@ -150,37 +148,3 @@ def _is_comment(token: str) -> bool:
 def _bare(name: str) -> str:
     """A name as it is written, without its quotes."""
     return name[1:-1] if name[0] in "\"`['" else name
-
-
-ENTRY_BYTES = 2_704
-"""What an entry of PostgreSQL's indexes may have, once it is compressed."""
-
-
-@dataclass(slots=True)
-class LongEntries:
-    """Counts rows whose texts may be too long for an index of a PostgreSQL target."""
-
-    schema: Schema
-    rows: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
-
-    def see(self, rows: Mapping[str, pl.DataFrame]) -> None:
-        """Look at rows by their target table."""
-        for name in rows.keys() & self.schema.keys():
-            table, frame = self.schema[name], rows[name]
-            for columns in (table.primary_key, *table.uniques, *table.indexes):
-                texts = [pl.col(c) for c in columns if frame.schema.get(c) == pl.String]
-                if not texts:
-                    continue
-                size = pl.sum_horizontal(text.str.len_bytes().fill_null(0) for text in texts)
-                count = frame.select((size > ENTRY_BYTES).sum()).item()
-                if count:
-                    key = (name, columns)
-                    self.rows[key] = self.rows.get(key, 0) + int(count)
-
-    def notes(self) -> Iterator[str]:
-        """A sentence per index."""
-        for (table, columns), rows in self.rows.items():
-            yield (
-                f"{rows:,} rows of {table} may be too long for PostgreSQL's index on "
-                f"{', '.join(columns)}: an entry has {ENTRY_BYTES:,} bytes"
-            )

@@ -7,7 +7,7 @@ commit what is about to be, and the server says after it what became of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from person_unify.postgres import record
 from person_unify.postgres.address import Address
 from person_unify.postgres.aside import Aside, aside
 from person_unify.postgres.catalogue import TARGET, Home, homes
+from person_unify.postgres.entries import ENTRY_BYTES
 from person_unify.postgres.mirror import differences, mirror
 from person_unify.postgres.record import Delivery
 from person_unify.postgres.rows import Columns, frames
@@ -46,8 +47,8 @@ from person_unify.stages.snapshot import take
 _NOTES = ("persons", "migration_notes")
 """The ledger's ``person_notes`` holds these, too; the platform's own schema has no such column."""
 
-_ENTRY_BYTES = 2_600
-"""From so many bytes on an index entry may be too long, unless the server can compress it."""
+_LONG = 2_600
+"""From so many bytes on texts may make an entry too long, unless the server can compress it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +170,9 @@ class _Work:
     def _fill(self, wait: float) -> Delivery:
         server, schema = self.server, quote(self.server.address.schema)
         xid = str(server.value("SELECT pg_current_xact_id()::text"))
-        server.execute("SET LOCAL synchronous_commit = on")
-        server.execute(f"SET LOCAL lock_timeout = {max(1, int(wait * 1000))}")
-        listed = ", ".join(f"{schema}.{quote(name)}" for name in self.homes)
-        server.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE")
+        server.lock((f"{schema}.{quote(name)}" for name in self.homes), wait)
         self._require_unchanged()
-        self._require_empty()
+        require_empty(server, self.homes)
         gone = aside(server, self.homes)
         for one in gone:
             server.execute(one.drop)
@@ -198,19 +196,6 @@ class _Work:
         changed = [name for name, home in self.homes.items() if now.get(name) != home]
         if changed:
             raise TargetError(f"{changed[0]} was changed by somebody meanwhile: deliver again")
-
-    def _require_empty(self) -> None:
-        schema = quote(self.server.address.schema)
-        full = [
-            name
-            for name in self.homes
-            if self.server.value(f"SELECT EXISTS (SELECT 1 FROM {schema}.{quote(name)})")
-        ]
-        if full:
-            raise TargetError(
-                f"{self.server.address} is not empty ({', '.join(full[:5])} hold rows), nothing "
-                "was delivered: empty those tables, or deliver into another schema"
-            )
 
     def _copy(self, columns: Columns) -> None:
         self.progress(TableStarted("publish", columns.home.name))
@@ -245,13 +230,13 @@ class _Work:
         with Database(self.extractor.snapshot, settled=True) as database:
             rows = database.rows(
                 f"SELECT rowid FROM {quote(columns.table)} WHERE {' + '.join(texts)} > "
-                f"{_ENTRY_BYTES} ORDER BY rowid"
+                f"{_LONG} ORDER BY rowid"
             )
         numbers = ", ".join(str(row) for (row,) in rows[:5])
         return (
             f"{len(rows):,} rows of {one.table} have a text that index {one.name} cannot hold, for "
-            f"an entry may have 2,704 bytes (rows {numbers}), nothing was delivered: shorten it in "
-            "the old database, or drop that index in the platform's schema"
+            f"an entry may have {ENTRY_BYTES:,} bytes (rows {numbers}), nothing was delivered: "
+            "shorten it in the old database, or drop that index in the platform's schema"
         )
 
     def _compare(self) -> None:
@@ -268,6 +253,16 @@ class _Work:
                 f"{self.server.address} does not hold what was sent, nothing was delivered: "
                 + ", ".join(map(str, wrong[:5]))
             )
+
+
+def require_empty(server: Server, tables: Iterable[str]) -> None:
+    """Refuse tables that hold rows; raises :class:`TargetError`."""
+    full = record.filled(server, tables)
+    if full:
+        raise TargetError(
+            f"{server.address} is not empty ({', '.join(full[:5])} hold rows), nothing was "
+            "delivered: empty those tables, or choose another schema"
+        )
 
 
 def _in_file(columns: Columns, homes_: Sequence[str]) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from person_unify import pipeline
 from person_unify.errors import MigrationError, SourceError, TargetError
 from person_unify.files import private_directory
-from person_unify.options import MigrateOptions
+from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.postgres import record
 from person_unify.postgres.address import Address, working_file
 from person_unify.postgres.catalogue import SOURCE, TARGET, homes
-from person_unify.postgres.deliver import Delivered, deliver
+from person_unify.postgres.deliver import Delivered, deliver, require_empty
+from person_unify.postgres.entries import LongEntries
 from person_unify.postgres.mirror import mirror
 from person_unify.postgres.server import Server
 from person_unify.progress import Progress, silent
@@ -34,7 +35,8 @@ def migrate(
     """
     with Server(address) as server:
         schema = _schema(server)
-        _require_empty(server, schema)
+        # Before anything else is done; the delivery looks again.
+        require_empty(server, [name for name in schema if name in UNIFIED])
     made = replace(options, for_postgresql=True, schema=schema)
     report = pipeline.migrate(made, progress)
     try:
@@ -53,6 +55,14 @@ def migrate(
     return report, delivered
 
 
+def check(options: CheckOptions, progress: Progress = silent) -> Report:
+    """Say what a run for PostgreSQL would do, and which rows its indexes may not hold."""
+    entries = LongEntries()
+    options = replace(options, for_postgresql=True)
+    report = pipeline.check(options, progress, entries.see)
+    return replace(report, drift=(*report.drift, *entries.notes()))
+
+
 def _schema(server: Server) -> Schema:
     found = homes(server, TARGET)
     demanded = [
@@ -66,17 +76,6 @@ def _schema(server: Server) -> Schema:
             f"({', '.join(demanded)}): give them a default, or drop NOT NULL"
         )
     return Catalogue({name: home.table for name, home in found.items()})
-
-
-def _require_empty(server: Server, schema: Schema) -> None:
-    """Refuse rows in the way before anything else is done; the delivery looks again."""
-    counts = record.counts(server, [name for name in schema if name in UNIFIED])
-    full = [name for name, rows in counts.items() if rows]
-    if full:
-        raise TargetError(
-            f"{server.address} is not empty ({', '.join(full[:5])} hold rows): empty those tables, "
-            "or migrate into another schema"
-        )
 
 
 def verify(

@@ -35,7 +35,7 @@ def rollback(ledger: Path, address: Address, *, force: bool = False, wait: float
             with suppress(DatabaseError):
                 server.execute("ROLLBACK")
     with Server(address) as server:
-        if any(record.counts(server, delivery.tables).values()):
+        if record.filled(server, delivery.tables):
             raise ServerError(f"{address} did not commit the rollback: its tables are as they were")
     record.settled(ledger, delivery, "rolled_back")
     return rows
@@ -44,9 +44,7 @@ def rollback(ledger: Path, address: Address, *, force: bool = False, wait: float
 def _empty(server: Server, delivery: Delivery, force: bool, wait: float) -> int:
     schema = quote(delivery.schema)
     places = [f"{schema}.{quote(table)}" for table in delivery.tables]
-    server.execute("SET LOCAL synchronous_commit = on")
-    server.execute(f"SET LOCAL lock_timeout = {max(1, int(wait * 1000))}")
-    server.execute(f"LOCK TABLE {', '.join(places)} IN ACCESS EXCLUSIVE MODE")
+    server.lock(places, wait)
     found = record.digests(server, delivery.tables)
     changed = [table for table in found if found[table] != delivery.tables[table]]
     gone = all(not rows for rows, _ in found.values())

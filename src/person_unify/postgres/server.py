@@ -6,7 +6,7 @@ The server's messages quote cells and statements: only codes and names of constr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,6 +87,15 @@ class Server(Closing):
         action = f"run {' '.join(statement.split()[:2])}"
         with self._translated(action), self._connection.cursor() as cursor:
             cursor.execute(statement)
+
+    def lock(self, places: Iterable[str], wait: float) -> None:
+        """Have tables to oneself until the transaction ends; waits so many seconds for others.
+
+        Raises :class:`DatabaseLocked`, then and from whatever else in it meets another's lock.
+        """
+        self.execute("SET LOCAL synchronous_commit = on")
+        self.execute(f"SET LOCAL lock_timeout = {max(1, int(wait * 1000))}")
+        self.execute(f"LOCK TABLE {', '.join(places)} IN ACCESS EXCLUSIVE MODE")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""

@@ -71,8 +71,9 @@ def check(  # noqa: PLR0913  an option is a parameter
     with honest_exit(as_json):
         limit = None if memory is None else parse(memory)
         from person_unify import pipeline
-        from person_unify.postgres.ends import source_file
+        from person_unify.postgres import ends
 
+        checked = ends.check if destination == "postgresql" else pipeline.check
         options = pipeline.CheckOptions(
             source=Path(),
             target=target,
@@ -81,14 +82,13 @@ def check(  # noqa: PLR0913  an option is a parameter
             decisions=decisions,
             memory=limit,
             allow_empty=allow_empty,
-            for_postgresql=destination == "postgresql",
         )
         with page_at(html) as write:
             with (
                 watch(quiet=quiet, as_json=as_json) as progress,
-                source_file(source, None, progress) as file,
+                ends.source_file(source, None, progress) as file,
             ):
-                report = pipeline.check(replace(options, source=file), progress)
+                report = checked(replace(options, source=file), progress)
             write(report)
         _show(report, as_json, tables)
 
