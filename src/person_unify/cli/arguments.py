@@ -86,6 +86,9 @@ ImpliedGrants = Annotated[
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Take a source without any patient or child.")
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
+]
 BusyTimeout = Annotated[
     float,
     typer.Option(

@@ -18,6 +18,7 @@ from person_unify.cli.arguments import (
     Json,
     MemorySize,
     Quiet,
+    Strict,
     TimeZone,
     file_argument,
 )
@@ -49,9 +50,7 @@ def fleet(  # noqa: PLR0913  an option is a parameter
     ] = 5,
     timezone: TimeZone = "Asia/Kolkata",
     implied_grants: ImpliedGrants = "active",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
-    ] = False,
+    strict: Strict = False,
     busy_timeout: BusyTimeout = 5.0,
     memory: MemorySize = None,
     allow_empty: AllowEmpty = False,

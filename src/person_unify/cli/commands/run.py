@@ -24,6 +24,7 @@ from person_unify.cli.arguments import (
     OldDbText,
     Quiet,
     SourceEnv,
+    Strict,
     Tables,
     TargetEnv,
     TimeZone,
@@ -107,9 +108,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
     implied_grants: ImpliedGrants = "active",
     decisions: DecisionsFile = None,
     ids_from: IdsFrom = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Publish nothing if a discrepancy is an error.")
-    ] = False,
+    strict: Strict = False,
     relax_unique: Annotated[
         bool,
         typer.Option(

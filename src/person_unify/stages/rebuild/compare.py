@@ -176,11 +176,12 @@ class _Pair:
                 by_value.append(flag.scatter(places, values=False))
         differs = differs.with_columns(by_value)
         counts = dict(zip(columns, differs.sum().row(0), strict=True))
-        for column in columns if tell else ():
-            if counts[column] and tell is not None:
+        counts = {column: count for column, count in counts.items() if count}
+        if tell is not None:
+            for column in counts:
                 tell(column, paired.filter(differs[names[column]]))
         wrong = paired.filter(differs.select(pl.any_horizontal(pl.all())).to_series())
-        return wrong, {column: count for column, count in counts.items() if count}
+        return wrong, counts
 
     def keys(self, rows: pl.DataFrame) -> list[str]:
         """The keys of rows, ``old`` where they are there, else ``new``, for people."""

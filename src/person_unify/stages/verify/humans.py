@@ -276,11 +276,7 @@ def _udids(context: Context) -> dict[str, pl.Series]:
     ranked = (
         pl.concat(parts)
         .filter(pl.col("udid") != "")
-        .with_columns(
-            pl.col("udid").map_batches(
-                lambda numbers: as_compared(numbers, collation), return_dtype=pl.String
-            )
-        )
+        .pipe(lambda rows: rows.with_columns(udid=as_compared(rows["udid"], collation)))
         .sort("udid", "other", "rank", "created", "old", nulls_last=True)
         .with_columns(
             keeper=pl.col("old").first().over("udid"), n=pl.int_range(pl.len()).over("udid")

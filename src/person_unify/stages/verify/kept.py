@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.mappings import MAP_KEYS
 from person_unify.stages.verify.context import Context, Rows, texts_of
 from person_unify.stages.verify.reader import File
 
@@ -21,7 +22,6 @@ _FILLED = {
     "collisions": ("collision_to_id",),
 }
 """What is counted together -> the maps that lead there, the first to claim an id first."""
-_KEYS = {"tag_to_tag": ["patient_id", "tag"], "collision_to_id": ["source_table", "old_id"]}
 _ORDERED = {
     "child_to_person": ("children", "created_at"),
     "child_to_view": ("children", "created_at"),
@@ -41,7 +41,7 @@ def check_kept_ids(context: Context, earlier: File) -> None:
 def _check(context: Context, earlier: File, filled: str, maps: tuple[str, ...]) -> None:
     now, before, claims = [], [], []
     for name in maps:
-        key = _KEYS.get(name, ["old_id"])
+        key = list(MAP_KEYS[name])
         new = _map_of(context.ledger, name, key, "new")
         old = _map_of(earlier, name, key, "old")
         now.append(new["new"])
