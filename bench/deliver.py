@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.postgres.server import Database, Server, binaries, create
+from tests.postgres.server import Database, Server, create, newest
 
 from bench.measuring import (
     OURS,
@@ -45,7 +45,7 @@ def main() -> int:
     arguments = parser.parse_args()
     record = Record("deliver", vars(arguments))
     warn_if_busy()
-    server = create(binaries()[0])
+    server = create(newest())
     try:
         record.more["server"] = Database(server, "postgres").value(
             "SELECT current_setting('server_version')"

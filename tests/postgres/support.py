@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from tests.migration.support import old_database, query
-from tests.postgres.server import Database
+from tests.postgres.server import Database, binaries
 from tests.strategies.handmade import Row
 
 from person_unify.pipeline import MigrateOptions, migrate
@@ -16,6 +17,11 @@ from person_unify.postgres.address import Address, address
 from person_unify.sample import SampleOptions, write_sample
 
 PERSONS = 30
+
+
+def every_version(database: str) -> pytest.MarkDecorator:
+    """Run a test on a server of every version at hand; ``database``: its fixture."""
+    return pytest.mark.parametrize(database, binaries(), indirect=True, ids=str)
 
 
 @dataclass(frozen=True)

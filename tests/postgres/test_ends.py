@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.migration.support import SMALL, change, old_database, query
-from tests.postgres.server import Database, Server
-from tests.postgres.support import Run, place, rows_of
+from tests.postgres.server import Database
+from tests.postgres.support import Run, every_version, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
@@ -120,6 +120,7 @@ def test_a_sample_with_faults_goes_all_the_way(tmp_path: Path, empty: Database) 
     assert empty.dump() == before
 
 
+@every_version("empty")
 def test_verify_finds_what_the_platform_changed(run: Run, empty: Database) -> None:
     deliver(run.target, place(empty))
     empty.execute(
@@ -158,9 +159,8 @@ def test_rollback_and_deliver_again(run: Run, empty: Database) -> None:
     assert run.outcomes() == ["rolled_back", "committed"]
 
 
-def test_a_source_in_postgresql_is_read_in_prismas_forms(
-    tmp_path: Path, old: Database, server: Server
-) -> None:
+@every_version("old")
+def test_a_source_in_postgresql_is_read_in_prismas_forms(tmp_path: Path, old: Database) -> None:
     """SQLite, PostgreSQL, SQLite: no table differs, storage classes included."""
     first = tmp_path / "old.db"
     write_sample(first, SampleOptions(persons=15, seed=3, faults=0.0))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.postgres.server import Database, Server, binaries, create
+from tests.postgres.server import Database, Server, create, newest
 from tests.postgres.support import Run, place, rows_of
 
 from person_unify.errors import DiskError, ServerError, TargetError
@@ -115,7 +115,7 @@ def test_connection_dropped_during_copy(
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Server]:
     """A server that tests may kill."""
-    server = create(binaries()[0])
+    server = create(newest())
     yield server
     server.stop()
 
