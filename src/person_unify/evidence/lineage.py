@@ -51,16 +51,17 @@ def lineage(plan: Plan) -> pl.DataFrame:
             rows += _fresh_id(bound, binding)
     whole = {b.name: "table without a counterpart" for b in plan.bound if b.target is None}
     whole |= {table.name: "table that nothing knows" for table in plan.unmapped}
-    for name, table in _tables(plan).items():
+    tables = _tables(plan)
+    for name, table in tables.items():
         feeds = _feeds(plan, name)
         for column in table.column_names:
             if column not in seen.get(name, set()):
                 rule = whole.get(name) or feeds.get(column, "no counterpart")
                 rows.append((name, column, "archived", None, None, rule))
-    columns = [(name, c) for name, table in _tables(plan).items() for c in table.columns]
+    columns = [(name, c) for name, table in tables.items() for c in table.columns]
     order = {(name, column.name): position for position, (name, column) in enumerate(columns)}
     rows.sort(key=lambda row: order[row[0], row[1]])
-    written = [(name, _tables(plan)[name].written(column), *rest) for name, column, *rest in rows]
+    written = [(name, tables[name].written(column), *rest) for name, column, *rest in rows]
     return pl.DataFrame(written, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 

@@ -142,7 +142,7 @@ def compare(side: Side, ranges: Sequence[Range] | None) -> None:
         if part is not None:
             start = int(row.search_sorted(part[0], "left"))
             stop = int(row.search_sorted(part[1], "right"))
-        if start < stop or part is None:
+        if start < stop:
             _compare_part(side, start, stop, part)
 
 
