@@ -31,6 +31,7 @@ import adbc_driver_postgresql.dbapi
 
 from person_unify.schema import OLD, UNIFIED, Schema, create_index, create_table
 
+SECRET = "correct-horse"
 _NUMBERS = count()
 
 
@@ -141,6 +142,11 @@ class Database:
     def url(self) -> str:
         return self.server.url(self.name)
 
+    @property
+    def guarded(self) -> str:
+        """Its URL for a user of whom the server wants :data:`SECRET`, which is not in it."""
+        return self.url.replace("postgres@", "guarded@")
+
     def execute(self, *statements: str) -> None:
         with closing(adbc_driver_postgresql.dbapi.connect(self.url, autocommit=True)) as connection:
             for statement in statements:
@@ -189,7 +195,11 @@ def create(version: int) -> Server:
     server = Server(place, directory)
     words = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
     server.run("initdb", "-D", str(directory / "data"), *words)
+    access = directory / "data/pg_hba.conf"
+    access.write_text(f"local all guarded scram-sha-256\n{access.read_text()}")
     server.start()
+    guarded = f"CREATE ROLE guarded SUPERUSER LOGIN PASSWORD '{SECRET}'"
+    Database(server, "postgres").execute(guarded)
     for name, schema in (("unified", UNIFIED), ("old", OLD)):
         Database(server, "postgres").execute(f"CREATE DATABASE {name} TEMPLATE template0")
         Database(server, name).execute(*statements(schema))

@@ -14,7 +14,12 @@ from tests.strategies.handmade import Row
 
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.postgres.address import Address, address
+from person_unify.postgres.catalogue import TARGET, homes
+from person_unify.postgres.rows import Columns, frames
+from person_unify.postgres.server import Server as Connection
+from person_unify.run.budget import Budget
 from person_unify.sample import SampleOptions, write_sample
+from person_unify.stages.extract import Extractor
 
 PERSONS = 30
 
@@ -69,3 +74,15 @@ def rows_of(database: Database) -> int:
     names = database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     counts = " + ".join(f'(SELECT count(*) FROM "{name}")' for (name,) in names)
     return int(database.value(f"SELECT {counts}"))
+
+
+def fill(database: Database, source: Path) -> None:
+    """Fill the old schema's tables with the rows of a file, as the platform's own move did."""
+    extractor = Extractor(source)
+    with Connection(place(database)) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for name, home in homes(connection, TARGET).items():
+            if name in extractor.tables:
+                names = {column: column for column in home.table.column_names}
+                for frame in frames(extractor, Columns(name, home.table, names), Budget()):
+                    connection.copy(name, frame)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.migration.support import SMALL, change, old_database, query
-from tests.postgres.server import Database
-from tests.postgres.support import Run, every_version, place, rows_of
+from tests.postgres.server import SECRET, Database
+from tests.postgres.support import Run, every_version, fill, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
@@ -22,7 +22,6 @@ from person_unify.progress import silent
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
 
-SECRET = "correct-horse"
 BIG = 2**31
 
 
@@ -164,7 +163,7 @@ def test_a_source_in_postgresql_is_read_in_prismas_forms(tmp_path: Path, old: Da
     """SQLite, PostgreSQL, SQLite: no table differs, storage classes included."""
     first = tmp_path / "old.db"
     write_sample(first, SampleOptions(persons=15, seed=3, faults=0.0))
-    _copy(first, old)
+    fill(old, first)
 
     with ends.source_file(place(old), tmp_path / "again.db", silent) as again:
         keys = {name: (t.primary_key, t.column_names) for name, t in OLD.items()}
@@ -179,31 +178,13 @@ def test_a_source_in_postgresql_is_read_in_prismas_forms(tmp_path: Path, old: Da
 def test_a_source_in_postgresql_migrates(tmp_path: Path, old: Database) -> None:
     first = tmp_path / "old.db"
     write_sample(first, SampleOptions(persons=15, seed=3, faults=0.0))
-    _copy(first, old)
+    fill(old, first)
 
     done = call("migrate", old.url, str(tmp_path / "new.db"), "-q")
     proven = call("verify", old.url, str(tmp_path / "new.db"), "-q")
 
     assert done.exit_code == 0, done.output
     assert proven.exit_code == 0, proven.output
-
-
-def _copy(source: Path, database: Database) -> None:
-    """Fill the old schema's tables with the rows of a file, as the platform's own move did."""
-    from person_unify.postgres.catalogue import TARGET, homes
-    from person_unify.postgres.rows import Columns, frames
-    from person_unify.postgres.server import Server as Connection
-    from person_unify.run.budget import Budget
-    from person_unify.stages.extract import Extractor
-
-    extractor = Extractor(source)
-    with Connection(place(database)) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for name, home in homes(connection, TARGET).items():
-            if name in extractor.tables:
-                names = {column: column for column in home.table.column_names}
-                for frame in frames(extractor, Columns(name, home.table, names), Budget()):
-                    connection.copy(name, frame)
 
 
 def test_no_output_shows_a_password(run: Run, empty: Database, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def words_after(source_env: str | None, *words: str | None) -> list[str | None]:
     if not value:
         raise typer.BadParameter(f"{source_env} is not set.", param_hint="--source-env")
     if words[-1] is not None:
-        raise typer.BadParameter(f"{words[-1]} is one word too many.", param_hint="--source-env")
+        raise typer.BadParameter("one word too many: it is OLD_DB.", param_hint="--source-env")
     return [value, *words[:-1]]
 
 

@@ -12,7 +12,13 @@ from types import FrameType, TracebackType
 import typer
 
 from person_unify.cli.paths import shown
-from person_unify.cli.streams import ReaderGone, printable, write_event, write_line
+from person_unify.cli.streams import (
+    ReaderGone,
+    printable,
+    without_password,
+    write_event,
+    write_line,
+)
 from person_unify.errors import DecisionsRefused, MigrationError
 from person_unify.run.background import over_within
 
@@ -94,6 +100,7 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
         code, message = 1, f"internal error: {type(error).__name__} in {where}"
     else:
         return
+    message = without_password(message)
     if as_json:
         event = {"event": "error", "exit_code": code, "message": message}
         write_event(event | ({"problems": list(problems)} if problems else {}))

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
 from person_unify.cli.ending import EXIT_CODES
+from person_unify.cli.streams import without_password
 
 GROUPS = {
     "See what would happen": ("sample", "check", "doctor", "schema"),
@@ -88,6 +90,14 @@ class Program(Commands):
     """The whole program: its commands in the order in which one needs them."""
 
     groups = GROUPS
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what is said of wrong usage quotes words, and shows no password."""
+        try:
+            return super().invoke(ctx)
+        except TyperException as error:
+            error.message = without_password(error.message)
+            raise
 
 
 def epilog(*examples: str) -> str:

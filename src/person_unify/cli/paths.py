@@ -17,6 +17,8 @@ from person_unify.errors import UsageError
 from person_unify.postgres.address import Address, address, is_address
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<rest>.*)", re.DOTALL)
+_KEYWORDS = re.compile(r"password\s*=", re.IGNORECASE)
+"""Of libpq's other way to write where a database is."""
 
 
 def existing(text: str) -> Path:
@@ -102,7 +104,13 @@ def _address(word: str, from_environment: bool) -> Address:
 
 def _plain(text: str) -> str:
     """The path that is meant; a file that is really called like a URL comes first."""
-    return text if os.path.lexists(text) else database_url(text)
+    if os.path.lexists(text):
+        return text
+    if _KEYWORDS.search(text):  # else it would be the name of a file, in every report of it
+        raise typer.BadParameter(
+            "a password stands where a path or a URL should: write postgresql://HOST/DATABASE."
+        )
+    return database_url(text)
 
 
 def _absolute(path: str) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -57,6 +58,15 @@ def screen(stream: IO[str]) -> Screen:
 
 class ReaderGone(KeyboardInterrupt):
     """Nobody reads our progress any more: the command stops, as by Ctrl-C."""
+
+
+def without_password(text: str) -> str:
+    """A message that may quote a word of the command line, without the password of a URL in it.
+
+    >>> without_password("No such command 'postgresql://app:secret@db/clinic'.")
+    "No such command 'postgresql://app:…@db/clinic'."
+    """
+    return re.sub(r"(://[^\s/:@]*):\S*@", r"\1:…@", text)
 
 
 def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> None:

@@ -9,16 +9,21 @@ from urllib.parse import unquote
 
 from person_unify.errors import UsageError
 
-_URL = re.compile(
-    r"postgres(?:ql)?://(?:(?P<user>[^/?#@:]*)(?P<secret>:[^/?#]*)?@)?(?P<place>[^?#]*)"
-    r"(?:\?(?P<query>[^#]*))?",
-    re.DOTALL | re.IGNORECASE,
+_URL = re.compile("postgres(?:ql)?://", re.IGNORECASE)
+_HOST = r"(?:\[[^]/?#@]*\]|[^][/?#@:,]*)(?::[0-9]*)?"
+_PARTS = re.compile(
+    f"{_URL.pattern}(?:(?P<user>[^/?#@:]*)(?P<secret>:[^/?#]*)?@)?"
+    rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^?#@]*)?)(?:\?(?P<query>[^#@]*))?",
+    re.IGNORECASE,
 )
+"""A password that is not encoded fits none of these parts, and stands in no place or query."""
+
 _OF_PRISMA = frozenset(
     "schema connection_limit pool_timeout pgbouncer socket_timeout statement_cache_size sslaccept "
     "sslidentity".split()
 )
 """Parameters that Prisma takes for itself and libpq refuses."""
+_SECRET = ("password", "sslpassword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Address:
     """One schema of one PostgreSQL database.
 
     uri: what libpq gets, which may hold a password and is never shown.  shown: the same without
-    password and parameters.
+    password and parameters, but for service and schema.
     """
 
     uri: str = field(repr=False)
@@ -44,7 +49,7 @@ def is_address(text: str) -> bool:
     >>> is_address("postgresql://clinic/app"), is_address("new.db")
     (True, False)
     """
-    return _URL.fullmatch(text) is not None
+    return _URL.match(text) is not None
 
 
 def address(text: str) -> Address:
@@ -56,24 +61,28 @@ def address(text: str) -> Address:
     >>> str(found), found.has_password
     ('postgresql://app@db:5432/clinic?schema=tenant', True)
     """
-    found = _URL.fullmatch(text)
+    found = _PARTS.fullmatch(text)
     if found is None:
-        raise UsageError("that is no PostgreSQL URL: write postgresql://USER@HOST:PORT/DATABASE")
+        raise UsageError(
+            "that is no PostgreSQL URL: write postgresql://USER@HOST:PORT/DATABASE, and in a name "
+            "or a password %40 for @, %2F for /, %3F for ?, %23 for #"
+        )
     query = [part for part in (found["query"] or "").split("&") if part]
     given = dict(part.partition("=")[::2] for part in query)
     kept = "&".join(part for part in query if part.partition("=")[0] not in _OF_PRISMA)
-    user, secret = found["user"] or "", found["secret"] or ""
+    # Prisma takes the last @ before the host, libpq the first.
+    user, secret = found["user"] or "", (found["secret"] or "").replace("@", "%40")
     schema = unquote(given.get("schema", "public"))
     if not schema or "\0" in schema:
         raise UsageError("the URL's schema is empty: leave ?schema= out, or name one")
     who = f"{user}@" if user else ""
-    named = f"?schema={given['schema']}" if "schema" in given else ""
+    named = "&".join(f"{name}={given[name]}" for name in ("service", "schema") if name in given)
     return Address(
         uri=f"postgresql://{f'{user}{secret}@' if user or secret else ''}{found['place']}"
         + (f"?{kept}" if kept else ""),
-        shown=f"postgresql://{who}{found['place']}{named}",
+        shown=f"postgresql://{who}{found['place']}" + (f"?{named}" if named else ""),
         schema=schema,
-        has_password=len(secret) > 1 or "password" in given,
+        has_password=len(secret) > 1 or any(name in given for name in _SECRET),
     )
 
 

@@ -114,6 +114,11 @@ def _refused_clearly(address: Address) -> Iterator[None]:
             raise TargetError(
                 f"{error}, nothing was delivered: deliver as the owner of the tables"
             ) from error
+        if error.code.startswith("23"):
+            raise TargetError(
+                f"{error}, nothing was delivered: the platform's schema asks more than the "
+                "verified rows give"
+            ) from error
         raise
 
 
@@ -212,11 +217,6 @@ class _Work:
             except ServerError as error:
                 if error.code == "54000":
                     raise TargetError(self._too_long(one)) from error
-                if error.code.startswith("23"):
-                    raise TargetError(
-                        f"{error}, nothing was delivered: the platform's {one.name} asks more of "
-                        f"{one.table} than the verified rows give"
-                    ) from error
                 raise
 
     def _too_long(self, one: Aside) -> str:
