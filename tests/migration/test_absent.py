@@ -9,10 +9,11 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.migration.support import SMALL, change, migrated, old_database
 from tests.reference import Refused, migrate_reference
+from tests.strategies.examples import drawn
 from tests.strategies.handmade import filled
 
 from person_unify.errors import SourceError
@@ -41,7 +42,7 @@ def small(path: Path, *tables: str) -> Path:
     return old_database(path, rows)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@drawn(30)
 @given(
     usual=st.sampled_from(LOADED),
     move=st.sampled_from(sorted(MOVES)),
@@ -120,7 +121,7 @@ STRANGERS = {
 }
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@drawn(12)
 @given(
     short=st.sampled_from(sorted(STRANGERS)),
     beside=st.sampled_from(["rows", "no rows", "no table"]),

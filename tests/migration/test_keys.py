@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.migration.support import SMALL, Migrated, change, old_database, query
 from tests.migration.test_against_reference import _differences
+from tests.strategies.examples import drawn
 
 from person_unify.errors import SourceError
 from person_unify.pipeline import MigrateOptions, migrate, verify
@@ -144,7 +145,7 @@ def test_a_plan_that_stands_twice_and_shares_its_id_with_another_kind_of_plan(
     assert len(done.logged("duplicate_key", "x")) == len(done.logged("id_collision", "x")) == 1
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@drawn(12)
 @given(
     column=st.sampled_from(["nickname", "parent_notes"]),
     case=st.sampled_from([str.lower, str.upper, str.title]),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject
 from tests.reference import Refused, migrate_reference
 from tests.reference.source import read_source
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 
 RUN = 1_750_000_000_000
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@drawn(25)
 @given(old_databases())
 def test_every_described_database_migrates_and_adds_up(description: Description) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject
 from tests.reference import Refused, migrate_reference
 from tests.reference.materialise import materialise
 from tests.strategies import Description, build, old_databases
+from tests.strategies.examples import drawn
 
 from person_unify.evidence.lineage import lineage
 from person_unify.files.database import Database, inspect
@@ -40,7 +41,7 @@ def verified(description: Description, folder: Path, mode: str) -> list[Check]:
     return verify(Files(source, target, ledger), plan, options, lambda _: None)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@drawn(15)
 @given(old_databases())
 def test_the_reference_passes(description: Description) -> None:
     for mode in ("active", "pending", "none"):
