@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def rows_of(database: Database) -> int:
     names = database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     counts = " + ".join(f'(SELECT count(*) FROM "{name}")' for (name,) in names)
     return int(database.value(f"SELECT {counts}"))
+
+
+@contextmanager
+def untouched(database: Database) -> Iterator[None]:
+    """Whatever is done within: the schema is as before, and as many rows are there."""
+    before = database.dump(), rows_of(database)
+    yield
+    assert (database.dump(), rows_of(database)) == before
 
 
 def fill(database: Database, source: Path) -> None:

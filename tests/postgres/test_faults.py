@@ -6,6 +6,7 @@ The client is a process that is really killed, and the server one of the test's 
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,14 +16,17 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.migration.support import SMALL, old_database
 from tests.postgres.server import Database, Server, create, newest
-from tests.postgres.support import Run, place, rows_of
+from tests.postgres.support import Run, place, rows_of, untouched
 
 from person_unify.errors import DiskError, ServerError, TargetError
+from person_unify.pipeline import MigrateOptions
 from person_unify.postgres import ends, record
 from person_unify.postgres.deliver import deliver
 from person_unify.postgres.rollback import rollback
 from person_unify.postgres.server import Server as Connection
+from person_unify.progress import silent
 
 KILLED = """
 import os, signal, sys
@@ -89,27 +93,128 @@ def test_client_killed(run: Run, empty: Database, moment: str, stands: bool) -> 
         assert complete(run, empty)
 
 
-def test_connection_dropped_during_copy(
-    run: Run, empty: Database, monkeypatch: pytest.MonkeyPatch
+INTERRUPTED = """
+import os, sys, threading
+from person_unify.cli import main
+from person_unify.postgres.server import Server
+
+copy, number = Server.copy, int(sys.argv.pop())
+
+def endless_copy(server, table, frame):
+    copy(server, table, frame)
+    if table == "messages":
+        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+        server.rows("SELECT 1 FROM pg_sleep(60)")
+
+Server.copy = endless_copy
+sys.argv[1:1] = ["deliver", "--quiet"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_client_asked_to_end(run: Run, empty: Database, number: int, said: str) -> None:
+    words = [sys.executable, "-c", INTERRUPTED, str(run.target), empty.url, str(int(number))]
+    with untouched(empty):
+        done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=50)
+
+    assert (done.returncode, done.stderr) == (128 + number, f"person-unify: {said}\n")
+    assert not complete(run, empty)
+
+
+def drop(database: Database) -> None:
+    """End the connections of everybody else."""
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{database.name}' AND pid <> pg_backend_pid()"
+    )
+
+
+def dropped_at(database: Database, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a delivery's connection be gone as it comes to a table, or to the COMMIT after all."""
+    copy, execute = Connection.copy, Connection.execute
+
+    def dropped_copy(server: Connection, name: str, frame: pl.DataFrame) -> None:
+        if name == table:
+            drop(database)
+        copy(server, name, frame)
+
+    def dropped_commit(server: Connection, statement: str) -> None:
+        if statement == table == "COMMIT":
+            drop(database)
+        execute(server, statement)
+
+    monkeypatch.setattr(Connection, "copy", dropped_copy)
+    monkeypatch.setattr(Connection, "execute", dropped_commit)
+
+
+@pytest.mark.parametrize("moment", ["messages", "COMMIT"])
+def test_connection_dropped(
+    run: Run, empty: Database, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    whole = Connection.copy
-
-    def dropped(server: Connection, table: str, frame: pl.DataFrame) -> None:
-        if table == "messages":
-            empty.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                f"WHERE datname = '{empty.name}' AND pid <> pg_backend_pid()"
-            )
-        whole(server, table, frame)
-
-    monkeypatch.setattr(Connection, "copy", dropped)
-    before = empty.dump()
-
-    with pytest.raises(ServerError):
-        deliver(run.target, place(empty))
+    with untouched(empty), monkeypatch.context() as patched:
+        dropped_at(empty, moment, patched)
+        with pytest.raises(ServerError):
+            deliver(run.target, place(empty))
 
     assert not complete(run, empty)
-    assert empty.dump() == before
+
+
+def test_a_run_that_could_not_be_delivered_is_delivered_later(
+    tmp_path: Path, empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db")
+    with untouched(empty), monkeypatch.context() as patched:
+        dropped_at(empty, "users", patched)
+        with pytest.raises(ServerError) as failed:
+            ends.migrate(MigrateOptions(run.source, run.target), place(empty))
+
+    deliver(run.target, place(empty))
+
+    assert "new.db is complete and verified, and not delivered" in failed.value.__notes__[0]
+    assert complete(run, empty)
+
+
+def test_connection_dropped_after_a_rollback(
+    run: Run, empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(run.target, place(empty))
+    execute = Connection.execute
+
+    def dropped(server: Connection, statement: str) -> None:
+        execute(server, statement)
+        if statement == "COMMIT":
+            drop(empty)
+            execute(server, "SELECT 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", dropped)
+        with pytest.raises(ServerError):
+            rollback(run.ledger, place(empty))
+    assert rows_of(empty) == 0
+
+    assert rollback(run.ledger, place(empty)) == 0
+    assert run.outcomes() == ["rolled_back"]
+
+
+def test_connection_dropped_while_a_source_is_read(
+    tmp_path: Path, old: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, kept = Connection.batches, tmp_path / "new.source.db"
+
+    def dropped(server: Connection, query: str, about: str) -> Iterator[pl.DataFrame]:
+        if about == "users":
+            drop(old)
+        yield from whole(server, query, about)
+
+    monkeypatch.setattr(Connection, "batches", dropped)
+
+    with pytest.raises(ServerError), ends.source_file(place(old), kept, silent):
+        pytest.fail("half a source")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +283,7 @@ def test_disk_of_the_server_is_full(mortal: Server, run: Run, tmp_path: Path) ->
     strace = shutil.which("strace")
     if strace is None:
         pytest.fail("strace is not installed: apt-get install strace")
-    with mortal.database("unified") as database:
+    with mortal.database("unified") as database, untouched(database):
         whole = Connection.copy
         traced: list[subprocess.Popen[bytes]] = []
 

@@ -6,9 +6,10 @@ The server's messages quote cells and statements: only codes and names of constr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
 
 import adbc_driver_manager
 import polars as pl
@@ -16,6 +17,12 @@ import polars as pl
 from person_unify.errors import DatabaseError, DatabaseLocked, DiskError, ServerError, UsageError
 from person_unify.files.closing import Closing
 from person_unify.postgres.address import Address
+from person_unify.run.background import Background
+
+T = TypeVar("T")
+
+_PAUSE = 0.1
+"""Seconds between two attempts to have a statement cancelled, which may not have begun yet."""
 
 _WORDS = {
     "42501": "a privilege is missing",
@@ -59,8 +66,9 @@ class Server(Closing):
                 "PostgreSQL needs its driver: pip install '.[postgres]' in the checkout"
             ) from error
         self.address = address
+        connect = partial(adbc_driver_postgresql.dbapi.connect, address.uri, autocommit=True)
         try:
-            self._connection = adbc_driver_postgresql.dbapi.connect(address.uri, autocommit=True)
+            self._connection = Background(connect).heard()
         except adbc_driver_manager.Error as error:
             raise _unreachable(address, error) from None
         for setting in (
@@ -86,7 +94,7 @@ class Server(Closing):
         """Run one statement; raises :class:`ServerError` without quoting any cell."""
         action = f"run {' '.join(statement.split()[:2])}"
         with self._translated(action), self._connection.cursor() as cursor:
-            cursor.execute(statement)
+            self._heard(lambda: cursor.execute(statement))
 
     def lock(self, places: Iterable[str], wait: float) -> None:
         """Have tables to oneself until the transaction ends; waits so many seconds for others.
@@ -100,8 +108,8 @@ class Server(Closing):
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""
         with self._translated("look at the database"), self._connection.cursor() as cursor:
-            cursor.execute(query)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
+            self._heard(lambda: cursor.execute(query))
+            found: list[tuple[Any, ...]] = self._heard(cursor.fetchall)
             return found
 
     def value(self, query: str) -> Any:
@@ -111,8 +119,9 @@ class Server(Closing):
     def batches(self, query: str, about: str) -> Iterator[pl.DataFrame]:
         """A query's rows as they come, in frames of bounded size."""
         with self._translated(f"read {about}"), self._connection.cursor() as cursor:
-            cursor.execute(query)
-            for batch in cursor.fetch_record_batch():
+            self._heard(lambda: cursor.execute(query))
+            reader = iter(cursor.fetch_record_batch())
+            while (batch := self._heard(lambda: next(reader, None))) is not None:
                 frame = pl.from_arrow(batch)
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
@@ -120,20 +129,34 @@ class Server(Closing):
     def copy(self, table: str, frame: pl.DataFrame) -> None:
         """Append a frame's rows to a table by COPY; columns bind by name, others take DEFAULT."""
         with self._translated(f"load {table}"), self._connection.cursor() as cursor:
-            cursor.adbc_ingest(
-                table, frame.to_arrow(), mode="append", db_schema_name=self.address.schema
+            rows, schema = frame.to_arrow(), self.address.schema
+            self._heard(
+                lambda: cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
             )
+
+    def _heard(self, call: Callable[[], T]) -> T:
+        """A call of the driver beside which signals are heard; an interrupt has it cancelled.
+
+        In the main thread the driver would take Ctrl-C for a cancellation and say nothing more,
+        and any other signal would have to wait for the server.
+        """
+        running = Background(call)
+        try:
+            return running.heard()
+        except KeyboardInterrupt:
+            # No cursor can be closed while the driver is at work on it.
+            while not running.over:
+                with suppress(KeyboardInterrupt):
+                    with suppress(adbc_driver_manager.Error):
+                        self._connection.adbc_cancel()
+                    running.wait(_PAUSE)
+            raise
 
     @contextmanager
     def _translated(self, action: str) -> Iterator[None]:
         try:
             yield
         except adbc_driver_manager.Error as error:
-            chained: BaseException | None = error
-            while chained is not None:
-                if isinstance(chained, KeyboardInterrupt):
-                    raise KeyboardInterrupt from None
-                chained = chained.__cause__ or chained.__context__
             raise self._error(action, error) from None
         except OSError as error:  # Arrow's, while it reads what the server sends
             raise ServerError(

@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from threading import Thread
+from threading import Event, Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_PAUSE = 0.1
+"""Seconds from one look for a signal to the next."""
 
 _RUNNING: set[Thread] = set()
 
@@ -25,6 +28,7 @@ class Background(Generic[T]):
         self._call = call
         self._answer: list[T] = []
         self._error: BaseException | None = None
+        self._over = Event()
         self._thread = Thread(target=self._run, daemon=True)
         _RUNNING.add(self._thread)
         self._thread.start()
@@ -36,10 +40,16 @@ class Background(Generic[T]):
             self._error = error
         finally:
             _RUNNING.discard(self._thread)
+            self._over.set()
 
-    def wait(self) -> None:
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over.is_set()  # an interrupted join would take the thread for ended
+
+    def wait(self, seconds: float | None = None) -> None:
         """Wait for the call, however it ends."""
-        self._thread.join()
+        self._over.wait(seconds)
 
     def result(self) -> T:
         """Wait for the call; its value, or the error that it raised."""
@@ -47,6 +57,12 @@ class Background(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._answer[0]
+
+    def heard(self) -> T:
+        """The result, with an ear for Ctrl-C: Polars' handler of it does not end a wait."""
+        while not self.over:
+            self.wait(_PAUSE)
+        return self.result()
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
