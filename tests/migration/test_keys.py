@@ -145,6 +145,26 @@ def test_a_plan_that_stands_twice_and_shares_its_id_with_another_kind_of_plan(
     assert len(done.logged("duplicate_key", "x")) == len(done.logged("id_collision", "x")) == 1
 
 
+def test_a_table_by_convention_without_a_key_is_logged_by_the_targets(tmp_path: Path) -> None:
+    source = old_database(tmp_path / "old.db", SMALL)
+    times = dict.fromkeys(("created_at", "updated_at", "enrolled_at"), 1_600_000_000_000)
+    view = {"id": "v1", "patient_id": "p1", "school_id": "s1", "primary_teacher_id": "gone"}
+    for table, row in {
+        "schools": {"id": "s1", "name": "x", "school_type": "x"},
+        "school_student_views": view,
+    }.items():
+        cells = row | times
+        change(
+            source,
+            f"CREATE TABLE {table} ({', '.join(f'{name} TEXT' for name in cells)})",
+            f"INSERT INTO {table} VALUES ({', '.join(map(repr, cells.values()))})",
+        )
+
+    done = proven(source)
+
+    assert done.logged("dangling_reference", "v1")
+
+
 @drawn(12)
 @given(
     column=st.sampled_from(["nickname", "parent_notes"]),

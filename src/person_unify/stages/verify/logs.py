@@ -11,8 +11,8 @@ from person_unify.findings import FINDINGS
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.schema import UNIFIED
-from person_unify.stages.verify.context import ENTRY, Context, entries, key_of
-from person_unify.stages.verify.fates import MERGED
+from person_unify.stages.verify.context import ENTRY, Context, entries
+from person_unify.stages.verify.fates import MERGED, source_ids
 from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.words import PEOPLE, Words
 
@@ -41,11 +41,10 @@ Note = Callable[[str, pl.Series], None]
 def owed_of_row(words: Words, person: pl.Series | None, positions: pl.Series, note: Note) -> None:
     """What the log owes live rows of a table: broken references, and cells that cannot be read."""
     rows = words.rows
-    names = key_of(rows.table, words.bound.mapping.source)
     nothing = alike(None, rows.height, pl.String())
     ids = pl.DataFrame(
         {
-            "source_id": rows.value(names[0], "TEXT") if names else nothing,
+            "source_id": source_ids(words.bound, rows),
             "person": nothing if person is None else person.gather(positions),
         }
     )
