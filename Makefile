@@ -80,15 +80,18 @@ lock: ## resolve requirements.lock anew, for every supported Python and platform
 	    --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	    --custom-compile-command 'make lock' -o requirements.lock
 
-bench: setup ## minutes: compare with the peers at 10,000 persons, time 10,000 and 100,000
+bench: setup ## minutes: compare with the peers at 10,000 persons; prints, and keeps nothing
 	$(RUN) -m bench.compare --persons 10000 --slow 1000 --rounds 3
 	$(RUN) -m bench.scale 10000 100000
-	$(MAKE) bench-pages
+	$(RUN) -m bench.smallest
 
-bench-full: setup ## hours: compare at 100,000 and 300,000 persons, time sizes up to 1,000,000
-	$(RUN) -m bench.compare --persons 100000 --slow 5000 --rounds 5 --slow-rounds 3
-	$(RUN) -m bench.compare --persons 300000 --slow 10000 --rounds 5 --slow-rounds 3
-	$(RUN) -m bench.scale 10000 100000 300000 1000000
+bench-full: setup ## hours: every size to 1,000,000 persons, kept and put into the pages
+	$(RUN) -m bench.compare --keep --persons 10000 --slow 1000 --rounds 5
+	$(RUN) -m bench.compare --keep --persons 100000 --slow 10000 --rounds 5 --slow-rounds 3
+	$(RUN) -m bench.compare --keep --persons 300000 --rounds 3 --only sql-naive sql-tuned sql-unsafe limit
+	$(RUN) -m bench.scale --keep 10000 100000 300000 1000000
+	$(RUN) -m bench.odd --keep
+	$(RUN) -m bench.smallest --keep
 	$(MAKE) bench-pages
 
 bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept

@@ -6,7 +6,7 @@
 
 Every run is a whole process.  Within a round all of them take turns, and each round begins with
 another one, so that a machine that slows down slows all; compared are rows of the target per second
-within a round.  person-unify runs at both sizes.  Keeps every run in ``bench/results/``.
+within a round.  person-unify runs at both sizes.  ``--keep`` puts the runs where the pages look.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bench.measuring import (
     Record,
     Run,
     finished,
+    keepable,
     migrated,
     require_room,
     sample,
@@ -60,7 +61,7 @@ def main() -> int:
     if path is None:
         print("nothing was measured: no peer is left")
         return 2
-    print(f"kept in {path.relative_to(ROOT)}; python -m bench.tables puts it into the pages")
+    print(f"written to {path.relative_to(ROOT)}")
     return 0
 
 
@@ -76,7 +77,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=(*FAST, *SLOW, *PRISMA), help="these peers, and person-unify"
     )
-    return parser.parse_args()
+    return keepable(parser).parse_args()
 
 
 def prisma_is_ready() -> bool:

@@ -3,8 +3,8 @@
     python -m bench.linkage 10000 100000 1000000      these sizes, in persons
 
 Names are made of syllables with a long tail, so that some are common and most are rare; one person
-in fifty is recorded twice, the second time with one slip of the pen.  Prints what it measures and
-writes it to ``bench/results/linkage-<date>-<machine>.json`` and into ``docs/REVIEW.md``.
+in fifty is recorded twice, the second time with one slip of the pen.  ``--keep`` puts the figures
+into ``bench/results/`` and ``docs/REVIEW.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.measuring import ROOT, SEED, Record, fill
+from bench.measuring import ROOT, SEED, Record, fill, keepable
 from person_unify.linkage import PEOPLE, find_suspects
 
 PAGE = ROOT / "docs" / "REVIEW.md"
@@ -43,11 +43,14 @@ def main() -> int:
         prog="python -m bench.linkage", description="Evaluate the search for suspected duplicates."
     )
     parser.add_argument("persons", nargs="*", type=int, default=[10_000, 100_000, 1_000_000])
-    arguments = parser.parse_args()
+    arguments = keepable(parser).parse_args()
     record = Record("linkage", vars(arguments))
     record.more["searches"] = [measure(persons) for persons in arguments.persons]
-    print(f"kept in {record.keep().relative_to(ROOT)}")
-    fill(PAGE, "linkage", table(record.more["searches"]))
+    print(f"written to {record.keep().relative_to(ROOT)}")
+    for line in table(record.more["searches"]):
+        print(line)
+    if arguments.keep:
+        fill(PAGE, "linkage", table(record.more["searches"]))
     return 0
 
 

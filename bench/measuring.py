@@ -1,8 +1,8 @@
 """What every measurement shares: samples, timed processes, kept results, the marks in the pages.
 
-A result is a JSON file in ``bench/results/``: when and on what machine, under which load, with
-which versions, and every single run.  ``runs`` are migrations by person-unify, ``peers`` the runs
-of what it is compared with.
+A result is a JSON file, in ``bench/results/`` where it was to be kept: when and on what machine,
+under which load, with which versions, and every single run.  ``runs`` are migrations by
+person-unify, ``peers`` the runs of what it is compared with.
 
 This module and what imports it to measure stay free of large libraries: a process inherits the
 peak memory of the one that started it, so a large harness would be what it measures.
@@ -10,6 +10,7 @@ peak memory of the one that started it, so a large harness would be what it meas
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -33,6 +34,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "person_unify"
 SAMPLES = ROOT / "build" / "bench"
 RESULTS = ROOT / "bench" / "results"
+CASUAL = SAMPLES / "results"
+"""Where runs go that were not asked to be kept: no page or notebook shows them."""
 SEED = 7
 OURS = "person-unify"
 LIBRARIES = (
@@ -83,7 +86,10 @@ class Run:
 
 @dataclass(slots=True)
 class Record:
-    """One result under way, written again after every round, so that an interrupt loses little."""
+    """One result under way, written again after every round, so that an interrupt loses little.
+
+    It is kept in :data:`RESULTS` where the options say ``keep``, else in :data:`CASUAL`.
+    """
 
     kind: str
     options: Mapping[str, Any]
@@ -98,8 +104,9 @@ class Record:
         self.runs += [run for run in runs if run.name == OURS]
         self.peers += [run for run in runs if run.name != OURS]
 
-    def keep(self, directory: Path = RESULTS) -> Path:
+    def keep(self, directory: Path | None = None) -> Path:
         """Write ``<kind>-<date>-<time>-<machine>.json``; returns the file."""
+        directory = directory or (RESULTS if self.options.get("keep") else CASUAL)
         stated = system()
         record = {
             "kind": self.kind,
@@ -120,6 +127,13 @@ class Record:
         path = directory / f"{self.kind}-{self.started:%Y-%m-%d-%H%M%S}-{machine}.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return path
+
+
+def keepable(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Give a script ``--keep``."""
+    where = RESULTS.relative_to(ROOT)
+    parser.add_argument("--keep", action="store_true", help=f"keep it in {where}/, for the pages")
+    return parser
 
 
 def _rounded(loads: Sequence[float]) -> list[float]:

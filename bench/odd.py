@@ -3,8 +3,8 @@
     python -m bench.odd
 
 One odd cell in a table of many rows, and the faults of a sample.  Every round runs all of them, so
-that ratios are taken between runs that stood beside each other.  Keeps the runs in
-``bench/results/``.
+that ratios are taken between runs that stood beside each other.  ``--keep`` puts the runs where the
+pages look.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.figures import FAULTS, NO_FAULTS, NO_ODD, ONE_ODD
-from bench.measuring import ROOT, SAMPLES, Record, migrated, sample, warn_if_busy
+from bench.measuring import ROOT, SAMPLES, Record, keepable, migrated, sample, warn_if_busy
 from bench.scale import show
 
 _FEW = 100
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=200_000, help="of the table with one odd cell")
     parser.add_argument("--persons", type=int, default=10_000, help="of the sample with faults")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
-    arguments = parser.parse_args()
+    arguments = keepable(parser).parse_args()
     record = Record("odd", vars(arguments))
     warn_if_busy()
     clean, faulty = sample(arguments.persons, faults=False), sample(arguments.persons)
@@ -50,7 +50,7 @@ def main() -> int:
                 print(f"{name}:")
                 show(run)
             record.keep()
-    print(f"kept in {record.keep().relative_to(ROOT)}")
+    print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
 
 

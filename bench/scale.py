@@ -3,7 +3,7 @@
     python -m bench.scale 10000 100000 300000      these sizes, in persons
 
 The samples have faults, as real databases do.  Every run is a process of its own; prints what it
-measures and keeps it in ``bench/results/``.
+measures; ``--keep`` puts the runs where the pages look.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bench.measuring import (
     SAMPLES,
     Record,
     Run,
+    keepable,
     migrated,
     require_room,
     sample,
@@ -33,7 +34,7 @@ def main() -> int:
     )
     parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000 100000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
-    arguments = parser.parse_args()
+    arguments = keepable(parser).parse_args()
     record = Record("scale", vars(arguments))
     warn_if_busy()
     for number in range(1, arguments.rounds + 1):
@@ -44,7 +45,7 @@ def main() -> int:
                 record.add(migrated(source, persons, number, Path(folder)))
             show(record.runs[-1])
             record.keep()
-    print(f"kept in {record.keep().relative_to(ROOT)}")
+    print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
 
 

@@ -9,7 +9,7 @@ empty.  Nothing is measured here, so the tables can be printed anew at any time.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +19,7 @@ from bench.figures import (
     NO_FAULTS,
     NO_ODD,
     ONE_ODD,
+    Goal,
     Measured,
     goals,
     large,
@@ -44,10 +45,11 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     compared = newest(kept("compare", results))
     scaled = newest(kept("scale", results))
     fill(page, "compare", compare_table(compared))
-    fill(page, "goals", goals_table(compared, scaled))
+    odd, smallest = (newest(kept(kind, results)) for kind in ("odd", "smallest"))
+    fill(page, "goals", goals_table(goals(compared, scaled, odd, smallest)))
     fill(page, "scale", scale_table(scaled))
     fill(page, "phases", phases_table(scaled))
-    fill(page, "odd", odd_table(newest(kept("odd", results))))
+    fill(page, "odd", odd_table(odd))
     fill(readme, "bench", scale_table(scaled))
 
 
@@ -77,9 +79,9 @@ def compare_table(compared: Sequence[Measured]) -> list[str]:
     return [*_where(compared), *_table((*head, *against), rows)]
 
 
-def goals_table(compared: Sequence[Measured], scaled: Sequence[Measured]) -> list[str]:
+def goals_table(found: Iterable[Goal]) -> list[str]:
     """Goals that the results can answer."""
-    rows = [(g.aim, f"{g.persons:,}", g.measured, g.met) for g in goals(compared, scaled)]
+    rows = [(g.aim, g.at, g.measured, g.met) for g in found]
     return _table(("goal", "at persons", "measured", "met"), rows, words=4) if rows else []
 
 

@@ -15,7 +15,18 @@ from bench.profile import masked
 
 from person_unify.sample import SampleOptions, write_sample
 
-SCRIPTS = ("compare", "scale", "guard", "profile", "plots", "tables", "linkage", "odd", "deliver")
+SCRIPTS = (
+    "compare",
+    "scale",
+    "guard",
+    "profile",
+    "plots",
+    "tables",
+    "linkage",
+    "odd",
+    "deliver",
+    "smallest",
+)
 NAME = "Zebulon"
 
 

@@ -148,7 +148,7 @@ def test_drawn_decisions_over_drawn_databases(
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_drawn_decisions_over_a_faulty_sample(seed: int, tmp_path: Path) -> None:
     source = tmp_path / "old.db"
-    write_sample(source, SampleOptions(persons=60, seed=seed, faults=1.0))
+    write_sample(source, SampleOptions(persons=25, seed=seed, faults=1.0))
     migrate(MigrateOptions(source, tmp_path / "new.db"))
     ledger = tmp_path / "new.ledger.db"
     for attempt in range(20):
