@@ -5,37 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.faults.site import write_small
+from tests.fleets import PATIENCE, started, wait_for
 from tests.migration.support import change, query
 from tests.processes import run
 
-from person_unify import fleet
 from person_unify.errors import TargetInUse, TenantsRefused
-from person_unify.fleet import carry_out, read_tenants
+from person_unify.fleet.tasks import carry_out
+from person_unify.fleet.tenants import read_tenants
 from person_unify.options import MigrateOptions
 from person_unify.page.fleet import TenantResult, exit_code_of, render_fleet, total
 from person_unify.pipeline import migrate, verify
+from person_unify.postgres import ends
 from person_unify.report import Report
 from person_unify.run.directory import LOCK, Facts, RunDirectory, holder, run_directory
 from person_unify.run.unfinished import state_of
 from person_unify.stages.publish import ledger_path
-
-PATIENCE = 100.0
-"""Seconds that a busy machine has for what takes a few."""
 
 
 def tenants(directory: Path, count: int, **more: str) -> Path:
@@ -58,24 +52,6 @@ def require_complete(directory: Path, count: int) -> None:
         assert len(query(ledger_path(target), "SELECT id FROM run")) == 1
         assert len(list(directory.glob(f"old{number}.db.backup-*"))) == 1
         assert not run_directory(target).exists()
-
-
-@contextlib.contextmanager
-def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """The fleet as a process of its own group, of which nothing is left at the end."""
-    command = [sys.executable, "-m", "person_unify", "fleet", *arguments]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def facts_of(target: Path) -> Facts | None:
@@ -104,20 +80,6 @@ def kill_worker(targets: Iterable[Path], phase: str | None, killed: set[int]) ->
     killed.add(pid)
     os.kill(pid, signal.SIGKILL)
     return target, id_
-
-
-T = TypeVar("T")
-
-
-def wait_for(look: Callable[[], T | None]) -> T:
-    """What there is to see, as soon as it is there."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        time.sleep(0.002)
-    raise AssertionError(f"nothing came of it: {look}")
 
 
 def begun(*targets: Path) -> Path | None:
@@ -208,10 +170,10 @@ def test_somebody_elses_scheduler_carries_it_out(tmp_path: Path) -> None:
 
 def test_another_run_into_a_listed_target_is_not_taken_for_it(tmp_path: Path) -> None:
     write_small(tmp_path / "old1.db")
-    options = MigrateOptions(tmp_path / "old1.db", tmp_path / "new1.db")
-    migrate(replace(options, implied_grants="none"))
+    source, target = tmp_path / "old1.db", tmp_path / "new1.db"
+    migrate(MigrateOptions(source, target, implied_grants="none"))
 
-    code, message = carry_out(options)
+    code, message = carry_out(ends.Run.between(source, target, MigrateOptions(source, target)))
 
     assert code == 3
     assert "from another source or with other options" in message
@@ -227,12 +189,15 @@ def test_another_run_into_a_listed_target_is_not_taken_for_it(tmp_path: Path) ->
 def test_what_goes_wrong_in_a_task_quotes_no_cell(
     error: Exception, answer: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(options: MigrateOptions) -> Report:
+    def fails(run: ends.Run) -> Report:
         raise error
 
-    monkeypatch.setattr(fleet, "migrate", fails)
+    monkeypatch.setattr(ends, "make", fails)
+    source, target = tmp_path / "old.db", tmp_path / "new.db"
 
-    assert carry_out(MigrateOptions(tmp_path / "old.db", tmp_path / "new.db")) == answer
+    answered = carry_out(ends.Run.between(source, target, MigrateOptions(source, target)))
+
+    assert answered == answer
 
 
 REFUSED = {
@@ -256,6 +221,22 @@ REFUSED = {
     "source,target\na.db,a.db\n": "is read, and line 2 writes it",
     "source,target\na.db,hard.db\nb.db,y.db\n": "is read, and line 2 writes it",
     "source,target,decisions\na.db,x.db,y.db\nb.db,y.db,\n": "is not a file",
+    "source,target\na.db,postgresql://h/d\n": "line 2: postgresql://h/d needs the place of its l",
+    "source,target,ledger\na.db,x.db,x.ledger.db\n": "line 2: a ledger goes with a URL",
+    "source,target,ledger\na.db,postgres://h/d,x.db\n": "line 2: x.db is no name of a ledger",
+    "source,target\na.db,postgres://u:p/w@h/d\n": "line 2: that is no PostgreSQL URL",
+    "source,target\na.db,postgres://u:pw@h/d\n": "line 2: postgresql://u@h/d stands there with",
+    "source,target\npostgres://h/d?password=pw,x.db\n": "line 2: postgresql://h/d stands there",
+    "source,target,ledger\na.db,postgres://u@h/d,x.ledger.db\n"
+    "b.db,postgresql://H:5432/d?schema=public,y.ledger.db\n": "would be written by line 2 too",
+    "source,target,ledger\na.db,postgres://h/d?schema=a,x.ledger.db\n"
+    "b.db,postgres://h/d?schema=b,x.ledger.db\n": "would be written by line 2 too",
+    "source,target,ledger\na.db,postgres://h/d,x.ledger.db\nb.db,x.db,\n": "by line 2 too",
+    "source,target\npostgres://h/d,x.db\npostgres://u@h/d,y.db\n": "is the source of line 2",
+    "source,target\npostgres://h/d,x.db\nb.db,x.source.db\n": "would be written by line 2 too",
+    "source,target,ledger\npostgres://h/d,x.db,\na.db,postgres://h/d,y.ledger.db\n": (
+        "is read, and line 3 writes it"
+    ),
 }
 
 
@@ -275,6 +256,7 @@ def test_a_list_that_cannot_be_carried_out_is_refused_before_anything(
         read_tenants(path, MigrateOptions)
 
     assert any(REFUSED[text] in problem for problem in refused.value.problems)
+    assert not any(secret in str(refused.value) for secret in ("p/w", ":pw", "=pw"))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -322,14 +304,14 @@ def test_runs_of_a_list_share_no_file(pairs: list[tuple[str, str]]) -> None:
             assert not apart
         else:
             assert apart
-            assert [(r.source, r.target) for r in runs] == [
+            assert [(r.source, r.options.target) for r in runs] == [
                 (directory / s, directory / t) for s, t in pairs
             ]
 
 
 def test_the_summary_adds_up_what_the_reports_count(report: Report) -> None:
-    good = TenantResult(Path("a.db"), Path("x.db"), "finished", report)
-    none = TenantResult(Path("b.db"), Path("y.db"), "none", None, 3, "b.db is <no> database")
+    good = TenantResult("x.db", "finished", report)
+    none = TenantResult("y.db", "none", None, 3, "b.db is <no> database")
 
     both = total([good, good, none])
     page = render_fleet([good, good, none], "tenants.csv")
@@ -347,7 +329,7 @@ def test_the_summary_adds_up_what_the_reports_count(report: Report) -> None:
 
 def test_the_exit_code_is_what_all_that_failed_share() -> None:
     def ended(*codes: int) -> int:
-        results = (TenantResult(Path("a"), Path("b"), "stopped", None, code) for code in codes)
+        results = (TenantResult("b", "stopped", None, code) for code in codes)
         return exit_code_of(results)
 
     assert (ended(), ended(3, 3), ended(3, 6), ended(0)) == (0, 3, 1, 1)

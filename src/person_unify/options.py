@@ -42,6 +42,7 @@ class MigrateOptions:
     allow_empty: take a source without a person.
     for_postgresql: archive what PostgreSQL cannot hold, so that the target can be delivered there.
     schema: what a new target is made with, None for the built-in one.
+    origin: the PostgreSQL address of which the source is a snapshot.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class MigrateOptions:
     allow_empty: bool = False
     for_postgresql: bool = False
     schema: Schema | None = None
+    origin: str | None = None
 
     def deciding(self) -> dict[str, str | int | bool | None]:
         """The choices that the result depends on, which a resumed run must share."""
@@ -75,4 +77,5 @@ class MigrateOptions:
             "relax_unique": self.relax_unique,
             "keep_backup": self.keep_backup,
             **({"for": POSTGRESQL} if self.for_postgresql else {}),
+            **({"source": self.origin} if self.origin is not None else {}),
         }

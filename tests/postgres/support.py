@@ -66,8 +66,8 @@ def made(directory: Path, tables: Mapping[str, Sequence[Row]]) -> Run:
     return Run(source, target)
 
 
-def place(database: Database) -> Address:
-    return address(database.url)
+def place(database: Database, schema: str = "public") -> Address:
+    return address(f"{database.url}&schema={schema}")
 
 
 def rows_of(database: Database) -> int:

@@ -12,6 +12,7 @@ from tests.postgres.support import Run, every_version, fill, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
+from person_unify.errors import SourceError
 from person_unify.files.database import Database as File
 from person_unify.pipeline import CheckOptions, MigrateOptions, check
 from person_unify.postgres import ends
@@ -50,7 +51,7 @@ def test_what_postgresql_cannot_hold_is_archived_and_the_rest_arrives(
     source, ledger = odd_source(tmp_path), tmp_path / "new.ledger.db"
 
     options = MigrateOptions(source, tmp_path / "new.db", keep_backup=False)
-    ends.migrate(options, place(empty))
+    ends.migrate(ends.Run.between(source, place(empty), options))
 
     assert empty.rows("SELECT file_size FROM documents ORDER BY id") == [(None,), (-BIG,)]
     assert empty.rows("SELECT content FROM journal_entries") == [("",)]
@@ -165,7 +166,7 @@ def test_a_source_in_postgresql_is_read_in_prismas_forms(tmp_path: Path, old: Da
     write_sample(first, SampleOptions(persons=15, seed=3, faults=0.0))
     fill(old, first)
 
-    with ends.source_file(place(old), tmp_path / "again.db", silent) as again:
+    with ends.source_file(place(old), silent) as again:
         keys = {name: (t.primary_key, t.column_names) for name, t in OLD.items()}
         with File(first, read_only=True) as file:
             names = {str(n) for (n,) in file.rows("SELECT name FROM sqlite_master")}
@@ -185,6 +186,38 @@ def test_a_source_in_postgresql_migrates(tmp_path: Path, old: Database) -> None:
 
     assert done.exit_code == 0, done.output
     assert proven.exit_code == 0, proven.output
+
+
+def test_a_snapshot_that_a_kill_left_is_taken_if_it_still_is_what_there_is(
+    tmp_path: Path, old: Database
+) -> None:
+    write_sample(tmp_path / "old.db", SampleOptions(persons=5, seed=3, faults=0.0))
+    fill(old, tmp_path / "old.db")
+    kept, target = tmp_path / "new.source.db", tmp_path / "new.db"
+    run = ends.Run.between(place(old), target, MigrateOptions(Path(), target))
+    kept.write_bytes(b"of another database")
+
+    with pytest.raises(SourceError, match="is not what"):
+        ends.migrate(run)
+    left = [kept.read_bytes(), target.exists()]
+    kept.unlink()
+    with ends.source_file(place(old), silent) as file:
+        kept.write_bytes(file.read_bytes())
+    report, _ = ends.migrate(run)
+
+    assert left == [b"of another database", False]
+    assert report.source.path == str(kept)
+    assert report.options["source"] == place(old).shown
+
+
+def test_a_run_that_comes_to_nothing_leaves_no_snapshot(tmp_path: Path, old: Database) -> None:
+    target = tmp_path / "new.db"
+    run = ends.Run.between(place(old), target, MigrateOptions(Path(), target))
+
+    with pytest.raises(SourceError, match="allow-empty"):
+        ends.migrate(run)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_output_shows_a_password(run: Run, empty: Database, tmp_path: Path) -> None:

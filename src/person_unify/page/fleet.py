@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from person_unify import __version__
 from person_unify.page.advice import Step, Verdict, command
@@ -28,11 +27,11 @@ _TOGETHER = ("equations", "discrepancies", "leftovers", "settled", "failed", "ta
 class TenantResult:
     """What became of one database: ``state`` as ``status`` tells it, ``report`` of its ledger.
 
+    target: a path or an address; ``undelivered`` is the state of one that lacks its delivery alone.
     code, message: how its last attempt ended.
     """
 
-    source: Path
-    target: Path
+    target: str
     state: str
     report: Report | None
     code: int = 0
@@ -87,7 +86,7 @@ def _row(result: TenantResult) -> tuple[Cell, ...]:
         rows = sum(t.source_rows for t in report.tables)
         numbers = [f"{n:,}" for n in (rows, persons, len(report.failed_checks), errors)]
     return (
-        Cell(str(result.target), code=True),
+        Cell(result.target, code=True),
         Cell(result.state, tone),  # type: ignore[arg-type]
         *map(Cell, numbers),
         Cell(result.message),

@@ -23,6 +23,9 @@ _OF_PRISMA = frozenset(
     "sslidentity".split()
 )
 """Parameters that Prisma takes for itself and libpq refuses."""
+_OF_PLACE = ("host", "hostaddr", "port", "dbname", "service", "schema")
+"""Parameters by which one schema is told from another."""
+
 _SECRET = ("password", "sslpassword")
 
 
@@ -31,7 +34,7 @@ class Address:
     """One schema of one PostgreSQL database.
 
     uri: what libpq gets, which may hold a password and is never shown.  shown: the same without
-    password and parameters, but for service and schema.
+    password, and of the parameters those that say where it is.
     """
 
     uri: str = field(repr=False)
@@ -41,6 +44,20 @@ class Address:
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What two addresses of one schema share, whoever the user is, as far as words can tell.
+
+        >>> one, other = address("postgresql://a@DB:5432/x"), address("postgres://db/x")
+        >>> one.place == other.place == address("postgres://db/x?schema=public").place
+        True
+        """
+        found = _PARTS.fullmatch(self.shown)
+        assert found is not None
+        host, _, name = found["place"].partition("/")
+        given = _given(found) | {"schema": self.schema}
+        return host.lower().removesuffix(":5432"), name, frozenset(given.items())
 
 
 def is_address(text: str) -> bool:
@@ -67,16 +84,15 @@ def address(text: str) -> Address:
             "that is no PostgreSQL URL: write postgresql://USER@HOST:PORT/DATABASE, and in a name "
             "or a password %40 for @, %2F for /, %3F for ?, %23 for #"
         )
-    query = [part for part in (found["query"] or "").split("&") if part]
-    given = dict(part.partition("=")[::2] for part in query)
-    kept = "&".join(part for part in query if part.partition("=")[0] not in _OF_PRISMA)
+    given = _given(found)
+    kept = "&".join(f"{name}={value}" for name, value in given.items() if name not in _OF_PRISMA)
     # Prisma takes the last @ before the host, libpq the first.
     user, secret = found["user"] or "", (found["secret"] or "").replace("@", "%40")
     schema = unquote(given.get("schema", "public"))
     if not schema or "\0" in schema:
         raise UsageError("the URL's schema is empty: leave ?schema= out, or name one")
     who = f"{user}@" if user else ""
-    named = "&".join(f"{name}={given[name]}" for name in ("service", "schema") if name in given)
+    named = "&".join(f"{name}={given[name]}" for name in _OF_PLACE if name in given)
     return Address(
         uri=f"postgresql://{f'{user}{secret}@' if user or secret else ''}{found['place']}"
         + (f"?{kept}" if kept else ""),
@@ -84,6 +100,11 @@ def address(text: str) -> Address:
         schema=schema,
         has_password=len(secret) > 1 or any(name in given for name in _SECRET),
     )
+
+
+def _given(found: re.Match[str]) -> dict[str, str]:
+    """The parameters of a URL, as they are written."""
+    return dict(part.partition("=")[::2] for part in (found["query"] or "").split("&") if part)
 
 
 def working_file(ledger: Path) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from person_unify import pipeline
 from person_unify.errors import MigrationError, SourceError, TargetError
-from person_unify.files import private_directory
+from person_unify.files import locks, private_directory
 from person_unify.options import CheckOptions, MigrateOptions
 from person_unify.postgres import record
 from person_unify.postgres.address import Address, working_file
@@ -20,29 +21,90 @@ from person_unify.postgres.mirror import mirror
 from person_unify.postgres.server import Server
 from person_unify.progress import Progress, silent
 from person_unify.report import Report
+from person_unify.run.directory import RunDirectory
+from person_unify.run.unfinished import state_of
 from person_unify.schema import UNIFIED, Catalogue, Schema
+from person_unify.stages.publish import ledger_path, publish
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-def migrate(
-    options: MigrateOptions, address: Address, progress: Progress = silent
-) -> tuple[Report, Delivered]:
-    """Migrate into PostgreSQL: into the verified SQLite target first, which is then delivered.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A migration from a file or a schema into a file or a schema.
 
-    That is made with the tables that the server has, of values that it can hold.  It stays, and
-    what a delivery that fails needs is to be delivered again.
+    options: of the migration in the middle, which is one of files; its target is the verified one.
     """
-    with Server(address) as server:
-        schema = _schema(server)
-        # Before anything else is done; the delivery looks again.
-        require_empty(server, [name for name in schema if name in UNIFIED])
-    made = replace(options, for_postgresql=True, schema=schema)
-    report = pipeline.migrate(made, progress)
+
+    source: Path | Address
+    target: Path | Address
+    options: MigrateOptions
+
+    @classmethod
+    def between(
+        cls, source: Path | Address, target: Path | Address, options: MigrateOptions
+    ) -> Self:
+        """The run with the options that its ends ask for; ``options`` names the target's file."""
+        if isinstance(source, Address):
+            # That is the copy that is kept: one of the copy would be one too many.
+            kept = options.target.with_suffix(".source.db")
+            options = replace(options, source=kept, origin=source.shown, keep_backup=False)
+        else:
+            options = replace(options, source=source)
+        if isinstance(target, Address):
+            options = replace(options, for_postgresql=True)
+        return cls(source, target, options)
+
+
+def migrate(run: Run, progress: Progress = silent) -> tuple[Report, Delivered | None]:
+    """Migrate between the ends of a run: :func:`make` and :func:`hand_over`."""
+    report = make(run, progress)
+    return report, hand_over(run, progress)
+
+
+def make(run: Run, progress: Progress = silent) -> Report:
+    """Migrate into the verified SQLite target; for PostgreSQL with the tables that it has there.
+
+    A schema as source is read in one snapshot, which is kept unless the run comes to nothing.
+    Raises :class:`TargetError` where the server's tables hold rows already.
+    """
+    options = run.options
+    if isinstance(run.target, Address):
+        with Server(run.target) as server:
+            schema = _schema(server)
+            # Before anything else is done; the delivery looks again.
+            require_empty(server, [name for name in schema if name in UNIFIED])
+        options = replace(options, schema=schema)
+    if isinstance(run.source, Path):
+        return pipeline.migrate(options, progress)
+    _keep_snapshot(run.source, options, progress)
     try:
-        delivered = deliver(
+        return pipeline.migrate(options, progress)
+    except BaseException:
+        if state_of(options.target) == "none":
+            options.source.unlink(missing_ok=True)
+        raise
+
+
+def hand_over(run: Run, progress: Progress = silent) -> Delivered | None:
+    """Deliver what :func:`make` left, where the run is to end in PostgreSQL.
+
+    None where there is nothing to do, also because an earlier call has done it: that is what the
+    ledger tells, and of one that was killed at its COMMIT the server.
+    """
+    target, options = run.target, run.options
+    ledger = ledger_path(options.target)
+    if isinstance(target, Path) or record.stands(ledger, target):
+        return None
+    directory = RunDirectory.claim(options.target)
+    try:
+        with Server(target) as server:
+            record.latest(ledger, server)
+        if record.stands(ledger, target):
+            return None
+        return deliver(
             options.target,
-            address,
+            target,
             wait=options.busy_timeout,
             memory=options.memory,
             progress=progress,
@@ -52,7 +114,8 @@ def migrate(
             f"{options.target} is complete and verified, and not delivered: give it to deliver"
         )
         raise
-    return report, delivered
+    finally:
+        directory.leave()
 
 
 def check(options: CheckOptions, progress: Progress = silent) -> Report:
@@ -116,23 +179,38 @@ def delivered_by(ledger: Path, server: Server) -> record.Delivery:
 
 
 @contextmanager
-def source_file(source: Path | Address, kept: Path | None, progress: Progress) -> Iterator[Path]:
+def source_file(
+    source: Path | Address, progress: Progress, beside: Path | None = None
+) -> Iterator[Path]:
     """A source as a file: one snapshot of a PostgreSQL schema in Prisma's own forms of SQLite.
 
-    kept: where it stays; else it is private, and gone at the end.
+    It is private, in a directory ``beside`` if that is given, and gone at the end.
     """
     if isinstance(source, Path):
         yield source
         return
-    with private_directory(None if kept is None else kept.parent) as directory:
+    with private_directory(beside) as directory:
         path = directory / "source.db"
-        if kept is None or not kept.exists():
-            with Server(source) as server:
-                server.execute(_SNAPSHOT)
-                found = homes(server, SOURCE)
-                if not {"patients", "children"} & found.keys():
-                    raise SourceError(f"{source} is not an old-schema database: no patients")
-                mirror(server, found.values(), path, progress)
-            if kept is not None:
-                path.rename(kept)
-        yield kept or path
+        with Server(source) as server:
+            server.execute(_SNAPSHOT)
+            found = homes(server, SOURCE)
+            if not {"patients", "children"} & found.keys():
+                raise SourceError(f"{source} is not an old-schema database: no patients")
+            mirror(server, found.values(), path, progress)
+        yield path
+
+
+def _keep_snapshot(source: Address, options: MigrateOptions, progress: Progress) -> None:
+    """Have the snapshot under its name, unless a run has begun with it.
+
+    One that a kill left before its run began is taken if it is what would be read now.
+    """
+    kept = options.source
+    if kept.exists() and not options.fresh and state_of(options.target) != "none":
+        return
+    with source_file(source, progress, kept.parent) as path:
+        if kept.exists() and not locks.alike(path, kept):
+            raise SourceError(
+                f"{kept} exists already and is not what {source} holds now: move it away first"
+            )
+        publish(path, kept)

@@ -113,9 +113,7 @@ def latest(ledger: Path, server: Server) -> Delivery | None:
     """
     try:
         with Database(ledger, read_only=True) as database:
-            if not database.value(
-                f"SELECT count(*) FROM sqlite_master WHERE name = '{_TABLE}' AND type = 'table'"
-            ):
+            if not _is_there(database):
                 return None
             rows = database.rows(
                 f"SELECT xid, address, server, schema, started, tables, outcome FROM {_TABLE} "
@@ -138,6 +136,30 @@ def latest(ledger: Path, server: Server) -> Delivery | None:
     if outcome == "begun":
         return settled(ledger, delivery, how_it_ended(server.address, delivery))
     return delivery
+
+
+def stands(ledger: Path, address: Address) -> bool:
+    """Whether a ledger knows its latest delivery to this very address to be committed.
+
+    The server is not asked: what a kill left open is settled by :func:`latest`.
+    """
+    with Database(ledger, read_only=True) as database:
+        if not _is_there(database):
+            return False
+        rows = database.rows(
+            f"SELECT outcome FROM {_TABLE} WHERE address = {text(address.shown)} "
+            f"AND schema = {text(address.schema)} ORDER BY rowid DESC LIMIT 1"
+        )
+    return rows == [("committed",)]
+
+
+def _is_there(database: Database) -> bool:
+    """Whether a ledger tells of deliveries: it may be of a release that knew none."""
+    return bool(
+        database.value(
+            f"SELECT count(*) FROM sqlite_master WHERE name = '{_TABLE}' AND type = 'table'"
+        )
+    )
 
 
 def how_it_ended(address: Address, delivery: Delivery, patience: float = PATIENCE) -> str:

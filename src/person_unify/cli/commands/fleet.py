@@ -62,7 +62,8 @@ def fleet(  # noqa: PLR0913  an option is a parameter
     code = 0
     with honest_exit(as_json):
         limit = None if memory is None else parse(memory)
-        from person_unify.fleet import FleetOptions, read_tenants, run_fleet
+        from person_unify.fleet.tasks import FleetOptions, run_fleet
+        from person_unify.fleet.tenants import read_tenants
         from person_unify.options import MigrateOptions
         from person_unify.page.fleet import exit_code_of, render_fleet
 
@@ -92,7 +93,7 @@ def _told(result: TenantResult, *, as_json: bool, quiet: bool) -> None:
     """A line for a database whose task has ended."""
     if as_json:
         said = {"state": result.state, "exit_code": result.code, "message": result.message}
-        write_event({"event": "tenant", "target": str(result.target), **said})
+        write_event({"event": "tenant", "target": result.target, **said})
     elif not quiet:
         why = f": {result.message}" if result.message else ""
         write_line(printable(shown(f"{result.target} {result.state}{why}")), sys.stderr)
@@ -101,13 +102,13 @@ def _told(result: TenantResult, *, as_json: bool, quiet: bool) -> None:
 def _show(results: list[TenantResult], tenants: str, code: int, as_json: bool) -> None:
     """The summary."""
     if as_json:
-        states = {str(result.target): result.state for result in results}
+        states = {result.target: result.state for result in results}
         write_event({"event": "result", "exit_code": code, "tenants": states})
         return
     from person_unify.cli.render import render_parts
     from person_unify.page.fleet import fleet_sections, fleet_steps, fleet_verdict
 
     steps = fleet_steps(results, tenants)
-    near = [replace(result, target=Path(shown(result.target))) for result in results]
+    near = [replace(result, target=shown(result.target)) for result in results]
     parts = [part for part in fleet_sections(near) if part.brief]
     render_parts("fleet", fleet_verdict(results), parts, steps, screen(sys.stdout))

@@ -87,7 +87,7 @@ def check(  # noqa: PLR0913  an option is a parameter
         with page_at(html) as write:
             with (
                 watch(quiet=quiet, as_json=as_json) as progress,
-                ends.source_file(source, None, progress) as file,
+                ends.source_file(source, progress) as file,
             ):
                 report = checked(replace(options, source=file), progress)
             write(report)
@@ -165,7 +165,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 strict=strict,
                 relax_unique=relax_unique,
                 backup_dir=backup_dir,
-                keep_backup=keep_backup and isinstance(source, Path),
+                keep_backup=keep_backup,
                 busy_timeout=busy_timeout,
                 resume=resume,
                 fresh=fresh,
@@ -175,12 +175,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
                 allow_empty=allow_empty,
                 for_postgresql=destination == "postgresql",
             )
-            with ends.source_file(source, target.with_suffix(".source.db"), progress) as file:
-                options = replace(options, source=file)
-                if isinstance(new, Path):
-                    report, delivered = pipeline.migrate(options, progress), None
-                else:
-                    report, delivered = ends.migrate(options, new, progress)
+            report, delivered = ends.migrate(ends.Run.between(source, new, options), progress)
         _show(report, as_json, tables)
         if delivered is not None:
             say_delivered(delivered, as_json)
@@ -210,7 +205,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
         with page_at(html) as write:
             with (
                 watch(quiet=quiet, as_json=as_json) as progress,
-                ends.source_file(source, None, progress) as file,
+                ends.source_file(source, progress) as file,
             ):
                 if isinstance(new, Path):
                     report = pipeline.verify(file, target_of(new), progress, ids_from)

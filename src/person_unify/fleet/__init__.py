@@ -1,0 +1,1 @@
+"""A fleet: one migration for each line of a list, carried out as tasks of Dask distributed."""
