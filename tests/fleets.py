@@ -18,7 +18,10 @@ PATIENCE = 300.0
 
 @contextlib.contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """The fleet as a process of its own group, of which nothing is left at the end."""
+    """The fleet as a process of its own group, of which nothing is left at the end.
+
+    Its machine is so slow that Dask would give every worker up that has to be started anew.
+    """
     command = [sys.executable, "-m", "person_unify", "fleet", *arguments]
     with subprocess.Popen(
         command,
@@ -26,6 +29,7 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "50ms"},
     ) as process:
         try:
             yield process

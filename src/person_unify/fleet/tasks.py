@@ -180,9 +180,12 @@ def _client(options: FleetOptions, runs: int) -> Iterator[tuple[Any, int]]:
             yield client, workers
             return
         scratch = stack.enter_context(private_directory())
-        stack.enter_context(
-            dask.config.set({"distributed.scheduler.allowed-failures": options.attempts})
-        )
+        told = {
+            "distributed.scheduler.allowed-failures": options.attempts,
+            # Else one that is slow to come back is given up, and its tasks wait for ever.
+            "distributed.deploy.lost-worker-timeout": "1 day",
+        }
+        stack.enter_context(dask.config.set(told))
         settings: Mapping[str, Any] = {
             "threads_per_worker": 1,
             "memory_limit": 0,  # --memory bounds a run, and a kill at a limit would only repeat it
