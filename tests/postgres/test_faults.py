@@ -26,7 +26,6 @@ from person_unify.postgres import ends, record
 from person_unify.postgres.deliver import deliver
 from person_unify.postgres.rollback import rollback
 from person_unify.postgres.server import Server as Connection
-from person_unify.progress import silent
 
 KILLED = """
 import os, signal, sys
@@ -166,10 +165,12 @@ def test_a_run_that_could_not_be_delivered_is_delivered_later(
     tmp_path: Path, empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run(old_database(tmp_path / "old.db", SMALL), tmp_path / "new.db")
+    options = MigrateOptions(run.source, run.target)
+    whole = ends.Run.between(run.source, place(empty), options)
     with untouched(empty), monkeypatch.context() as patched:
         dropped_at(empty, "users", patched)
         with pytest.raises(ServerError) as failed:
-            ends.migrate(MigrateOptions(run.source, run.target), place(empty))
+            ends.migrate(whole)
 
     deliver(run.target, place(empty))
 
@@ -202,7 +203,7 @@ def test_connection_dropped_after_a_rollback(
 def test_connection_dropped_while_a_source_is_read(
     tmp_path: Path, old: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, kept = Connection.batches, tmp_path / "new.source.db"
+    whole, options = Connection.batches, MigrateOptions(Path(), tmp_path / "new.db")
 
     def dropped(server: Connection, query: str, about: str) -> Iterator[pl.DataFrame]:
         if about == "users":
@@ -211,8 +212,8 @@ def test_connection_dropped_while_a_source_is_read(
 
     monkeypatch.setattr(Connection, "batches", dropped)
 
-    with pytest.raises(ServerError), ends.source_file(place(old), kept, silent):
-        pytest.fail("half a source")
+    with pytest.raises(ServerError):
+        ends.migrate(ends.Run.between(place(old), options.target, options))
 
     assert list(tmp_path.iterdir()) == []
 
