@@ -1,17 +1,18 @@
-"""Time ``person-unify deliver`` into PostgreSQL beside psycopg's COPY of the same rows.
+"""Time ``person-unify deliver`` into PostgreSQL beside psycopg's COPY and pgloader.
 
     python -m bench.deliver 10000                  these sizes, in persons
+    python -m bench.deliver 10000 100000 --keep    and keep what was measured
 
 The server is one of the tests' (``tests/postgres/server.py``), on this machine, with fsync off.
-The samples are without faults, some of which no PostgreSQL can hold.  psycopg loads the same
-verified SQLite file into tables with their keys kept and compares nothing; deliver reads every cell
-back.  After each delivery ``verify`` is run on it.  Prints what it measures and keeps it in
-``bench/results/``.
+The samples are without faults, some of which no PostgreSQL can hold.  psycopg and pgloader (where
+it is installed) load the same verified SQLite file into tables with their keys kept and compare
+nothing; deliver reads every cell back.  After each delivery ``verify`` is run on it.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,7 @@ from bench.measuring import (
     Process,
     Record,
     Run,
+    keepable,
     require_room,
     rows_in,
     sample,
@@ -37,8 +39,10 @@ SIZES = (10_000,)
 
 def main() -> int:
     """Measure every size that was asked for, and keep the figures."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.deliver", description="Time deliver beside psycopg's COPY."
+    parser = keepable(
+        argparse.ArgumentParser(
+            prog="python -m bench.deliver", description="Time deliver beside psycopg and pgloader."
+        )
     )
     parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
@@ -69,7 +73,7 @@ def main() -> int:
 def measure(
     server: Server, record: Record, source: Path, target: Path, size: tuple[int, int]
 ) -> None:
-    """Deliver, verify and roll back; then psycopg's COPY, into a database of its own."""
+    """Deliver, verify and roll back; then the peers, each into a database of its own."""
     ledger = str(target.with_name("new.ledger.db"))
     with server.database("unified") as database:
         add(
@@ -86,6 +90,11 @@ def measure(
     with server.database("unified") as database:
         copied = timed("-m", "bench.peers.psycopg_copy", str(target), database.url)
         add(record, "psycopg COPY", size, copied, target)
+    if shutil.which("pgloader") is not None:
+        with server.database("unified") as database:
+            words = ("-m", "bench.peers.pgloader", str(target))
+            loaded = timed(*words, str(server.directory), database.name)
+            add(record, "pgloader", size, loaded, target)
 
 
 def person_unify(*words: str) -> tuple[str, ...]:

@@ -16,7 +16,13 @@ import psycopg
 from psycopg import sql
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-_TYPES = {"DATETIME": "timestamp", "BOOLEAN": "bool", "INT4": "int4", "REAL": "float8"}
+_TYPES = {
+    "DATETIME": "timestamp",
+    "BOOLEAN": "bool",
+    "INTEGER": "int4",
+    "INT4": "int4",
+    "REAL": "float8",
+}
 _MAKE: dict[str, Callable[[Any], Any]] = {
     "DATETIME": lambda cell: _EPOCH + timedelta(milliseconds=cell),
     "BOOLEAN": bool,
