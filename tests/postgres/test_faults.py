@@ -5,7 +5,6 @@ The client is a process that is really killed, and the server one of the test's 
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.faults.strace import require_strace
 from tests.migration.support import SMALL, old_database
 from tests.postgres.server import Database, Server, create, newest
 from tests.postgres.support import Run, place, rows_of, untouched
@@ -281,9 +281,7 @@ def _await(server: Server, database: Database) -> None:
 
 
 def test_disk_of_the_server_is_full(mortal: Server, run: Run, tmp_path: Path) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.fail("strace is not installed: apt-get install strace")
+    require_strace()
     with mortal.database("unified") as database, untouched(database):
         whole = Connection.copy
         traced: list[subprocess.Popen[bytes]] = []
@@ -291,7 +289,7 @@ def test_disk_of_the_server_is_full(mortal: Server, run: Run, tmp_path: Path) ->
         def full(server: Connection, table: str, frame: pl.DataFrame) -> None:
             if not traced:
                 fault = "inject=pwrite64,pwritev,pwritev2,fallocate:error=ENOSPC"
-                words = [strace, "-q", "-o", "/dev/null", "-e", fault]
+                words = ["strace", "-q", "-o", "/dev/null", "-e", fault]
                 pid = server.value("SELECT pg_backend_pid()")
                 traced.append(subprocess.Popen([*words, "-p", str(pid)]))
                 time.sleep(1)
