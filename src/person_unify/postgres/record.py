@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -112,19 +113,13 @@ def latest(ledger: Path, server: Server) -> Delivery | None:
     Raises :class:`TargetError` where the ledger cannot be read.
     """
     try:
-        with Database(ledger, read_only=True) as database:
-            if not _is_there(database):
-                return None
-            rows = database.rows(
-                f"SELECT xid, address, server, schema, started, tables, outcome FROM {_TABLE} "
-                f"WHERE server = {text(identity(server))} "
-                f"AND schema = {text(server.address.schema)} ORDER BY rowid DESC LIMIT 1"
-            )
+        where = f"server = {text(identity(server))} AND schema = {text(server.address.schema)}"
+        row = _last(ledger, "xid, address, server, schema, started, tables, outcome", where)
     except DatabaseError as error:
         raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
-    if not rows:
+    if row is None:
         return None
-    *facts, tables, outcome = rows[0]
+    *facts, tables, outcome = row
     try:
         left = {
             str(name): (int(n), str(digest)) for name, (n, digest) in json.loads(tables).items()
@@ -143,23 +138,20 @@ def stands(ledger: Path, address: Address) -> bool:
 
     The server is not asked: what a kill left open is settled by :func:`latest`.
     """
+    where = f"address = {text(address.shown)} AND schema = {text(address.schema)}"
+    return _last(ledger, "outcome", where) == ("committed",)
+
+
+def _last(ledger: Path, columns: str, where: str) -> tuple[Any, ...] | None:
+    """Columns of the last delivery of some; None also where a ledger's release knew of none."""
     with Database(ledger, read_only=True) as database:
-        if not _is_there(database):
-            return False
-        rows = database.rows(
-            f"SELECT outcome FROM {_TABLE} WHERE address = {text(address.shown)} "
-            f"AND schema = {text(address.schema)} ORDER BY rowid DESC LIMIT 1"
+        there = f"SELECT count(*) FROM sqlite_master WHERE name = '{_TABLE}' AND type = 'table'"
+        if not database.value(there):
+            return None
+        found = database.rows(
+            f"SELECT {columns} FROM {_TABLE} WHERE {where} ORDER BY rowid DESC LIMIT 1"
         )
-    return rows == [("committed",)]
-
-
-def _is_there(database: Database) -> bool:
-    """Whether a ledger tells of deliveries: it may be of a release that knew none."""
-    return bool(
-        database.value(
-            f"SELECT count(*) FROM sqlite_master WHERE name = '{_TABLE}' AND type = 'table'"
-        )
-    )
+    return found[0] if found else None
 
 
 def how_it_ended(address: Address, delivery: Delivery, patience: float = PATIENCE) -> str:
