@@ -101,7 +101,7 @@ bench-deliver: setup ## deliver 10,000 persons into PostgreSQL, beside psycopg a
 	$(RUN) -m bench.deliver 10000 --keep
 
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
-	$(RUN) -m bench.linkage
+	$(RUN) -m bench.linkage --keep
 
 bench-pages: setup ## tables and pictures of the pages anew from what is kept
 	$(RUN) -m bench.tables

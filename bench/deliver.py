@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from tests.postgres.server import Database, Server, create, newest
@@ -25,10 +24,9 @@ from bench.measuring import (
     SAMPLES,
     Process,
     Record,
-    Run,
+    finished,
     keepable,
     require_room,
-    rows_in,
     sample,
     timed,
     warn_if_busy,
@@ -66,7 +64,7 @@ def main() -> int:
             record.keep()
     finally:
         server.stop()
-    print(f"kept in {record.keep().relative_to(ROOT)}")
+    print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
 
 
@@ -104,20 +102,10 @@ def person_unify(*words: str) -> tuple[str, ...]:
 
 def add(record: Record, name: str, size: tuple[int, int], process: Process, target: Path) -> None:
     """Keep and print one run."""
-    rows, bytes_ = rows_in(target), target.stat().st_size
-    run = Run(
-        name=name,
-        persons=size[0],
-        round=size[1],
-        **asdict(process),
-        target_rows=rows,
-        rows_per_second=round(rows / process.seconds, 1),
-        source_bytes=bytes_,
-        target_bytes=bytes_,
-    )
+    run = finished(name, *size, process, target, target)
     record.add(run)
     print(
-        f"{size[0]:>9,} persons  {name:<14} {rows:>11,} rows  {run.seconds:>8.1f} s  "
+        f"{size[0]:>9,} persons  {name:<14} {run.target_rows:>11,} rows  {run.seconds:>8.1f} s  "
         f"CPU {run.cpu_seconds:>6.1f} s  peak {run.peak_rss_bytes / 2**20:>6,.0f} MiB",
         flush=True,
     )

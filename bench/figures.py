@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.compare import PRISMA, SLOW
 from bench.measuring import OURS, Run, runs_of
 
-CORE_ONLY = ("pandas", "prisma-many", "prisma-create")
+CORE_ONLY = ("pandas", *PRISMA)
 """Peers that move the core tables only, so that only their rows per second compare."""
 
 NO_ODD, ONE_ODD = "no odd cell", "one odd cell"
@@ -27,9 +28,6 @@ AIMS = (
     ("sql-naive", 1.0, "faster than sql-naive"),
 )
 """Peer at the large sizes, the least ratio of rows per second, and the same in words."""
-
-SLOW = ("row-by-row", "sqlalchemy", "pandas", "prisma-many", "prisma-create")
-"""Peers that are to be slower at every size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ def goals(
             if measured.name == name and measured.persons in (BASE, COMPARED):
                 rate = median(ratios(measured))
                 yield Goal(aim, f"{measured.persons:,}", spoken(rate), _answer(rate >= least))
-    for name in SLOW:
+    for name in (*SLOW, *PRISMA):  # at every size
         rates = {one.persons: median(ratios(one)) for one in compared if one.name == name}
         if rates:
             said = ", ".join(f"{spoken(r)} ({persons:,})" for persons, r in rates.items())

@@ -47,10 +47,10 @@ def main() -> int:
     record = Record("linkage", vars(arguments))
     record.more["searches"] = [measure(persons) for persons in arguments.persons]
     print(f"written to {record.keep().relative_to(ROOT)}")
-    for line in table(record.more["searches"]):
-        print(line)
+    lines = table(record.more["searches"])
+    print("\n".join(lines))
     if arguments.keep:
-        fill(PAGE, "linkage", table(record.more["searches"]))
+        fill(PAGE, "linkage", lines)
     return 0
 
 

@@ -175,7 +175,15 @@ def finished(
     name: str, persons: int, number: int, process: Process, source: Path, target: Path
 ) -> Run:
     """A run as its process and the files tell it, whoever made the target."""
-    rows = rows_in(target)
+    sizes = source.stat().st_size, target.stat().st_size
+    return described((name, persons, number), process, rows_in(target), sizes)
+
+
+def described(
+    which: tuple[str, int, int], process: Process, rows: int = 0, sizes: tuple[int, int] = (0, 0)
+) -> Run:
+    """A process as a run.  which: name, persons and round.  sizes: bytes of source and target."""
+    name, persons, number = which
     return Run(
         name=name,
         persons=persons,
@@ -183,8 +191,8 @@ def finished(
         **asdict(process),
         target_rows=rows,
         rows_per_second=round(rows / process.seconds, 1),
-        source_bytes=source.stat().st_size,
-        target_bytes=target.stat().st_size,
+        source_bytes=sizes[0],
+        target_bytes=sizes[1],
     )
 
 

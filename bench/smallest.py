@@ -14,23 +14,22 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 from bench.figures import CHECK, HELP, IMPORTS
 from bench.measuring import (
     ROOT,
     SAMPLES,
-    Process,
     Record,
     Run,
+    described,
     keepable,
     migrated,
     rows_in,
     sample,
+    timed,
     warn_if_busy,
 )
-from bench.measuring import timed as ran
 from bench.scale import show
 
 _LIBRARIES = "import polars, pyarrow, connectorx, adbc_driver_sqlite.dbapi, rich, typer"
@@ -51,8 +50,8 @@ def main() -> int:
         small = few_rows(Path(folder) / "small.db")
         for number in range(1, arguments.rounds + 1):
             record.add(
-                timed(IMPORTS, number, "-c", _LIBRARIES),
-                timed(HELP, number, "-m", "person_unify", "--help"),
+                alone(IMPORTS, number, "-c", _LIBRARIES),
+                alone(HELP, number, "-m", "person_unify", "--help"),
                 migration(small, 0, number),
                 checked(large, arguments.persons, number),
                 migration(large, arguments.persons, number),
@@ -74,15 +73,22 @@ def few_rows(path: Path) -> Path:
     return path
 
 
-def timed(name: str, number: int, *arguments: str) -> Run:
+def alone(name: str, number: int, *arguments: str) -> Run:
     """A process that moves no rows."""
-    return described(name, 0, number, ran(*arguments), 0, 0)
+    return told(described((name, 0, number), timed(*arguments)))
 
 
 def checked(source: Path, persons: int, number: int) -> Run:
     """``check`` of a sample, whose rows count as those of a migration would."""
-    process = ran("-m", "person_unify", "check", str(source), "--quiet")
-    return described(CHECK, persons, number, process, rows_in(source), source.stat().st_size)
+    process = timed("-m", "person_unify", "check", str(source), "--quiet")
+    sizes = source.stat().st_size, 0
+    return told(described((CHECK, persons, number), process, rows_in(source), sizes))
+
+
+def told(run: Run) -> Run:
+    """A run that has no phases, printed."""
+    print(f"{run.name:<10} {run.seconds:>8.2f} s  CPU {run.cpu_seconds:>6.2f} s", flush=True)
+    return run
 
 
 def migration(source: Path, persons: int, number: int) -> Run:
@@ -91,23 +97,6 @@ def migration(source: Path, persons: int, number: int) -> Run:
         run = migrated(source, persons, number, Path(place))
     show(run)
     return run
-
-
-def described(
-    name: str, persons: int, number: int, process: Process, rows: int, bytes_: int
-) -> Run:
-    """A process as a run, printed."""
-    print(f"{name:<10} {process.seconds:>8.2f} s  CPU {process.cpu_seconds:>6.2f} s", flush=True)
-    return Run(
-        name=name,
-        persons=persons,
-        round=number,
-        **asdict(process),
-        target_rows=rows,
-        rows_per_second=round(rows / process.seconds, 1),
-        source_bytes=bytes_,
-        target_bytes=0,
-    )
 
 
 if __name__ == "__main__":
