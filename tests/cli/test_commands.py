@@ -22,6 +22,7 @@ from person_unify.errors import (
     VerificationFailed,
 )
 from person_unify.pipeline import CheckOptions, MigrateOptions
+from person_unify.postgres.ends import Run
 from person_unify.progress import PhaseFinished, Progress
 from person_unify.report import CheckResult, Report
 from person_unify.sample import SampleOptions
@@ -55,10 +56,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, report: Report) -> list[object]:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def migrate(options: MigrateOptions, progress: Progress) -> NoReturn:
+    def migrate(run: Run, progress: Progress) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("person_unify.pipeline.migrate", migrate)
+    monkeypatch.setattr("person_unify.postgres.ends.migrate", migrate)
 
 
 def test_version_is_printed() -> None:
