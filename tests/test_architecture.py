@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"frames"}),
     frozenset({"mappings"}),
     frozenset({"files"}),
-    frozenset({"escaping", "options", "progress", "report", "schema"}),
+    frozenset({"allocators", "background", "escaping", "options", "progress", "report", "schema"}),
     frozenset({"__init__", "errors", "findings"}),
 )
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 import polars as pl
 
 from person_unify import __version__
+from person_unify.background import over_within, prefetch
 from person_unify.errors import TargetError, TargetInUse, UsageError
 from person_unify.evidence.checkpoints import Checkpoints
 from person_unify.evidence.lineage import lineage, lines
@@ -37,7 +38,6 @@ from person_unify.options import POSTGRESQL, CheckOptions, MigrateOptions
 from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
 from person_unify.report import FileFacts, Report
 from person_unify.run.acceptance import run_checks
-from person_unify.run.background import over_within, prefetch
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
 from person_unify.run.counts import Counts, count_decisions

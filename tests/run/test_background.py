@@ -7,7 +7,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from person_unify.run.background import Background, over_within, prefetch
+from person_unify.background import Background, over_within, prefetch
 
 LONG = 30.0
 """Seconds after which a test that waits for another thread gives up."""

@@ -121,7 +121,7 @@ def test_run_says_when_persons_need_more_than_it_may_take(
 
 ARENAS = """
 import ctypes, sys, tempfile, threading
-from person_unify.run.allocators import share_one_arena
+from person_unify.allocators import share_one_arena
 libc = ctypes.CDLL(None)
 if sys.argv[1] == "told":
     share_one_arena()
@@ -159,7 +159,7 @@ def test_threads_share_one_arena() -> None:
 GIVEN_BACK = """
 import ctypes, sys
 from pathlib import Path
-from person_unify.run.allocators import give_memory_back
+from person_unify.allocators import give_memory_back
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 blocks = [libc.malloc(50_000) for _ in range(4_000)]

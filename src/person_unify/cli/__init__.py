@@ -11,10 +11,10 @@ import resource
 import sys
 from io import TextIOWrapper
 
+from person_unify.allocators import share_one_arena
 from person_unify.cli.app import app
 from person_unify.cli.ending import ignore_signals, stop_on_signals
 from person_unify.cli.streams import open_closed_streams
-from person_unify.run.allocators import share_one_arena
 
 __all__ = ["main"]
 

@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 
 import typer
 
+from person_unify.background import over_within
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import (
     ReaderGone,
@@ -20,7 +21,6 @@ from person_unify.cli.streams import (
     write_line,
 )
 from person_unify.errors import DecisionsRefused, MigrationError
-from person_unify.run.background import over_within
 
 EXIT_CODES = """\
 \b

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
@@ -92,6 +93,7 @@ class Database(Closing):
         """
         self.path = path
         self._taken: list[locks.Identity] = []
+        self._turn = RLock()  # a connection serves one thread at a time
         uri = self._take(path, "ro" if read_only else "rwc", settled)
         try:
             with _translated(f"open {path.name}"):
@@ -149,7 +151,8 @@ class Database(Closing):
 
     def execute(self, statement: str) -> None:
         """Run one statement; raises :class:`DatabaseError` without quoting any cell."""
-        with _translated(f"run {statement.split(maxsplit=1)[0]} on {self.path.name}"):
+        action = f"run {statement.split(maxsplit=1)[0]} on {self.path.name}"
+        with self._turn, _translated(action):
             cursor = self._connection.cursor()
             try:
                 cursor.execute(statement)
@@ -179,7 +182,7 @@ class Database(Closing):
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""
-        with _translated(f"query {self.path.name}"):
+        with self._turn, _translated(f"query {self.path.name}"):
             cursor = self._connection.cursor()
             try:
                 cursor.execute(query)
@@ -192,7 +195,7 @@ class Database(Closing):
 
         ADBC takes the types from the first rows, so a query should begin with a row of literals.
         """
-        with _translated(f"query {self.path.name}"):
+        with self._turn, _translated(f"query {self.path.name}"):
             cursor = self._connection.cursor()
             try:
                 cursor.adbc_statement.set_options(**{_BATCH_ROWS: str(_ROWS_PER_BATCH)})
@@ -213,7 +216,7 @@ class Database(Closing):
         """Append a frame's rows to an existing table; columns bind by name, others take DEFAULT."""
         if frame.is_empty():
             return
-        with _translated(f"load {table}"):
+        with self._turn, _translated(f"load {table}"):
             cursor = self._connection.cursor()
             try:
                 cursor.adbc_ingest(table, frame.to_arrow(), mode="append", catalog_name=catalog)

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import adbc_driver_manager
 import polars as pl
 
+from person_unify.background import Background
 from person_unify.errors import DatabaseError, DatabaseLocked, DiskError, ServerError, UsageError
 from person_unify.files.closing import Closing
 from person_unify.postgres.address import Address
-from person_unify.run.background import Background
 
 T = TypeVar("T")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from person_unify.background import prefetch
 from person_unify.evidence.checkpoints import Checkpoint
 from person_unify.evidence.lineage import lineage
 from person_unify.findings import FINDINGS
 from person_unify.frames.model import Outcome
 from person_unify.progress import PhaseStarted, TableProgress
-from person_unify.run.background import prefetch
 from person_unify.run.clock import Clock, now_ms
 from person_unify.run.counts import Counts
 from person_unify.run.preflight import must_relax_unique

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from person_unify.allocators import give_memory_back
 from person_unify.frames.decisions import Decisions
 from person_unify.frames.keyed import empty_source, require_distinct, require_keys, with_key
 from person_unify.frames.model import Outcome, SourceFrame, renamed_fields
@@ -21,7 +22,6 @@ from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.mappings.spec import Via, Word
 from person_unify.progress import Note, Planned, TableProgress
-from person_unify.run.allocators import give_memory_back
 from person_unify.run.budget import Budget
 from person_unify.run.clock import Clock
 from person_unify.schema import OLD, Table

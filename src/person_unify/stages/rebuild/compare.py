@@ -81,37 +81,73 @@ Tell = Callable[[str, pl.DataFrame], None]
 """Hears of the rows (``old`` and ``new``) whose cells of a column differ."""
 
 
-def compare_table(old: Store, rebuilt: Rebuilt, tell: Tell | None = None) -> TableComparison:
+class Comparison:
+    """An old table held against what was made of it, some rows after others."""
+
+    def __init__(self, old: Store, rebuilt: Rebuilt, tell: Tell | None = None) -> None:
+        """Pair the rows; both have the same columns.  Raises :class:`DatabaseError`."""
+        self._old, self._rebuilt, self._tell = old, rebuilt, tell
+        self._paired = pl.DataFrame(schema={"old": pl.Int64, "new": pl.Int64})
+        self._pair: _Pair | None = None
+        self._columns: Counter[str] = Counter()
+        self._differing = 0
+        self._keys: list[str] = []
+        if not old.empty or rebuilt.rows.height:
+            self._pair = pair = _Pair(old, rebuilt)
+            once = pair.pairs().unique("old", keep="first").unique("new", keep="first")
+            self._paired = once.sort("old")
+
+    def compare(self, rows: tuple[int, int] | None = None) -> None:
+        """Compare the cells of the old rows in a range of ``@row``, or of all.
+
+        Raises :class:`DatabaseError`.
+        """
+        paired = self._paired
+        if self._pair is None:
+            return
+        if rows is not None:
+            first, after = (
+                paired["old"].search_sorted(rows[n], ("left", "right")[n]) for n in (0, 1)
+            )
+            paired = paired[first:after]
+        for start in range(0, paired.height, self._old.rows_at_once):
+            wrong, counts = self._pair.differing(
+                paired.slice(start, self._old.rows_at_once), self._tell
+            )
+            self._differing += wrong.height
+            self._columns.update(counts)
+            self._keys += self._pair.keys(wrong.head(_KEYS))
+
+    def result(self) -> TableComparison:
+        """What was found.  Raises :class:`DatabaseError`."""
+        table, paired, pair = self._old.table, self._paired, self._pair
+        if pair is None:
+            return TableComparison(table.name, 0, 0)
+        missing = pair.old_rows.join(paired, left_on=ROW, right_on="old", how="anti")
+        every = pl.DataFrame({"new": pl.int_range(self._rebuilt.rows.height, eager=True)})
+        added = every.join(paired, on="new", how="anti")
+        for rows in (missing.select(old=ROW), added):
+            self._keys += pair.keys(rows.head(_KEYS))
+        return TableComparison(
+            table.name,
+            pair.old_rows.height,
+            self._rebuilt.rows.height,
+            missing.height,
+            added.height,
+            self._differing,
+            {c: self._columns[c] for c in table.column_names if self._columns[c]},
+            tuple(self._keys[:_KEYS]),
+        )
+
+
+def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
     """Compare an old table with what was made of it; both have the same columns.
 
     Raises :class:`DatabaseError`.
     """
-    if old.empty and not rebuilt.rows.height:
-        return TableComparison(old.table.name, 0, 0)
-    pair = _Pair(old, rebuilt)
-    paired = pair.pairs().unique("old", keep="first").unique("new", keep="first").sort("old")
-    columns: Counter[str] = Counter()
-    differing = 0
-    keys: list[str] = []
-    for start in range(0, paired.height, old.rows_at_once):
-        wrong, counts = pair.differing(paired.slice(start, old.rows_at_once), tell)
-        differing += wrong.height
-        columns.update(counts)
-        keys += pair.keys(wrong.head(_KEYS))
-    missing = pair.old_rows.join(paired, left_on=ROW, right_on="old", how="anti").select(old=ROW)
-    every = pl.DataFrame({"new": pl.int_range(rebuilt.rows.height, eager=True)})
-    added = every.join(paired, on="new", how="anti")
-    keys += pair.keys(missing.head(_KEYS)) + pair.keys(added.head(_KEYS))
-    return TableComparison(
-        old.table.name,
-        pair.old_rows.height,
-        rebuilt.rows.height,
-        missing.height,
-        added.height,
-        differing,
-        {c: columns[c] for c in old.table.column_names if columns[c]},
-        tuple(keys[:_KEYS]),
-    )
+    comparison = Comparison(old, rebuilt)
+    comparison.compare()
+    return comparison.result()
 
 
 @dataclass(slots=True)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import polars as pl
 
+from person_unify.background import Beside
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
 from person_unify.mappings.known import readable_tables, unified_tables
@@ -38,7 +41,7 @@ from person_unify.stages.verify.structure import (
     filled_tables,
     look_at_files,
 )
-from person_unify.stages.verify.tables import check_archived_whole, check_table
+from person_unify.stages.verify.tables import check_archived_whole, check_table, read_ahead
 from person_unify.stages.verify.views import check_grants, check_views, owe_implied, tell_rest
 
 __all__ = [
@@ -56,11 +59,18 @@ __all__ = [
 ]
 
 
+_FIRST = ("users", "parents")
+"""Tables that others look up, before persons are compared."""
+
+PART = 64 * 2**20
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """The three files.  settled: nobody can write target and ledger while they are read.
 
-    earlier: the ledger of the run whose ids are kept.
+    earlier: the ledger of the run whose ids are kept.  part: bytes of a table that may be in memory
+    at once; some such parts are.
     """
 
     source: Path
@@ -68,6 +78,7 @@ class Files:
     ledger: Path
     settled: bool = True
     earlier: Path | None = None
+    part: int = PART
 
 
 def verify(
@@ -83,16 +94,18 @@ def verify(
     """
     answers = Answers(findings)
     opened: list[File] = []
+    beside = Beside()
     try:
         with answers.guarded("preparation"):
             settled = files.settled
             # Cells that PostgreSQL cannot hold are odd where they come from and where they end.
             odd = options.for_postgresql
-            opened.append(File(files.source, settled=True, look=readable_tables, without_nul=odd))
-            opened.append(File(files.target, settled=settled, fast=True, look=unified_tables))
-            opened.append(File(files.ledger, settled=settled, fast=True, without_nul=odd))
+            small = partial(File, size=files.part)
+            opened.append(small(files.source, settled=True, look=readable_tables, without_nul=odd))
+            opened.append(small(files.target, settled=settled, fast=True, look=unified_tables))
+            opened.append(small(files.ledger, settled=settled, fast=True, without_nul=odd))
             source, target, ledger = opened
-            context = Context(source, target, ledger, plan, options, progress, answers)
+            context = Context(source, target, ledger, plan, options, progress, answers, beside)
             context.inverse = Inverse((source, target, ledger), plan, answers)
             if read_books(context):
                 _carry_out(context)
@@ -104,6 +117,7 @@ def verify(
             if findings is None:
                 _give_back(context)
     finally:
+        beside.stop()
         for file in opened:
             file.close()
     return answers.checks
@@ -124,16 +138,23 @@ def _carry_out(context: Context) -> None:
         look_at_files(context)
     for name in sorted(filled_tables(context) & set(context.target.tables)):
         context.homes[name] = Home.of(context.target, context.target.tables[name])
+    read_ahead(context, _FIRST[0])
     context.decisions = read_decisions(context)
     context.people = read_people(context, context.decisions.moves)
-    for usual in ("users", "parents"):
+    for usual, following in zip(_FIRST, (*_FIRST[1:], "patients"), strict=True):
+        read_ahead(context, following)
         _check_bound(context, usual)
     _check_humans(context)
-    for bound in context.plan.bound:
-        usual = bound.mapping.source
-        if bound.target is not None and usual not in (*CORE_TABLES, "users", "parents"):
-            with answers.guarded("cells_match", bound.name):
-                check_table(context, bound)
+    others = [
+        bound
+        for bound in context.plan.bound
+        if bound.target is not None and bound.mapping.source not in (*CORE_TABLES, *_FIRST)
+    ]
+    for bound, then in zip_longest(others, others[1:]):
+        if then is not None:
+            read_ahead(context, then.mapping.source)
+        with answers.guarded("cells_match", bound.name):
+            check_table(context, bound)
     _check_rest(context)
 
 
@@ -158,8 +179,10 @@ def _check_humans(context: Context) -> None:
     humans = settle_humans(context, families)
     context.implied = implied_grants(context, families, decisions.modes)
     owe_implied(context, context.implied)
+    read_ahead(context, "children")
     with answers.guarded("cells_match", "patients"):
         check_patients(context, humans)
+    read_ahead(context, "parent_children")
     with answers.guarded("cells_match", "children"):
         check_children(context, humans, families)
     with answers.guarded("cells_match", "parent_children"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import polars as pl
 
 from person_unify.schema import Table
 from person_unify.stages.verify.context import Context
-from person_unify.stages.verify.reader import STORED, Cells, File, Lane, alike, lane_of
+from person_unify.stages.verify.reader import STORED, Cells, Lane, alike, lane_of
 
 NOT_CARRIED = "not_carried"
 
@@ -111,30 +111,6 @@ def _names(source: Table, text: str | None) -> frozenset[str] | None:
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         return None
     return frozenset(map(source.known, found))
-
-
-def read_at(
-    file: File, table: Table, columns: Sequence[str], row: pl.Series, lanes: Mapping[str, Lane]
-) -> Cells:
-    """Columns of the rows of some rowids (each once), in the order in which they are given."""
-    ranges = None if file.ranges(table) is None else _spans(row)
-    cells = file.read(table, columns, ranges, lanes)
-    if cells.height == row.len() and bool((cells.row == row).all()):
-        return cells
-    return cells.take(cells.row.search_sorted(row).cast(pl.UInt32))
-
-
-def _spans(row: pl.Series, most: int = 40) -> list[tuple[int, int]]:
-    """Up to ``most`` ranges that hold all rowids and leave out the widest gaps."""
-    if not row.len():
-        return []
-    ordered = row.sort()
-    gaps = ordered.diff()
-    wide = gaps.arg_sort(descending=True, nulls_last=True).head(most - 1).sort()
-    wide = wide.filter(gaps.gather(wide) > 10_000)
-    starts = [ordered[0], *ordered.gather(wide)]
-    ends = [*(ordered[int(n) - 1] for n in wide), ordered[-1]]
-    return list(zip(starts, ends, strict=True))
 
 
 def archive_of(context: Context, source: Table, cells: Cells) -> Archive | None:

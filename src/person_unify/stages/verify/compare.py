@@ -12,7 +12,7 @@ from person_unify.stages.verify.archive import Archive
 from person_unify.stages.verify.context import Context, Rows, entries
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
 from person_unify.stages.verify.homes import Home
-from person_unify.stages.verify.reader import Cells, Range, equal, mark
+from person_unify.stages.verify.reader import EVERY, Cells, Range, equal, mark
 from person_unify.stages.verify.reading import DAY_MS
 from person_unify.stages.verify.words import Counts, Expected, Words
 
@@ -134,28 +134,23 @@ class Side:
 
 
 def compare(side: Side, ranges: Sequence[Range] | None) -> None:
-    """Compare a source table part by part with its target rows."""
+    """Compare a source table part by part with its target rows, and back."""
     height, row = side.rows.height, side.rows.cells.row
-    parts: Sequence[Range | None] = ranges or [None]
-    for part in parts:
+    inverse = side.context.inverse
+    inverse.begin(side.name, side)
+    for part in ranges or [EVERY]:
         start, stop = 0, height
-        if part is not None:
+        if ranges is not None:
             start = int(row.search_sorted(part[0], "left"))
             stop = int(row.search_sorted(part[1], "right"))
         if start < stop:
-            _compare_part(side, start, stop, part)
+            _compare_part(side, start, stop)
+            inverse.compare(side.name, part)
 
 
-def _compare_part(side: Side, start: int, stop: int, part: Range | None) -> None:
-    table = side.rows.table
-    cells = side.rows.cells
-    if part is not None:
-        cells = cells.take(pl.arange(start, stop, eager=True, dtype=pl.UInt32))
-    rest = [c for c in table.column_names if c not in cells.columns]
-    if rest:
-        wide = side.context.source.read(table, rest, None if part is None else [part])
-        cells = cells.beside(wide)
-    rows = Rows(table, cells)
+def _compare_part(side: Side, start: int, stop: int) -> None:
+    table, row = side.rows.table, side.rows.cells.row[start:stop]
+    rows = Rows(table, side.context.source.read_part(table, table.column_names, row))
     counts = Counts()
     for arm in side.arms:
         _compare_arm(side, arm, rows, (start, stop), counts)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from person_unify.allocators import give_memory_back
+from person_unify.background import Beside
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.mappings.spec import Type
 from person_unify.schema import OLD, Table
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
-from person_unify.stages.verify.reader import Cells, File, Range, alike
+from person_unify.stages.verify.reader import SMALL, Cells, File, Range, alike
 from person_unify.stages.verify.reading import Reading, read
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Context:
     options: VerifyOptions
     progress: Callable[[str], None]
     answers: Answers
+    beside: Beside
     maps: dict[str, pl.DataFrame] = field(default_factory=dict)
     log: pl.DataFrame = field(default_factory=pl.DataFrame)
     known: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -78,9 +81,14 @@ class Context:
         }
         for check, sound in self.sound.items():
             for name in tables[check]:
-                sound.look(name)
-        self.source.forget(source)
-        self.ledger.forget(f"archive_{source}")
+                sound.look(name, self.beside)
+        for file, names in zip(
+            (self.source, self.ledger, self.target), tables.values(), strict=True
+        ):
+            for name in names:
+                file.forget(name)
+        if source in self.source.counts and self.source.counts[source] > SMALL:
+            give_memory_back()
 
     def mapping(self, usual: str) -> BoundMapping | None:
         """The first mapping of an old table that fills a target table."""

@@ -8,7 +8,7 @@ import polars as pl
 
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import Copy, Decided, Type
-from person_unify.stages.verify.archive import NOT_CARRIED, archive_of, read_at
+from person_unify.stages.verify.archive import NOT_CARRIED, archive_of
 from person_unify.stages.verify.compare import Arm, Side, compare
 from person_unify.stages.verify.context import Context, Rows, entries, gathered
 from person_unify.stages.verify.families import Families
@@ -313,7 +313,7 @@ class PairsOf:
         none = alike(None, self.pair.len(), pl.String())
         if not at.len() or rows.table.column(column) is None:
             return none
-        cells = read_at(self.context.source, rows.table, [column], rows.cells.row.gather(at), {})
+        cells = self.context.source.read_part(rows.table, [column], rows.cells.row.gather(at))
         text = Rows(rows.table, cells).value(column, "TEXT")
         texts = pl.DataFrame({"row": at.cast(pl.Int64), "text": text})
         joined = (

@@ -9,7 +9,7 @@ import polars as pl
 
 from person_unify.mappings.bind import type_of
 from person_unify.schema import Column, Table
-from person_unify.stages.verify.archive import keys, read_at
+from person_unify.stages.verify.archive import keys
 from person_unify.stages.verify.reader import Cells, File, Lane, alike, mark, present
 from person_unify.stages.verify.reading import CLASSES, FIRST_INSTANT, LAST_INSTANT
 
@@ -34,7 +34,7 @@ class Home:
     def of(cls, file: File, table: Table) -> Home:
         """Read the keys of a target table."""
         columns = table.primary_key or table.column_names[:1]
-        cells = file.read(table, columns, lanes=lanes_of(table))
+        cells = file.read(table, columns, lanes=lanes_of(table), whole=False)
         claimed = alike(False, cells.height, pl.Boolean())
         return cls(file, table, cells, keys(cells, columns), claimed)
 
@@ -63,7 +63,7 @@ class Home:
     def read(self, columns: Sequence[str], at: pl.Series) -> Cells:
         """Columns of the rows at some positions."""
         row = self.cells.row.gather(at)
-        return read_at(self.file, self.table, columns, row, lanes_of(self.table))
+        return self.file.read_part(self.table, columns, row, lanes_of(self.table))
 
     def see(self, found: Cells, wrong: dict[str, pl.Series] | None = None) -> None:
         """Judge the form of cells (where they are ``wrong``), and remember references.

@@ -5,7 +5,8 @@ The rebuild's own frames, made of what this verification has read, and held agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +17,14 @@ from person_unify.frames import odd
 from person_unify.mappings.bind import Plan
 from person_unify.schema import Table
 from person_unify.stages import rebuild
-from person_unify.stages.rebuild.compare import Tell, compare_table
+from person_unify.stages.rebuild.compare import Comparison, Tell
 from person_unify.stages.rebuild.store import Store
-from person_unify.stages.verify.archive import lanes_of, read_at
+from person_unify.stages.verify.archive import lanes_of
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.compare import Side
 from person_unify.stages.verify.findings import Answers
 from person_unify.stages.verify.homes import lanes_of as lanes_of_target
-from person_unify.stages.verify.reader import ODD, Cells, File, Lane, decoded, lane_of
+from person_unify.stages.verify.reader import EVERY, ODD, Cells, File, Lane, Range, decoded, lane_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class _Reads:
 
     def at(self, columns: Sequence[str], row: pl.Series) -> odd.Rows:
         """Columns of the rows of some rowids, which are ascending."""
-        return _framed(read_at(self.file, self.table, columns, row, self.own), columns)
+        return _framed(self.file.read_part(self.table, columns, row, self.own), columns)
 
 
 def _framed(cells: Cells, columns: Sequence[str]) -> odd.Rows:
@@ -131,6 +132,10 @@ class _SharedFile(rebuild.File):
         at_once = max(1, self._file.counts[table.name] // len(ranges or [None]))
         return _Shared(_Reads(self._file, table, self._lanes(table, known)), table, None, at_once)
 
+    def ranges(self, name: str) -> Sequence[Range]:
+        """The parts in which a table is best read."""
+        return self._file.ranges(self.tables[name]) or [EVERY]
+
 
 def _declared(table: Table, _: Table | None) -> dict[str, Lane]:
     return {column.name: lane_of(column.type) for column in table.columns}
@@ -152,23 +157,48 @@ class Inverse:
         self.rebuilder = rebuild.Rebuilder(there, kept, plan, source.tables)
         self.answers = answers
         self.asked: set[str] = set()
+        self._going: dict[str, Comparison] = {}
 
-    def check(self, name: str, side: Side | None = None) -> None:
-        """Hold a table of the source against what target and ledger give back.
+    def begin(self, name: str, side: Side | None = None) -> None:
+        """Pair the rows of a table of the source with those that target and ledger give back.
 
         side: names the rows of what differs.  What keeps them from being compared is an answer.
         """
         self.asked.add(name)
-        try:
+        with self._guarded(name):
             rebuilt = self.rebuilder.table(name)
             tell = None if side is None else _telling(side, rebuilt)
-            found = compare_table(self.source.store(name), rebuilt, tell)
+            self._going[name] = Comparison(self.source.store(name), rebuilt, tell)
+
+    def compare(self, name: str, rows: Range) -> None:
+        """Compare the cells of the rows in a range, best while they are held."""
+        if name in self._going:
+            with self._guarded(name):
+                self._going[name].compare(rows)
+
+    def end(self, name: str) -> None:
+        """Tell how a table differs."""
+        if name in self._going:
+            with self._guarded(name):
+                self.tell(self._going.pop(name).result())
+
+    def check(self, name: str, side: Side | None = None) -> None:
+        """All of it, for a table that nothing else is asked of."""
+        self.begin(name, side)
+        for part in self.source.ranges(name):
+            self.compare(name, part)
+        self.end(name)
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except TargetError as error:  # target or ledger is not what a run leaves behind
+            self._going.pop(name, None)
             self.answers.checks.append(Check("rebuild", name, None, None, "failed", str(error)))
         except MigrationError as error:
+            self._going.pop(name, None)
             self.tell(rebuild.TableComparison(name, 0, 0, problem=str(error)))
-        else:
-            self.tell(found)
 
     def tell(self, found: rebuild.TableComparison) -> None:
         """Add a comparison as a check."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 
+from person_unify.background import Beside, Task
 from person_unify.errors import BatchTooLarge, DatabaseError
 from person_unify.files.database import Database, inspect, read_frame
 from person_unify.schema import Catalogue, Table, quote
@@ -22,6 +24,8 @@ from person_unify.schema import Catalogue, Table, quote
 Lane = Literal["text", "integer", "real"]
 Range: TypeAlias = tuple[int, int]
 """The first and the last rowid of some rows."""
+
+EVERY: Range = (-(2**63), 2**63 - 1)
 
 DTYPES: dict[str, pl.DataType] = {
     "text": pl.String(),
@@ -50,6 +54,9 @@ _SPLIT = 50_000
 _FEW = 500
 _LISTED = 5_000
 """Rows that one query names by their rowids."""
+
+_PARTS_AT_ONCE = 4
+"""Rows of so many parts are held as one: those of a part of another table, which may be wider."""
 
 _FLAGS = 60
 """Columns that one number flags."""
@@ -86,6 +93,12 @@ class Cells:
                 odd[name] = found.with_columns(at=pl.col("to").cast(pl.UInt32)).select(*ODD)
         return Cells(self.row.gather(at), columns, odd, self.without_nul)
 
+    def at(self, row: pl.Series) -> Cells:
+        """The rows of some rowids that are here (each once), in the order given."""
+        if self.height == row.len() and bool((self.row == row).all()):
+            return self
+        return self.take(self.row.search_sorted(row).cast(pl.UInt32))
+
     def beside(self, other: Cells) -> Cells:
         """The same rows with the columns of another reading as well."""
         columns, odd = self.columns | other.columns, self.odd | other.odd
@@ -96,6 +109,11 @@ class Cells:
         odd = {name: frame for name, frame in self.odd.items() if name in columns}
         kept = {name: self.columns[name] for name in columns}
         return Cells(self.row, kept, odd, self.without_nul)
+
+    def plain(self, columns: Sequence[str]) -> Cells | None:
+        """Some columns, if they are here and have no odd cell."""
+        asked = set(columns)
+        return self.only(columns) if asked <= self.columns.keys() - self.odd.keys() else None
 
     def is_null(self, column: str) -> pl.Series:
         """Whether the cell is NULL."""
@@ -163,6 +181,7 @@ class File:
         """
         self.path = path
         self.size = size
+        self.settled = settled
         self._fast = fast and settled
         self._without_nul = without_nul
         self.database = Database(path, read_only=True, settled=settled)
@@ -185,6 +204,8 @@ class File:
         self._by_bytes: set[str] = set()
         self._ranges: dict[str, list[Range] | None] = {}
         self._held: dict[str, _Held] = {}
+        self._part: dict[str, _Held] = {}
+        self._coming: dict[str, Task[_Held]] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -252,38 +273,85 @@ class File:
         columns: Iterable[str],
         ranges: Sequence[Range] | None = None,
         lanes: Mapping[str, Lane] | None = None,
+        *,
+        whole: bool = True,
     ) -> Cells:
         """Some columns of a table, of all its rows or of those in ranges of the rowid.
 
-        A table that fits into one part is read once, as a whole, and held for whoever asks next.
-        lanes: of columns that are to be read in another lane than their declared type's.
+        All rows are held for whoever asks next, with all columns if they fit into one part and the
+        ``whole`` table will be asked for.  lanes: of columns that are to be read in another lane
+        than their declared type's.
         """
-        wanted, lanes = list(columns), lanes or {}
-        if ranges is not None or self.ranges(table) is not None:
-            return self._read(table, wanted, ranges, lanes)
+        wanted, chosen = list(columns), self._lanes(table, lanes)
+        if ranges is not None:
+            return self._read(table, wanted, ranges, chosen)
         held = self._held.pop(table.name, None)
-        if held is None or not held.has(wanted, lanes):
-            cells = self._read(table, table.column_names, None, lanes)
-            bytes_ = sum(int(column.estimated_size()) for column in cells.columns.values())
-            held = _Held(cells, dict(lanes), bytes_)
-        self._held[table.name] = held
+        if whole and (coming := self._coming.pop(table.name, None)) is not None:
+            held = coming.result()
+        if held is None or not held.has(wanted, chosen):
+            fits = self.small(table) or (whole and self.ranges(table) is None)
+            every = table.column_names if fits else wanted
+            held = _Held(self._read(table, every, None, chosen), chosen)
+        self._hold(table.name, held)
+        return held.cells.only(wanted)
+
+    def read_ahead(
+        self, beside: Beside, table: Table, lanes: Mapping[str, Lane] | None = None
+    ) -> None:
+        """Have a table read beside that fits into one part, for whoever asks for it next."""
+        if table.name in self._coming or self.small(table) or self.ranges(table) is not None:
+            return
+        chosen = self._lanes(table, lanes)
+        held = self._held.get(table.name)
+        if held is None or not held.has(table.column_names, chosen):
+            self._coming[table.name] = beside.call(
+                lambda: _Held(self._read(table, table.column_names, None, chosen), chosen)
+            )
+
+    def read_part(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        row: pl.Series,
+        lanes: Mapping[str, Lane] | None = None,
+    ) -> Cells:
+        """Columns of the rows of some rowids (each once), in the order in which they are given.
+
+        A part of a table is held until another part is asked for, with all columns.
+        """
+        chosen, ranges = self._lanes(table, lanes), self.ranges(table)
+        if ranges is None:
+            return self.read(table, columns, None, lanes).at(row)
+        spans = spans_of(row)
+        if row.len() > _PARTS_AT_ONCE * self.counts[table.name] / len(ranges):
+            return self._read(table, columns, spans, chosen).at(row)
+        part = self._part.get(table.name)
+        if part is None or not part.has(columns, chosen) or not part.covers(spans):
+            part = _Held(self._read(table, table.column_names, spans, chosen), chosen, spans)
+            self._part[table.name] = part
+        return part.cells.only(columns).at(row)
+
+    def _lanes(self, table: Table, lanes: Mapping[str, Lane] | None) -> dict[str, Lane]:
+        chosen = lanes or {}
+        return {c.name: chosen.get(c.name) or lane_of(c.type) for c in table.columns}
+
+    def _hold(self, name: str, held: _Held) -> None:
+        self._held[name] = held
         while len(self._held) > 1 and sum(h.bytes for h in self._held.values()) > self.size:
             del self._held[next(iter(self._held))]
-        return held.cells.only(wanted)
 
     def forget(self, name: str) -> None:
         """Let go of a table that nobody will ask for again."""
         self._held.pop(name, None)
+        self._part.pop(name, None)
 
-    def held(self, table: Table, columns: Sequence[str]) -> Cells | None:
-        """Columns of a table that is held and has no odd cell there."""
+    def held(self, table: Table) -> Cells | None:
+        """What is held of all rows of a table."""
         held = self._held.get(table.name)
-        if held is None or set(columns) & set(held.cells.odd):
-            return None
-        return held.cells.only(columns)
+        return None if held is None else held.cells
 
     def by_index(self, table: Table, rowid: str, like: Cells, index: str) -> pl.DataFrame:
-        """The same columns as an index has them (``INDEXED BY …``), in its order, behind rowids."""
+        """Some columns as an index has them (``INDEXED BY …``), in its order, behind rowids."""
         lanes = {dtype: lane for lane, dtype in DTYPES.items()}
         asked = [(rowid, "integer")]
         asked += [(quote(name), lanes[cells.dtype]) for name, cells in like.columns.items()]
@@ -424,18 +492,30 @@ class File:
         return frame
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Held:
-    """A whole table in memory, with the lanes that were asked for."""
+    """Rows in memory, in the lanes that were asked for: all of a table, or those of some spans."""
 
     cells: Cells
     lanes: Mapping[str, Lane]
-    bytes: int
+    spans: Sequence[Range] = ()
+
+    @cached_property
+    def bytes(self) -> int:
+        """What the cells take."""
+        return sum(int(column.estimated_size()) for column in self.cells.columns.values())
 
     def has(self, columns: Iterable[str], lanes: Mapping[str, Lane]) -> bool:
         """Whether these columns are here, in these lanes."""
         there = self.cells.columns
-        return all(c in there and self.lanes.get(c) == lanes.get(c) for c in columns)
+        return all(c in there and self.lanes[c] == lanes[c] for c in columns)
+
+    def covers(self, spans: Iterable[Range]) -> bool:
+        """Whether the rows of some spans are here."""
+        return all(
+            any(first <= start and stop <= last for first, last in self.spans)
+            for start, stop in spans
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,9 +537,7 @@ class _Query:
         return self.place[1]
 
     def lane(self, column: str) -> Lane:
-        if column in self.lanes:
-            return self.lanes[column]
-        return lane_of(self.types.get(column, ""))
+        return self.lanes[column]
 
     def is_odd(self, column: str) -> str:
         """Whether a cell has another class than its lane's; BLOBs sort behind every text."""
@@ -552,6 +630,19 @@ def _text(raw: bytes | None) -> str | None:
         return None if raw is None else raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def spans_of(row: pl.Series, most: int = 40) -> list[Range]:
+    """Up to ``most`` ranges that hold all rowids and leave out the widest gaps."""
+    if not row.len():
+        return []
+    ordered = row.sort()
+    gaps = ordered.diff()
+    wide = gaps.arg_sort(descending=True, nulls_last=True).head(most - 1).sort()
+    wide = wide.filter(gaps.gather(wide) > 10_000)
+    starts = [ordered[0], *ordered.gather(wide)]
+    ends = [*(ordered[int(n) - 1] for n in wide), ordered[-1]]
+    return list(zip(starts, ends, strict=True))
 
 
 def _where(row: str, ranges: Sequence[Range] | None, condition: str | None = None) -> str:

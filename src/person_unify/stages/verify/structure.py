@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
+from person_unify.background import Beside, Task
 from person_unify.errors import DatabaseError
-from person_unify.files.damage import is_damaged
+from person_unify.files.damage import has_unreadable_pages, is_damaged
 from person_unify.schema import ForeignKey, Table, folded, quote
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.context import Context
@@ -32,15 +33,15 @@ class Soundness:
     """
 
     file: File
-    problems: list[str] = field(default_factory=list)
+    looks: list[Task[list[str]]] = field(default_factory=list)
     indexes: dict[str, dict[str, list[str | None]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, file: File, *, pages: bool) -> Soundness:
+    def of(cls, file: File, beside: Beside, *, pages: bool) -> Soundness:
         """Look at the pages, if they are asked for, and list the indexes."""
         found = cls(file)
-        if pages and is_damaged(file.database, "quick_check"):
-            found.problems.append("its pages are not what SQLite's file format says")
+        if pages:
+            found.looks.append(beside.call(partial(_damaged, file)))
         for table, index, column in file.database.rows(
             "SELECT m.name, i.name, x.name FROM sqlite_master AS m, pragma_index_list(m.name) "
             "AS i, pragma_index_info(i.name) AS x WHERE m.type = 'table' "
@@ -49,7 +50,7 @@ class Soundness:
             found.indexes.setdefault(folded(table), {}).setdefault(index, []).append(column)
         return found
 
-    def look(self, name: str) -> None:
+    def look(self, name: str, beside: Beside) -> None:
         """Hold the indexes of a table against it, best while it is held.
 
         Each is read once in its own order: SQLite's ``integrity_check`` looks every entry up by
@@ -57,13 +58,15 @@ class Soundness:
         """
         indexes, table = self.indexes.pop(folded(name), None), self.file.tables.get(name)
         if indexes is not None and table is not None:
-            self.problems += _disagreeing(self.file, table, indexes)
+            held = self.file.held(table)
+            call = partial(_disagreeing, self.file, table, indexes, held)
+            self.looks.append(Task(call) if self.file.small(table) else beside.call(call))
 
-    def finish(self) -> list[str]:
+    def finish(self, beside: Beside) -> list[str]:
         """All problems, once every index was looked at."""
         for name in list(self.indexes):
-            self.look(name)
-        return self.problems
+            self.look(name, beside)
+        return [problem for look in self.looks for problem in look.result()]
 
 
 def look_at_files(context: Context) -> None:
@@ -72,7 +75,7 @@ def look_at_files(context: Context) -> None:
     for check, name in FILES.items():
         with context.answers.guarded(check):
             file: File = getattr(context, name)
-            context.sound[check] = Soundness.of(file, pages=name != "source")
+            context.sound[check] = Soundness.of(file, context.beside, pages=name != "source")
 
 
 def check_files(context: Context) -> None:
@@ -80,7 +83,7 @@ def check_files(context: Context) -> None:
     context.progress("integrity")
     for name, sound in context.sound.items():
         with context.answers.guarded(name):
-            problems = sound.finish()
+            problems = sound.finish(context.beside)
             said, detail = f"{len(problems)} problems", "; ".join(problems[:5])
             found = Check(name, None, "ok", said, "failed", detail)
             if not problems:
@@ -88,32 +91,48 @@ def check_files(context: Context) -> None:
             context.answers.checks.append(found)
 
 
-def _disagreeing(file: File, table: Table, indexes: dict[str, list[str | None]]) -> Iterator[str]:
+def _damaged(file: File) -> list[str]:
+    settled = file.settled  # and so looked at without keeping others from the connection
+    path, database = file.path, file.database
+    damaged = has_unreadable_pages(path) if settled else is_damaged(database, "quick_check")
+    return ["its pages are not what SQLite's file format says"] if damaged else []
+
+
+def _disagreeing(
+    file: File, table: Table, indexes: dict[str, list[str | None]], held: Cells | None
+) -> list[str]:
+    """The indexes of a table that do not agree with it; held: the table, if it is in memory."""
     rowid = file.rowid(table)
     plain = {i: [c for c in listed if c is not None] for i, listed in indexes.items()}
     try:
         if rowid is None or any(None in listed for listed in indexes.values()):
             raise DatabaseError("an index over expressions, or a table that is an index itself")
-        for index, listed in plain.items():
-            if not _agrees(file, table, rowid, index, listed):
-                yield f"index {index} does not agree with table {table.name}"
+        return [
+            f"index {index} does not agree with table {table.name}"
+            for index, listed in plain.items()
+            if not _agrees(file, table, (rowid, index), listed, held)
+        ]
     except DatabaseError:
-        yield from _remarked(file, table)
+        return _remarked(file, table)
 
 
-def _remarked(file: File, table: Table) -> Iterator[str]:
+def _remarked(file: File, table: Table) -> list[str]:
     """What SQLite itself says of a table's indexes, where it can read them at all."""
     try:
         answers = file.database.rows(f"PRAGMA integrity_check({quote(table.name)})")
     except DatabaseError:  # a collation or a function that this SQLite lacks
-        return
+        return []
     # It remarks on content too, such as a NULL where none is allowed: that is no damage.
     if any(re.search("missing from index|entries in index", str(said)) for (said,) in answers):
-        yield f"an index does not agree with table {table.name}"
+        return [f"an index does not agree with table {table.name}"]
+    return []
 
 
-def _agrees(file: File, table: Table, rowid: str, index: str, columns: list[str]) -> bool:
-    """Whether an index holds the cells of its columns, of each row of the table."""
+def _agrees(
+    file: File, table: Table, names: tuple[str, str], columns: list[str], held: Cells | None
+) -> bool:
+    """Whether an index (behind the rowid's name) holds the cells of its columns of each row."""
+    rowid, index = names
     by_index = f"INDEXED BY {quote(index)}"
     if file.small(table):
         name, cells = quote(table.name), ", ".join(f"{quote(c)} COLLATE BINARY" for c in columns)
@@ -121,9 +140,9 @@ def _agrees(file: File, table: Table, rowid: str, index: str, columns: list[str]
         both = (f"SELECT {rowid}, {cells} FROM {name} {how}" for how in ("NOT INDEXED", by_index))
         query = f"SELECT {' = '.join(counts)} AND NOT EXISTS ({' EXCEPT '.join(both)})"
         return bool(file.database.value(query))
-    held = file.held(table, list(map(table.known, columns)))
-    if held is not None:
-        return _agrees_with(held, file.by_index(table, rowid, held, by_index))
+    ours = None if held is None else held.plain(list(map(table.known, columns)))
+    if ours is not None:
+        return _agrees_with(ours, file.by_index(table, rowid, ours, by_index))
     return _hashes(file, table, rowid, columns, by_index).equals(
         _hashes(file, table, rowid, columns, "NOT INDEXED")
     )
@@ -138,7 +157,8 @@ def _agrees_with(cells: Cells, found: pl.DataFrame) -> bool:
     if not mark(at, cells.height + 1)[: cells.height].all() or not equal(row, cells.row[at]).all():
         return False
     pairs = zip(cells.columns.values(), columns, strict=True)
-    return all(equal(ours[at], theirs).all() for ours, theirs in pairs)
+    # Numbers are gathered in an index's order many times as fast as texts.
+    return all((ours.hash().gather(at) == theirs.hash()).all() for ours, theirs in pairs)
 
 
 def _hashes(file: File, table: Table, rowid: str, columns: list[str], how: str) -> pl.DataFrame:

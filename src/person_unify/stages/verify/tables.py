@@ -21,8 +21,22 @@ from person_unify.stages.verify.context import Context, Rows, key_of
 from person_unify.stages.verify.fates import MERGED, Fates, deciding_columns, settle, source_ids
 from person_unify.stages.verify.findings import Found, texts
 from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.homes import lanes_of as lanes_of_target
 from person_unify.stages.verify.logs import check_ids, owed_of_row
 from person_unify.stages.verify.reader import Range, alike
+
+
+def read_ahead(context: Context, usual: str) -> None:
+    """Have an old table, its archive and what it fills read beside, where they are in one part."""
+    for bound in context.plan.of(usual):
+        context.source.read_ahead(context.beside, bound.source)
+        if bound.target is not None and bound.target.name in context.homes:
+            table = context.homes[bound.target.name].table
+            context.target.read_ahead(context.beside, table, lanes_of_target(table))
+        archive = context.ledger.tables.get(f"archive_{bound.source.name}")
+        if archive is not None:
+            archive = archive.known_as(bound.source)
+            context.ledger.read_ahead(context.beside, archive, lanes_of(archive, bound.source))
 
 
 def read_rows(context: Context, bound: BoundMapping) -> tuple[Rows, list[Range] | None]:
@@ -137,7 +151,7 @@ def report(side: Side, reasons: tuple[str, ...]) -> None:
             table = name if check == "cells_match" else side.arms[-1].home.table.name
             answers.judge(check, table, side.compared.get(check, 0), wrong)
     check_lists(side, reasons)
-    side.context.inverse.check(side.name, side)
+    side.context.inverse.end(side.name)
     side.context.look(side.name, [arm.home.table.name for arm in side.arms])
 
 

@@ -7,10 +7,11 @@ wait for them.  So whatever such a thread opens, it also closes.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from threading import Event, Thread
-from typing import Generic, TypeVar
+from threading import Event, Lock, Thread
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -63,6 +64,76 @@ class Background(Generic[T]):
         while not self.over:
             self.wait(_PAUSE)
         return self.result()
+
+
+class Task(Generic[T]):
+    """A call that waits for its turn; whoever needs it sooner makes it himself."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        """Note the call."""
+        self._call: Callable[[], T] | None = call
+        self._free = Lock()
+        self._over = Event()
+        self._answer: list[T] = []
+        self._error: BaseException | None = None
+
+    def make(self) -> None:
+        """Make the call here and now, unless it was begun elsewhere."""
+        call = self._call
+        if call is None or not self._free.acquire(blocking=False):
+            return
+        self._call = None  # what it holds is let go of with its end
+        try:
+            self._answer.append(call())
+        except BaseException as error:  # noqa: BLE001  whoever wants the result raises it
+            self._error = error
+        finally:
+            self._over.set()
+
+    def result(self) -> T:
+        """The call's value, or the error that it raised."""
+        self.make()
+        while not self._over.wait(_PAUSE):
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._answer[0]
+
+
+class Beside:
+    """One thread that makes calls in turn, beside the caller."""
+
+    def __init__(self) -> None:
+        """Begin nothing yet."""
+        self._waiting: deque[Task[Any]] = deque()
+        self._turn = Lock()
+        self._thread: Background[None] | None = None
+
+    def call(self, call: Callable[[], T]) -> Task[T]:
+        """Have a call made, after those before it."""
+        task = Task(call)
+        with self._turn:
+            self._waiting.append(task)
+            if self._thread is None:
+                self._thread = Background(self._work)
+        return task
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                if not self._waiting:
+                    self._thread = None
+                    return
+                task = self._waiting.popleft()
+            task.make()
+
+    def stop(self) -> None:
+        """Forget what has not begun, and wait for what has."""
+        with self._turn:
+            self._waiting.clear()
+            thread = self._thread
+        if thread is not None:
+            thread.wait()
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
