@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event, current_thread
+from functools import partial
+from threading import Event, Timer, current_thread
 
 import pytest
 
-from person_unify.background import Background, over_within, prefetch
+from person_unify.background import Background, Beside, over_within, prefetch
 
 LONG = 30.0
 """Seconds after which a test that waits for another thread gives up."""
@@ -74,3 +75,72 @@ def test_items_come_in_order_and_end_with_their_error() -> None:
 
     assert taken == [0, 1, 2]
     assert list(prefetch(iter(()))) == []
+
+
+def test_calls_are_made_beside_in_turn() -> None:
+    made: list[int] = []
+    beside = Beside()
+
+    def call(number: int) -> str:
+        made.append(number)
+        return current_thread().name
+
+    calls = [beside.call(partial(call, number)) for number in range(9)]
+    beside.call(partial(call, 9)).result()
+
+    assert len({made_by.result() for made_by in calls} - {current_thread().name}) <= 1
+    assert sorted(made) == list(range(10))
+    beside.stop()
+    assert over_within(LONG)
+
+
+def test_what_is_wanted_before_its_turn_is_made_by_the_caller() -> None:
+    begun, finish = Event(), Event()
+    beside = Beside()
+
+    def busy() -> bool:
+        begun.set()
+        return finish.wait(LONG)
+
+    first = beside.call(busy)
+    assert begun.wait(LONG)
+    second = beside.call(lambda: current_thread().name)
+
+    assert second.result() == current_thread().name
+    assert second.result() == current_thread().name, "and only once"
+    finish.set()
+    assert first.result()
+
+
+def test_an_error_beside_is_raised_where_the_result_is_wanted() -> None:
+    beside = Beside()
+
+    def fail() -> None:
+        raise KeyError("beside")
+
+    failed = beside.call(fail)
+    after = beside.call(lambda: 1)
+    beside.stop()
+
+    with pytest.raises(KeyError, match="beside"):
+        failed.result()
+    assert after.result() == 1
+
+
+def test_what_has_not_begun_is_forgotten_at_the_end() -> None:
+    begun, finish, made = Event(), Event(), Event()
+    beside = Beside()
+
+    def busy() -> bool:
+        begun.set()
+        return finish.wait(LONG)
+
+    beside.call(busy)
+    beside.call(made.set)
+    assert begun.wait(LONG)
+    Timer(0.05, finish.set).start()
+    beside.stop()
+
+    assert finish.is_set()
+    assert not made.is_set()
+    assert over_within(LONG)

@@ -33,6 +33,10 @@ _CELL_BYTES = 400
 _COPIES = 6
 """How often the bytes of a text stand in memory at most."""
 
+_SHARE_OF_PART = 16
+"""One in so many bytes is for one part of a verified table: source, target and archive have some,
+those that are read ahead included."""
+
 _PERSON_BYTES = 1_000
 """What a row of patients, children or their links takes while persons are resolved; measured."""
 
@@ -105,6 +109,11 @@ class Budget:
         each = max(1, columns * _CELL_BYTES + text_bytes * _COPIES)
         wanted = max(_PART // each, rows // _MOST_PARTS)
         return max(1, min(wanted, self.size // _SHARE_OF_PARTS // _IN_FLIGHT // each))
+
+    @property
+    def part(self) -> int:
+        """Bytes of a table that the verification has in memory at once, in a few such parts."""
+        return min(_PART, self.size // _SHARE_OF_PART)
 
     def too_small_for(self, people: int) -> str | None:
         """A sentence where so many rows of patients, children and links need over half of it."""

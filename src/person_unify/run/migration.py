@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from person_unify import __version__
+from person_unify.background import Background
 from person_unify.errors import DatabaseError
 from person_unify.evidence.finished import report_in
 from person_unify.evidence.lineage import lines
@@ -192,14 +194,19 @@ class Migration:
     def _verify(self, plan: Plan, people: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
         staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
-        files = Files(*staged, earlier=self.earlier.ledger)
+        part = budget_of(self.options.memory).part
+        files = Files(*staged, earlier=self.earlier.ledger, part=part)
+        digest = Background(partial(locks.sha256, self._staged_target))
         with self.clock.phase("verify"):
-            checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
+            try:
+                checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
+            finally:
+                digest.wait()
         self.earlier.require_unchanged()
         with self._opened() as database:
             report = self._report(database, plan, people, checks)
             require_sound(report)
-        self._look_at_source(locks.sha256(self._staged_target))
+        self._look_at_source(digest.result())
         self._record(report)
         self._sync()
         return report

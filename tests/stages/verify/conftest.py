@@ -1,4 +1,7 @@
-"""Three finished migrations: of a clean database, of one with the usual faults, of one with all."""
+"""Three finished migrations: of a clean database, of one with the usual faults, of one with all.
+
+The last is verified part by part, as large tables are.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
 from person_unify.stages.verify.context import Context, Rows, entries
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
-from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.homes import Home, lanes_of
 from person_unify.stages.verify.reader import EVERY, Cells, Range, equal, mark
 from person_unify.stages.verify.reading import DAY_MS
 from person_unify.stages.verify.words import Counts, Expected, Words
@@ -138,14 +138,27 @@ def compare(side: Side, ranges: Sequence[Range] | None) -> None:
     height, row = side.rows.height, side.rows.cells.row
     inverse = side.context.inverse
     inverse.begin(side.name, side)
-    for part in ranges or [EVERY]:
-        start, stop = 0, height
-        if ranges is not None:
-            start = int(row.search_sorted(part[0], "left"))
-            stop = int(row.search_sorted(part[1], "right"))
-        if start < stop:
-            _compare_part(side, start, stop)
-            inverse.compare(side.name, part)
+    parts = [(0, height, EVERY)]
+    if ranges is not None:
+        starts = (int(row.search_sorted(first, "left")) for first, _ in ranges)
+        stops = (int(row.search_sorted(last, "right")) for _, last in ranges)
+        parts = list(zip(starts, stops, ranges, strict=True))
+    parts = [part for part in parts if part[0] < part[1]]
+    for number, (start, stop, part) in enumerate(parts):
+        for following in parts[number + 1 : number + 2]:
+            _read_ahead(side, *following[:2])
+        _compare_part(side, start, stop)
+        inverse.compare(side.name, part)
+
+
+def _read_ahead(side: Side, start: int, stop: int) -> None:
+    """Have the rows of a part, and the target rows that they lead to, read beside."""
+    context, rows = side.context, side.rows
+    context.source.read_part_ahead(context.beside, rows.table, rows.cells.row[start:stop])
+    for arm in side.arms:
+        home, at = arm.home, arm.at[start:stop].filter(arm.live[start:stop]).drop_nulls()
+        row = home.cells.row.gather(at)
+        home.file.read_part_ahead(context.beside, home.table, row, lanes_of(home.table))
 
 
 def _compare_part(side: Side, start: int, stop: int) -> None:

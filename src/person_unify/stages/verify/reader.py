@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -206,6 +206,7 @@ class File:
         self._held: dict[str, _Held] = {}
         self._part: dict[str, _Held] = {}
         self._coming: dict[str, Task[_Held]] = {}
+        self._next: dict[str, tuple[Sequence[Range], Task[_Held]]] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -304,9 +305,7 @@ class File:
         chosen = self._lanes(table, lanes)
         held = self._held.get(table.name)
         if held is None or not held.has(table.column_names, chosen):
-            self._coming[table.name] = beside.call(
-                lambda: _Held(self._read(table, table.column_names, None, chosen), chosen)
-            )
+            self._coming[table.name] = beside.call(partial(self._all_of, table, None, chosen))
 
     def read_part(
         self,
@@ -323,13 +322,45 @@ class File:
         if ranges is None:
             return self.read(table, columns, None, lanes).at(row)
         spans = spans_of(row)
-        if row.len() > _PARTS_AT_ONCE * self.counts[table.name] / len(ranges):
+        if self._is_much(table, row):
             return self._read(table, columns, spans, chosen).at(row)
         part = self._part.get(table.name)
-        if part is None or not part.has(columns, chosen) or not part.covers(spans):
-            part = _Held(self._read(table, table.column_names, spans, chosen), chosen, spans)
+        if part is None or not (part.has(columns, chosen) and part.covers(spans)):
+            part = self._next_part(table, spans, chosen)
             self._part[table.name] = part
         return part.cells.only(columns).at(row)
+
+    def read_part_ahead(
+        self,
+        beside: Beside,
+        table: Table,
+        row: pl.Series,
+        lanes: Mapping[str, Lane] | None = None,
+    ) -> None:
+        """Have the part of a table read beside that will be asked for next."""
+        if self.ranges(table) is None or self._is_much(table, row):
+            return
+        chosen, spans = self._lanes(table, lanes), spans_of(row)
+        self._next[table.name] = spans, beside.call(partial(self._all_of, table, spans, chosen))
+
+    def _next_part(self, table: Table, spans: Sequence[Range], lanes: Mapping[str, Lane]) -> _Held:
+        """All columns of some rows, which may have been read ahead."""
+        there, coming = self._next.get(table.name, ((), None))
+        if coming is not None and covers(there, spans):
+            del self._next[table.name]
+            part = coming.result()
+            if part.lanes == lanes:
+                return part
+        return self._all_of(table, spans, lanes)
+
+    def _all_of(
+        self, table: Table, spans: Sequence[Range] | None, lanes: Mapping[str, Lane]
+    ) -> _Held:
+        return _Held(self._read(table, table.column_names, spans, lanes), lanes, spans or ())
+
+    def _is_much(self, table: Table, row: pl.Series) -> bool:
+        ranges = self.ranges(table) or [EVERY]
+        return row.len() > _PARTS_AT_ONCE * self.counts[table.name] / len(ranges)
 
     def _lanes(self, table: Table, lanes: Mapping[str, Lane] | None) -> dict[str, Lane]:
         chosen = lanes or {}
@@ -344,6 +375,7 @@ class File:
         """Let go of a table that nobody will ask for again."""
         self._held.pop(name, None)
         self._part.pop(name, None)
+        self._next.pop(name, None)
 
     def held(self, table: Table) -> Cells | None:
         """What is held of all rows of a table."""
@@ -386,12 +418,13 @@ class File:
                 raise
             except DatabaseError:
                 self.troubled.add(name)
+        by_bytes = name in self._by_bytes  # which the other thread may add to meanwhile
         try:
-            frame = self._fetch(query, query.guarded(by_bytes=name in self._by_bytes), ranges)
+            frame = self._fetch(query, query.guarded(by_bytes=by_bytes), ranges)
         except BatchTooLarge:
             raise
         except DatabaseError:
-            if name in self._by_bytes:
+            if by_bytes:
                 raise
             self._by_bytes.add(name)  # a text that is not UTF-8
             frame = self._fetch(query, query.guarded(by_bytes=True), ranges)
@@ -512,10 +545,7 @@ class _Held:
 
     def covers(self, spans: Iterable[Range]) -> bool:
         """Whether the rows of some spans are here."""
-        return all(
-            any(first <= start and stop <= last for first, last in self.spans)
-            for start, stop in spans
-        )
+        return covers(self.spans, spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -630,6 +660,13 @@ def _text(raw: bytes | None) -> str | None:
         return None if raw is None else raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def covers(spans: Sequence[Range], wanted: Iterable[Range]) -> bool:
+    """Whether each wanted span lies in one of some spans."""
+    return all(
+        any(first <= start and stop <= last for first, last in spans) for start, stop in wanted
+    )
 
 
 def spans_of(row: pl.Series, most: int = 40) -> list[Range]:
