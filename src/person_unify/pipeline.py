@@ -191,7 +191,7 @@ def _carry_out(
     facts: Facts,
     progress: Progress,
 ) -> Report:
-    checkpoints = Checkpoints(checkpoints_path(options.target))
+    checkpoints = Checkpoints(checkpoints_path(options.target), directory.path)
     clock = Clock(progress, checkpoints=checkpoints)
     if facts.snapshot_sha256 is None:
         facts = _taken(options, directory, facts, clock)
@@ -229,12 +229,11 @@ def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock
             options.busy_timeout,
             before_naming=partial(directory.adopt, facts, path),
         )
-        digest = locks.sha256(path)
     if taken.note is not None:
         clock.progress(Note(taken.note))
     facts = replace(
         directory.adopt(facts, path, path),
-        snapshot_sha256=digest,
+        snapshot_sha256=taken.sha256,
         source_bytes=taken.source_bytes,
         source_sha256=taken.source_sha256,
         source_log_sha256=taken.log_sha256,

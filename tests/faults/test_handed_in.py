@@ -34,7 +34,9 @@ def test_links_at_names_of_ours(site: Site, trials: Trials) -> None:
         with trials.trial(f"{name} -> {aim}"):
             path.unlink(missing_ok=True)
             os.symlink(aims[aim], path)
-            assert_said(site.run_here(), {1, 3})
+            # What leads from the target to the source is found before anything is opened.
+            same = (name, aim) == ("new.db", "source")
+            assert_said(site.run_here(), {2} if same else {1, 3})
             assert letter.read_text() == "dear"
             assert not (site.root / "nowhere").exists()
             assert path.is_symlink()
@@ -123,7 +125,10 @@ def test_journal_that_names_a_file(site: Site, trials: Trials) -> None:
         source, target = str(site.source), str(site.target)
         calls = {
             "check": ["check", source],
-            "migrate": ["migrate", source, str(site.root / "target" / "other.db"), "--quiet"],
+            "migrate": [
+                *("migrate", source, str(site.root / "target" / "other.db"), "--quiet"),
+                *("--backup-dir", str(site.backups)),
+            ],
             "verify": ["verify", source, target, "--quiet"],
             "diff": ["diff", source, target, "users"],
             "rollback": ["rollback", target],

@@ -27,7 +27,10 @@ def test_killed_again(site: Site, trials: Trials, tmp_path: Path, way: Way, shar
         calls = calls_of(site, tmp_path / "trace", *site.arguments(way))
         expected = ids(site)
         for position, (call, number) in enumerate(trials.sample(calls[::24], 1, share)):
-            restore(site, saved)
+            if way == "--resume":
+                restore(site, saved)
+            else:
+                stop(site, kill)  # a copy would leave the backup to the run that it is a copy of
             with trials.trial(f"{kill}, then {call} {number}"):
                 prefix = injecting(call, number, "signal=SIGKILL")
                 outcome = site.run(*site.arguments(way), prefix=prefix)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,30 @@ def test_overwriting_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) ->
     assert (final.is_symlink(), final.read_bytes()) == (False, b"new")
     assert other.read_text() == "somebody else's"
     assert {path.name for path in tmp_path.iterdir()} == {"final", "other"}
+
+
+@pytest.mark.usefixtures("volume")
+def test_what_replaces_a_file_stands_in_the_directory_that_is_given_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final, own = tmp_path / "shared" / "final", tmp_path / "own"
+    for directory in (final.parent, own):
+        directory.mkdir()
+    replace_private(final, b"old", by=own)
+    seen: list[tuple[list[str], list[str]]] = []
+    replace = os.replace
+
+    def look(*given: Any, **named: Any) -> None:
+        seen.append((os.listdir(final.parent), os.listdir(own)))
+        replace(*given, **named)
+
+    monkeypatch.setattr(os, "replace", look)
+    replace_private(final, b"new", by=own)
+
+    ((shared, standing_in),) = seen
+    assert shared == ["final"], "a kill here leaves nothing where others look"
+    assert len(standing_in) == 1
+    assert (final.read_bytes(), os.listdir(own)) == (b"new", [])
 
 
 @pytest.mark.usefixtures("volume")

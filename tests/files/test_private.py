@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,3 +116,22 @@ def test_what_others_put_there_is_passed_over(root: Path, tmp_path: Path) -> Non
 
     assert list(abandoned(root)) == []
     assert list(abandoned(root / "nowhere")) == []
+
+
+def test_what_cannot_be_removed_at_once_is_removed_then(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmdir, calls = os.rmdir, []
+
+    def once(*given: Any, **named: Any) -> None:
+        calls.append(given)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rmdir(*given, **named)
+
+    monkeypatch.setattr(os, "rmdir", once)
+    with private_directory() as directory:
+        (directory / "copy.db").write_text("cells")
+
+    assert len(calls) == 2
+    assert os.listdir(root) == []

@@ -24,6 +24,7 @@ from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import PHASES, Event, Note, TableAdvanced, TableFinished
 from person_unify.run.budget import Budget
 from person_unify.run.directory import ENDED, Facts, RunDirectory, run_directory, this_machine
+from person_unify.run.unfinished import BEFORE
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
 
@@ -55,6 +56,7 @@ KILLS = (
     (True, "run.directory:RunDirectory.done >2"),
     (True, "run.migration:publish >1"),
     (True, "run.migration:publish >2"),
+    (True, "files.copies:Exclusive.remove_spent_journal <1"),
     (True, "run.migration:put_back >1"),
 )
 """Whether the target existed, and where the process dies: before ``<`` or after ``>`` a call."""
@@ -155,6 +157,14 @@ def test_killed_and_resumed_is_as_if_uninterrupted(
     assert _result(options) == result
     assert _names(tmp_path) == names
     assert options.source.read_bytes() == before
+
+
+def test_killed_while_the_target_was_copied(tmp_path: Path) -> None:
+    options = _site(tmp_path, in_place=True)
+    (run_directory(options.target) / BEFORE).write_bytes(options.target.read_bytes()[:5000])
+
+    assert migrate(options).outcome == "published"
+    assert not verify(options.source, options.target).failed_checks
 
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["created", "in_place"])

@@ -49,9 +49,13 @@ SHOWN_EVERY = 1.0
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The checkpoints of one run; ``path`` is the file that shows them, None for none."""
+    """The checkpoints of one run; ``path`` is the file that shows them, None for none.
+
+    by: the run's own directory.
+    """
 
     path: Path | None = None
+    by: Path | None = None
     entries: list[Checkpoint] = field(default_factory=list)
     _shown: float = field(default_factory=monotonic)
 
@@ -65,7 +69,7 @@ class Checkpoints:
         """Write the file anew, whole or not at all."""
         self._shown = monotonic()
         if self.path is not None:
-            write_json(self.path, [entry.public() for entry in self.entries])
+            write_json(self.path, [entry.public() for entry in self.entries], by=self.by)
 
     def rows(self) -> Iterator[Mapping[str, object]]:
         """The rows of the ledger's ``checkpoints``."""

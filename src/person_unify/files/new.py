@@ -38,10 +38,14 @@ PREFIX = ".person-unify-"
 
 @dataclass(slots=True)
 class _Coming:
-    """A file that has no name of its own yet; ``temporary``: the one that stands in, if any."""
+    """A file that has no name of its own yet.
+
+    temporary: the one that stands in, in the directory ``working``, if any.
+    """
 
     path: Path
     directory: int
+    working: int
     file: BinaryIO
     temporary: str | None
     named: bool = False
@@ -58,12 +62,16 @@ class NewFiles:
     being written is a :class:`MigrationError` that names it.  A kill while names are given leaves
     some of the files, each of them whole.
 
+    by: a directory of the caller's own on the same volume, for the name that an overwriting file
+    has for a moment: a kill leaves it there, and not where others look.
+
         with NewFiles() as new:
             frame.write_csv(new.open(path))
     """
 
     overwrite: bool = False
     durable: bool = True
+    by: Path | None = None
     _coming: list[_Coming] = field(default_factory=list)
     _directories: dict[Path, int] = field(default_factory=dict)
 
@@ -72,11 +80,16 @@ class NewFiles:
         if not self.overwrite and os.path.lexists(path):
             raise _taken(path)
         with _telling(path):
-            if path.parent not in self._directories:
-                self._directories[path.parent] = os.open(path.parent, _DIRECTORY)
-            coming = _begin(path, self._directories[path.parent])
+            directory = self._opened(path.parent)
+            working = directory if self.by is None else self._opened(self.by)
+            coming = _begin(path, directory, working)
         self._coming.append(coming)
         return coming.file
+
+    def _opened(self, directory: Path) -> int:
+        if directory not in self._directories:
+            self._directories[directory] = os.open(directory, _DIRECTORY)
+        return self._directories[directory]
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +136,7 @@ class NewFiles:
         for coming in self._coming:
             with contextlib.suppress(OSError):
                 if coming.temporary is not None:
-                    os.unlink(coming.temporary, dir_fd=coming.directory)
+                    os.unlink(coming.temporary, dir_fd=coming.working)
             with contextlib.suppress(OSError):
                 coming.file.close()  # what a full disk did not take is of no use any more
         for directory in self._directories.values():
@@ -141,21 +154,24 @@ def create_private(path: Path, content: bytes) -> None:
         new.open(path).write(content)
 
 
-def replace_private(path: Path, content: bytes, *, durable: bool = True) -> None:
+def replace_private(
+    path: Path, content: bytes, *, durable: bool = True, by: Path | None = None
+) -> None:
     """Write a file of mode 0600 in place of an earlier one of ours, whole or not at all.
 
-    For files in directories that nobody else can enter, and where the operator said so.
+    For files in directories that nobody else can enter, and where the operator said so.  ``by``:
+    see :class:`NewFiles`.
     """
-    with NewFiles(overwrite=True, durable=durable) as new:
+    with NewFiles(overwrite=True, durable=durable, by=by) as new:
         new.open(path).write(content)
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = False, by: Path | None = None) -> None:
     """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
 
-    Raises :class:`MigrationError` when it cannot.
+    ``by``: see :class:`NewFiles`.  Raises :class:`MigrationError` when it cannot.
     """
-    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable)
+    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable, by=by)
 
 
 def require_hard_links(directory: Path) -> None:
@@ -194,10 +210,10 @@ def rename_to_free(path: Path, final: Path) -> None:
         path.unlink()
 
 
-def _begin(path: Path, directory: int) -> _Coming:
-    handle, temporary = _opened(directory)
+def _begin(path: Path, directory: int, working: int) -> _Coming:
+    handle, temporary = _opened(working)
     os.fchmod(handle, 0o600)
-    return _Coming(path, directory, open(handle, "w+b"), temporary)
+    return _Coming(path, directory, working, open(handle, "w+b"), temporary)
 
 
 def _opened(directory: int) -> tuple[int, str | None]:
@@ -223,36 +239,36 @@ def _unnamed(handle: int) -> str:
 
 def _give_name(coming: _Coming, overwrite: bool) -> None:
     try:
-        _link(coming, coming.path.name)
+        _link(coming, coming.path.name, coming.directory)
     except FileExistsError:
         if not overwrite:
             raise _taken(coming.path) from None
         if coming.temporary is None:
             temporary = f"{PREFIX}{secrets.token_hex(16)}"
-            _link(coming, temporary)
+            _link(coming, temporary, coming.working)
             coming.temporary = temporary
         os.replace(
             coming.temporary,
             coming.path.name,
-            src_dir_fd=coming.directory,
+            src_dir_fd=coming.working,
             dst_dir_fd=coming.directory,
         )
         coming.temporary = None
     coming.named = True
 
 
-def _link(coming: _Coming, name: str) -> None:
-    there = coming.directory
+def _link(coming: _Coming, name: str, there: int) -> None:
     if coming.temporary is None:
         # A directory's descriptor makes this linkat, which follows the link to the open file.
         os.link(_unnamed(coming.file.fileno()), name, dst_dir_fd=there, follow_symlinks=True)
         return
     try:
-        os.link(coming.temporary, name, src_dir_fd=there, dst_dir_fd=there, follow_symlinks=False)
+        here = coming.working
+        os.link(coming.temporary, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _WITHOUT_LINKS:
             raise
-        _rename_to_free(coming.temporary, name, there, there)
+        _rename_to_free(coming.temporary, name, coming.working, there)
         coming.temporary = None
 
 

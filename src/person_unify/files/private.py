@@ -76,7 +76,8 @@ def private_directory(beside: Path | None = None) -> Iterator[Path]:
         with temporary_files_in(directory):
             yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        for _ in range(2):  # what fails once, as on a network volume, may not twice
+            shutil.rmtree(directory, ignore_errors=True)
         os.close(lock)
 
 

@@ -383,8 +383,9 @@ class Migration:
             files=files,
             outcome="published",
         )
-        write_json(report_path(target), final.to_json())
-        replace_private(page_path(target), render_page(final).encode())
+        by = self.directory.path
+        write_json(report_path(target), final.to_json(), by=by)
+        replace_private(page_path(target), render_page(final).encode(), by=by)
         return final
 
 

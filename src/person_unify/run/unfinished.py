@@ -219,7 +219,9 @@ def _require_same(
     if facts.in_place and not options.target.exists():
         raise TargetError(f"{options.target}, which the unfinished run fills, is gone{begin}")
     copied = directory.path / BEFORE
-    if facts.in_place and copied.exists() and fingerprint(copied) != fingerprint(options.target):
+    # Where no digest is noted, a kill may have left half a copy, which is taken anew.
+    taken = facts.target_sha256 is not None and copied.exists()
+    if taken and fingerprint(copied) != fingerprint(options.target):
         raise TargetError(f"{options.target} has changed since the unfinished run began{begin}")
     before = Snapshot(
         Path(facts.snapshot), facts.source_bytes, facts.source_sha256, facts.source_log_sha256

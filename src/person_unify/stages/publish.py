@@ -181,7 +181,11 @@ def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
 def is_put_back(staged: Path, target: Path, wait: float) -> bool:
     """Whether an existing target holds the rows of a staged file, whoever wrote to it since.
 
-    Ids of persons are drawn for the run, so no other file has them.
+    Ids of persons are drawn for the run, so no other file has them.  The spent journal goes of an
+    attempt that was killed after its commit.
     """
     with Exclusive(target, wait, alone=False) as held:
-        return held.fingerprint() == fingerprint(staged) or held.shares_rows(staged, "persons")
+        found = held.fingerprint() == fingerprint(staged) or held.shares_rows(staged, "persons")
+        if found:
+            held.remove_spent_journal()
+        return found

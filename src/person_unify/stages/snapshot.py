@@ -8,8 +8,10 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from person_unify.background import Background
 from person_unify.errors import DatabaseError, MigrationError, SourceError
 from person_unify.files import locks, private_directory
 from person_unify.files.copies import copy_snapshot, is_in_wal_mode
@@ -25,6 +27,7 @@ class Snapshot:
 
     ``source_bytes`` and ``source_sha256`` are of its main file, ``log_sha256`` is of its
     write-ahead log (None without one).  ``note``: what the operator should know of the source.
+    ``sha256``: of the copy, where it was just taken.
     """
 
     path: Path
@@ -32,6 +35,7 @@ class Snapshot:
     source_sha256: str
     log_sha256: str | None = None
     note: str | None = None
+    sha256: str | None = None
 
 
 def take(
@@ -55,7 +59,11 @@ def take(
     try:
         with private_directory(directory) as working:
             copy_snapshot(source, working / "copy.db", wait)
-            _require_readable_pages(source, working / "copy.db")
+            own = Background(partial(locks.sha256, working / "copy.db"))
+            try:
+                _require_readable_pages(source, working / "copy.db")
+            finally:
+                own.wait()
             note = _note(source, log)
             if before_naming is not None:
                 before_naming(working / "copy.db")
@@ -66,7 +74,7 @@ def take(
         raise MigrationError(
             f"cannot write a backup into {directory}: {why}; name another with --backup-dir"
         ) from error
-    return Snapshot(path, size, digest, log, note)
+    return Snapshot(path, size, digest, log, note, own.result())
 
 
 def _note(source: Path, log: str | None) -> str | None:
