@@ -28,8 +28,9 @@ _LIBRARY = "Python's sqlite3"
 _PAUSE = 0.1
 _ATTEMPTS = 5
 _IN_WAL_MODE = b"\x02"
-_COUNTERS = (slice(18, 20), slice(24, 28), slice(92, 100))
-"""What SQLite's header says of journal mode, number of changes, and who made the last one."""
+_COUNTERS = (slice(18, 20), slice(24, 28), slice(40, 44), slice(92, 100))
+"""What SQLite's header says of journal mode, numbers of changes (of the schema, too, which a backup
+counts up), and who made the last one."""
 
 _MOVING = ("", "-wal", "-journal")
 """What a database consists of; ``-shm`` is only an index of the log."""

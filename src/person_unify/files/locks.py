@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 _BLOCK = 1 << 20
@@ -38,34 +39,36 @@ class HeldElsewhere(Exception):
 class _Held:
     owner: str
     settled: bool
-    holders: int = 1
+    holders: int = 0
     parked: list[BinaryIO] = field(default_factory=list)
 
 
 _HELD: dict[Identity, _Held] = {}
+_TURN = Lock()
+"""Of threads that open and close files: one at a time keeps the account."""
 
 
 def take(path: Path, library: str, *, settled: bool = False) -> Identity:
     """Note that ``library`` is about to open a file that exists; :func:`release` takes it back."""
     identity = _identity(path)
-    held = _HELD.get(identity)
-    if held is None:
-        _HELD[identity] = _Held(library, settled)
-        return identity
-    if held.settled != settled or (held.owner != library and not settled):
-        raise HeldElsewhere(f"{path.name} is open in {held.owner} and was asked for by {library}")
-    held.holders += 1
+    with _TURN:
+        held = _HELD.setdefault(identity, _Held(library, settled))
+        if held.settled != settled or (held.owner != library and not settled):
+            said = f"{path.name} is open in {held.owner} and was asked for by {library}"
+            raise HeldElsewhere(said)
+        held.holders += 1
     return identity
 
 
 def release(identity: Identity) -> None:
     """Note that a holder has closed the file; the last one lets parked descriptors go."""
-    held = _HELD[identity]
-    held.holders -= 1
-    if not held.holders:
-        del _HELD[identity]
-        for file in held.parked:
-            file.close()
+    with _TURN:
+        held = _HELD[identity]
+        held.holders -= 1
+        if not held.holders:
+            del _HELD[identity]
+            for file in held.parked:
+                file.close()
 
 
 @contextmanager
@@ -92,10 +95,11 @@ def reading(path: Path, *, beside: bool = False, mode: str = "rb") -> Iterator[B
     try:
         yield file
     finally:
-        if held is None:
-            file.close()
-        else:
-            held.parked.append(file)
+        with _TURN:
+            if held is not None and held.holders:
+                held.parked.append(file)
+            else:
+                file.close()
 
 
 def has_locks(path: Path) -> bool:

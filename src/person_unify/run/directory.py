@@ -275,8 +275,10 @@ class RunDirectory:
         try:
             self.forget()
             (self.path / LOCK).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the next run claims it as soon as its lock is gone
-                self.path.rmdir()
+            for _ in range(2):  # what fails once, as on a network volume, may not twice
+                # The next run claims it as soon as its lock is gone.
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
         finally:
             os.close(self._lock)
 

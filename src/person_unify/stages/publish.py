@@ -165,15 +165,18 @@ def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
         if held.sha256() != digest:
             # The second is an attempt that was killed between the pages and the header's counters.
             if held.fingerprint() not in (fingerprint(before), fingerprint(staged)):
-                if held.shares_rows(staged, "persons"):
-                    return  # put back by such an attempt, and written to by others since
-                raise TargetError(
-                    f"{target} was changed by another program while the run was under way, and is "
-                    "left as it is now: stop that program and run again"
-                )
-            held.put_back(staged)
-            if held.sha256() != digest:
-                raise DatabaseError(f"{target} is not what was written into it: run with --resume")
+                # Put back by such an attempt, it may have been written to by others since.
+                if not held.shares_rows(staged, "persons"):
+                    raise TargetError(
+                        f"{target} was changed by another program while the run was under way, and "
+                        "is left as it is now: stop that program and run again"
+                    )
+            else:
+                held.put_back(staged)
+                if held.sha256() != digest:
+                    raise DatabaseError(
+                        f"{target} is not what was written into it: run with --resume"
+                    )
         held.remove_spent_journal()
     locks.sync(target.parent)
 
@@ -181,11 +184,7 @@ def put_back(staged: Path, before: Path, target: Path, wait: float) -> None:
 def is_put_back(staged: Path, target: Path, wait: float) -> bool:
     """Whether an existing target holds the rows of a staged file, whoever wrote to it since.
 
-    Ids of persons are drawn for the run, so no other file has them.  The spent journal goes of an
-    attempt that was killed after its commit.
+    Ids of persons are drawn for the run, so no other file has them.
     """
     with Exclusive(target, wait, alone=False) as held:
-        found = held.fingerprint() == fingerprint(staged) or held.shares_rows(staged, "persons")
-        if found:
-            held.remove_spent_journal()
-        return found
+        return held.fingerprint() == fingerprint(staged) or held.shares_rows(staged, "persons")
