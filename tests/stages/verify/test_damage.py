@@ -11,10 +11,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from person_unify.errors import DatabaseError
 from person_unify.stages.verify import NAMES, VerifyOptions
+from person_unify.stages.verify.compare import _Pair
 
 from .conftest import OTHERS, USUAL
 from .damage import CELLS, REFERENCES, ROWS, Damage
@@ -64,6 +67,26 @@ def test_a_broken_index_fails_the_integrity_check(migrated: Migrated, tmp_path: 
     checks = checks_of(migrated, target, migrated.ledger)
 
     assert ("integrity", None) in bad(checks)
+
+
+@pytest.mark.parametrize("migrated", [USUAL], indirect=True)
+def test_a_table_that_cannot_be_compared_is_given_back_all_the_same(
+    migrated: Migrated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = {bound.name for bound in migrated.plan.of("patient_contacts")}
+    differing = _Pair.differing
+
+    def fail(pair: _Pair, *given: Any) -> Any:
+        if pair.side.name == name:
+            raise DatabaseError("could not query new.db")
+        return differing(pair, *given)
+
+    monkeypatch.setattr(_Pair, "differing", fail)
+    checks = checks_of(migrated, migrated.target, migrated.ledger)
+
+    told = {(check.name, check.table): check.outcome for check in checks}
+    assert told["cells_match", name] == "error"
+    assert told["rebuild", name] == "passed"
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)

@@ -63,6 +63,7 @@ _FIRST = ("users", "parents")
 """Tables that others look up, before persons are compared."""
 
 PART = 64 * 2**20
+"""Bytes of a table that are in memory at once where nobody says how many."""
 
 
 @dataclass(frozen=True, slots=True)

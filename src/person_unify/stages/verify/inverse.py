@@ -146,7 +146,7 @@ def _of_ledger(table: Table, source: Table | None) -> Mapping[str, Lane]:
 
 
 class Inverse:
-    """Gives the source back, table by table, and knows which tables were asked for."""
+    """Gives the source back, table by table, and knows of which tables it has told."""
 
     def __init__(self, files: tuple[File, File, File], plan: Plan, answers: Answers) -> None:
         """Source, target and ledger, open, and the plan by which they were made."""
@@ -164,7 +164,6 @@ class Inverse:
 
         side: names the rows of what differs.  What keeps them from being compared is an answer.
         """
-        self.asked.add(name)
         with self._guarded(name):
             rebuilt = self.rebuilder.table(name)
             tell = None if side is None else _telling(side, rebuilt)
@@ -181,6 +180,7 @@ class Inverse:
         if name in self._going:
             with self._guarded(name):
                 self.tell(self._going.pop(name).result())
+            self.asked.add(name)
 
     def check(self, name: str, side: Side | None = None) -> None:
         """All of it, for a table that nothing else is asked of."""
@@ -194,11 +194,15 @@ class Inverse:
         try:
             yield
         except TargetError as error:  # target or ledger is not what a run leaves behind
-            self._going.pop(name, None)
+            self._stop(name)
             self.answers.checks.append(Check("rebuild", name, None, None, "failed", str(error)))
         except MigrationError as error:
-            self._going.pop(name, None)
+            self._stop(name)
             self.tell(rebuild.TableComparison(name, 0, 0, problem=str(error)))
+
+    def _stop(self, name: str) -> None:
+        self._going.pop(name, None)
+        self.asked.add(name)
 
     def tell(self, found: rebuild.TableComparison) -> None:
         """Add a comparison as a check."""

@@ -26,6 +26,7 @@ Range: TypeAlias = tuple[int, int]
 """The first and the last rowid of some rows."""
 
 EVERY: Range = (-(2**63), 2**63 - 1)
+"""All rows."""
 
 DTYPES: dict[str, pl.DataType] = {
     "text": pl.String(),

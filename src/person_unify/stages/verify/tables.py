@@ -30,7 +30,9 @@ def read_ahead(context: Context, usual: str) -> None:
     """Have an old table, its archive and what it fills read beside, where they are in one part."""
     for bound in context.plan.of(usual):
         context.source.read_ahead(context.beside, bound.source)
-        if bound.target is not None and bound.target.name in context.homes:
+        findings = context.answers.findings
+        wanted = findings is None or context.answers.wants(bound.name)
+        if wanted and bound.target is not None and bound.target.name in context.homes:
             table = context.homes[bound.target.name].table
             context.target.read_ahead(context.beside, table, lanes_of_target(table))
         archive = context.ledger.tables.get(f"archive_{bound.source.name}")
