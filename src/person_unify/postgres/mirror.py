@@ -77,8 +77,9 @@ def differences(
             name = quote(table)
             # The mirror's side first: its columns compare bytes, whatever the other file declares.
             on = " AND ".join(f"b.{quote(c)} IS a.{quote(c)}" for c in key or compared)
+            # A plus keeps SQLite from looking rows up by another column's index than the key's.
             same = " AND ".join(
-                f"b.{c} IS a.{c} AND typeof(b.{c}) = typeof(a.{c})" for c in map(quote, compared)
+                f"+b.{c} IS a.{c} AND typeof(b.{c}) = typeof(a.{c})" for c in map(quote, compared)
             )
             counts = database.rows(
                 f"SELECT (SELECT count(*) FROM main.{name}), (SELECT count(*) FROM mirror.{name}), "
