@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from threading import Event, Lock, Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -21,53 +22,8 @@ _PAUSE = 0.1
 _RUNNING: set[Thread] = set()
 
 
-class Background(Generic[T]):
-    """A call that runs beside the caller, from now on."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        """Start the call."""
-        self._call = call
-        self._answer: list[T] = []
-        self._error: BaseException | None = None
-        self._over = Event()
-        self._thread = Thread(target=self._run, daemon=True)
-        _RUNNING.add(self._thread)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._answer.append(self._call())
-        except BaseException as error:  # noqa: BLE001  the caller raises it
-            self._error = error
-        finally:
-            _RUNNING.discard(self._thread)
-            self._over.set()
-
-    @property
-    def over(self) -> bool:
-        """Whether the call has ended."""
-        return self._over.is_set()  # an interrupted join would take the thread for ended
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for the call, however it ends."""
-        self._over.wait(seconds)
-
-    def result(self) -> T:
-        """Wait for the call; its value, or the error that it raised."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
-        return self._answer[0]
-
-    def heard(self) -> T:
-        """The result, with an ear for Ctrl-C: Polars' handler of it does not end a wait."""
-        while not self.over:
-            self.wait(_PAUSE)
-        return self.result()
-
-
 class Task(Generic[T]):
-    """A call that waits for its turn; whoever needs it sooner makes it himself."""
+    """A call that is made once, by whoever comes first, and what it gave."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         """Note the call."""
@@ -90,14 +46,55 @@ class Task(Generic[T]):
         finally:
             self._over.set()
 
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over.is_set()  # an interrupted join would take the thread for ended
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the call, however it ends."""
+        self._over.wait(seconds)
+
     def result(self) -> T:
-        """The call's value, or the error that it raised."""
+        """Make the call, or wait for its end; its value, or the error that it raised."""
         self.make()
-        while not self._over.wait(_PAUSE):
-            pass
+        return self.heard()
+
+    def heard(self) -> T:
+        """The result once it is there, with an ear for Ctrl-C: Polars' handler ends no wait."""
+        while not self.over:
+            self.wait(_PAUSE)
         if self._error is not None:
             raise self._error
         return self._answer[0]
+
+
+class Background(Task[T]):
+    """A call that runs beside the caller, from now on; a ``with`` block does not end before it."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        """Start the call."""
+        super().__init__(partial(self._tracked, call))
+        self._thread = Thread(target=self.make, daemon=True)
+        _RUNNING.add(self._thread)
+        self._thread.start()
+
+    def _tracked(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        finally:
+            _RUNNING.discard(self._thread)
+
+    def result(self) -> T:
+        """Wait for the call; its value, or the error that it raised."""
+        self.wait()
+        return self.heard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
 
 
 class Beside:

@@ -80,13 +80,13 @@ class NewFiles:
         if not self.overwrite and os.path.lexists(path):
             raise _taken(path)
         with _telling(path):
-            directory = self._opened(path.parent)
-            working = directory if self.by is None else self._opened(self.by)
+            directory = self._handle(path.parent)
+            working = directory if self.by is None else self._handle(self.by)
             coming = _begin(path, directory, working)
         self._coming.append(coming)
         return coming.file
 
-    def _opened(self, directory: Path) -> int:
+    def _handle(self, directory: Path) -> int:
         if directory not in self._directories:
             self._directories[directory] = os.open(directory, _DIRECTORY)
         return self._directories[directory]

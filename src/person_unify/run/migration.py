@@ -197,11 +197,8 @@ class Migration:
         part = budget_of(self.options.memory).part
         files = Files(*staged, earlier=self.earlier.ledger, part=part)
         digest = Background(partial(locks.sha256, self._staged_target))
-        with self.clock.phase("verify"):
-            try:
-                checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
-            finally:
-                digest.wait()
+        with self.clock.phase("verify"), digest:
+            checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
         self.earlier.require_unchanged()
         with self._opened() as database:
             report = self._report(database, plan, people, checks)

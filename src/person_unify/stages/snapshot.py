@@ -59,11 +59,8 @@ def take(
     try:
         with private_directory(directory) as working:
             copy_snapshot(source, working / "copy.db", wait)
-            own = Background(partial(locks.sha256, working / "copy.db"))
-            try:
+            with Background(partial(locks.sha256, working / "copy.db")) as own:
                 _require_readable_pages(source, working / "copy.db")
-            finally:
-                own.wait()
             note = _note(source, log)
             if before_naming is not None:
                 before_naming(working / "copy.db")

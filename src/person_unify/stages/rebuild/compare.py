@@ -106,10 +106,9 @@ class Comparison:
         if self._pair is None:
             return
         if rows is not None:
-            first, after = (
-                paired["old"].search_sorted(rows[n], ("left", "right")[n]) for n in (0, 1)
-            )
-            paired = paired[first:after]
+            old = paired["old"]
+            start, stop = old.search_sorted(rows[0], "left"), old.search_sorted(rows[1], "right")
+            paired = paired[start:stop]
         for start in range(0, paired.height, self._old.rows_at_once):
             wrong, counts = self._pair.differing(
                 paired.slice(start, self._old.rows_at_once), self._tell

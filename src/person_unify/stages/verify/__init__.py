@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 import polars as pl
@@ -101,10 +101,10 @@ def verify(
             settled = files.settled
             # Cells that PostgreSQL cannot hold are odd where they come from and where they end.
             odd = options.for_postgresql
-            small = partial(File, size=files.part)
-            opened.append(small(files.source, settled=True, look=readable_tables, without_nul=odd))
-            opened.append(small(files.target, settled=settled, fast=True, look=unified_tables))
-            opened.append(small(files.ledger, settled=settled, fast=True, without_nul=odd))
+            file = partial(File, size=files.part)
+            opened.append(file(files.source, settled=True, look=readable_tables, without_nul=odd))
+            opened.append(file(files.target, settled=settled, fast=True, look=unified_tables))
+            opened.append(file(files.ledger, settled=settled, fast=True, without_nul=odd))
             source, target, ledger = opened
             context = Context(source, target, ledger, plan, options, progress, answers, beside)
             context.inverse = Inverse((source, target, ledger), plan, answers)
@@ -119,8 +119,8 @@ def verify(
                 _give_back(context)
     finally:
         beside.stop()
-        for file in opened:
-            file.close()
+        for one in opened:
+            one.close()
     return answers.checks
 
 
@@ -129,7 +129,7 @@ def _give_back(context: Context) -> None:
     inverse = context.inverse
     inverse.tell(definitions(context.source.database, context.ledger.database))
     for name in context.source.tables:
-        if name not in inverse.asked:
+        if name not in inverse.told:
             inverse.check(name)
 
 
@@ -142,8 +142,8 @@ def _carry_out(context: Context) -> None:
     read_ahead(context, _FIRST[0])
     context.decisions = read_decisions(context)
     context.people = read_people(context, context.decisions.moves)
-    for usual, following in zip(_FIRST, (*_FIRST[1:], "patients"), strict=True):
-        read_ahead(context, following)
+    for usual, then in pairwise((*_FIRST, "patients")):
+        read_ahead(context, then)
         _check_bound(context, usual)
     _check_humans(context)
     others = [
@@ -151,9 +151,9 @@ def _carry_out(context: Context) -> None:
         for bound in context.plan.bound
         if bound.target is not None and bound.mapping.source not in (*CORE_TABLES, *_FIRST)
     ]
-    for bound, then in zip_longest(others, others[1:]):
-        if then is not None:
-            read_ahead(context, then.mapping.source)
+    for bound, following in zip_longest(others, others[1:]):
+        if following is not None:
+            read_ahead(context, following.mapping.source)
         with answers.guarded("cells_match", bound.name):
             check_table(context, bound)
     _check_rest(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import polars as pl
 
@@ -135,17 +136,14 @@ class Side:
 
 def compare(side: Side, ranges: Sequence[Range] | None) -> None:
     """Compare a source table part by part with its target rows, and back."""
-    height, row = side.rows.height, side.rows.cells.row
-    inverse = side.context.inverse
+    row, inverse = side.rows.cells.row, side.context.inverse
     inverse.begin(side.name, side)
-    parts = [(0, height, EVERY)]
-    if ranges is not None:
-        starts = (int(row.search_sorted(first, "left")) for first, _ in ranges)
-        stops = (int(row.search_sorted(last, "right")) for _, last in ranges)
-        parts = list(zip(starts, stops, ranges, strict=True))
-    parts = [part for part in parts if part[0] < part[1]]
-    for number, (start, stop, part) in enumerate(parts):
-        for following in parts[number + 1 : number + 2]:
+    every = ranges or [EVERY]
+    starts = (int(row.search_sorted(first, "left")) for first, _ in every)
+    stops = (int(row.search_sorted(last, "right")) for _, last in every)
+    parts = [part for part in zip(starts, stops, every, strict=True) if part[0] < part[1]]
+    for (start, stop, part), following in zip_longest(parts, parts[1:]):
+        if following is not None:
             _read_ahead(side, *following[:2])
         _compare_part(side, start, stop)
         inverse.compare(side.name, part)

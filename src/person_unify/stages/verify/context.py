@@ -15,7 +15,7 @@ from person_unify.mappings.spec import Type
 from person_unify.schema import OLD, Table
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
-from person_unify.stages.verify.reader import SMALL, Cells, File, Range, alike
+from person_unify.stages.verify.reader import Cells, File, alike
 from person_unify.stages.verify.reading import Reading, read
 
 if TYPE_CHECKING:
@@ -74,20 +74,17 @@ class Context:
 
     def look(self, source: str, targets: Iterable[str]) -> None:
         """Look at the indexes of a table, of its archive and of what it fills, and let go of it."""
-        tables = {
-            "source_indexes": [source],
-            "ledger_integrity": [f"archive_{source}"],
-            "integrity": targets,
-        }
-        for check, sound in self.sound.items():
-            for name in tables[check]:
-                sound.look(name, self.beside)
-        for file, names in zip(
-            (self.source, self.ledger, self.target), tables.values(), strict=True
-        ):
+        of_files = (
+            ("source_indexes", self.source, [source]),
+            ("ledger_integrity", self.ledger, [f"archive_{source}"]),
+            ("integrity", self.target, targets),
+        )
+        for check, file, names in of_files:
             for name in names:
+                if check in self.sound:
+                    self.sound[check].look(name)
                 file.forget(name)
-        if source in self.source.counts and self.source.counts[source] > SMALL:
+        if not self.source.small(self.source.tables[source]):
             give_memory_back()
 
     def mapping(self, usual: str) -> BoundMapping | None:
@@ -185,9 +182,3 @@ def gathered(frame: pl.DataFrame, on: pl.Series, key: str) -> pl.DataFrame:
         .to_frame()
         .join(frame, left_on="@on", right_on=key, how="left", maintain_order="left")
     )
-
-
-def within(ranges: Sequence[Range], row: pl.Series) -> list[pl.Series]:
-    """Per range, the positions of the ascending rowids that lie in it."""
-    bounds = [(row.search_sorted(a, "left"), row.search_sorted(b, "right")) for a, b in ranges]
-    return [pl.arange(start, stop, eager=True) for start, stop in bounds]

@@ -156,7 +156,7 @@ class Inverse:
         kept = _SharedFile(ledger, _of_ledger)
         self.rebuilder = rebuild.Rebuilder(there, kept, plan, source.tables)
         self.answers = answers
-        self.asked: set[str] = set()
+        self.told: set[str] = set()
         self._going: dict[str, Comparison] = {}
 
     def begin(self, name: str, side: Side | None = None) -> None:
@@ -180,7 +180,7 @@ class Inverse:
         if name in self._going:
             with self._guarded(name):
                 self.tell(self._going.pop(name).result())
-            self.asked.add(name)
+            self.told.add(name)
 
     def check(self, name: str, side: Side | None = None) -> None:
         """All of it, for a table that nothing else is asked of."""
@@ -202,7 +202,7 @@ class Inverse:
 
     def _stop(self, name: str) -> None:
         self._going.pop(name, None)
-        self.asked.add(name)
+        self.told.add(name)
 
     def tell(self, found: rebuild.TableComparison) -> None:
         """Add a comparison as a check."""

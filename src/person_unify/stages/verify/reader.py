@@ -326,7 +326,7 @@ class File:
         if self._is_much(table, row):
             return self._read(table, columns, spans, chosen).at(row)
         part = self._part.get(table.name)
-        if part is None or not (part.has(columns, chosen) and part.covers(spans)):
+        if part is None or not (part.has(columns, chosen) and covers(part.spans, spans)):
             part = self._next_part(table, spans, chosen)
             self._part[table.name] = part
         return part.cells.only(columns).at(row)
@@ -543,10 +543,6 @@ class _Held:
         """Whether these columns are here, in these lanes."""
         there = self.cells.columns
         return all(c in there and self.lanes[c] == lanes[c] for c in columns)
-
-    def covers(self, spans: Iterable[Range]) -> bool:
-        """Whether the rows of some spans are here."""
-        return covers(self.spans, spans)
 
 
 @dataclass(frozen=True, slots=True)

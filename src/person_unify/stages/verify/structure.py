@@ -33,13 +33,14 @@ class Soundness:
     """
 
     file: File
+    beside: Beside
     looks: list[Task[list[str]]] = field(default_factory=list)
     indexes: dict[str, dict[str, list[str | None]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, file: File, beside: Beside, *, pages: bool) -> Soundness:
         """Look at the pages, if they are asked for, and list the indexes."""
-        found = cls(file)
+        found = cls(file, beside)
         if pages:
             found.looks.append(beside.call(partial(_damaged, file)))
         for table, index, column in file.database.rows(
@@ -50,7 +51,7 @@ class Soundness:
             found.indexes.setdefault(folded(table), {}).setdefault(index, []).append(column)
         return found
 
-    def look(self, name: str, beside: Beside) -> None:
+    def look(self, name: str) -> None:
         """Hold the indexes of a table against it, best while it is held.
 
         Each is read once in its own order: SQLite's ``integrity_check`` looks every entry up by
@@ -60,12 +61,12 @@ class Soundness:
         if indexes is not None and table is not None:
             held = self.file.held(table)
             call = partial(_disagreeing, self.file, table, indexes, held)
-            self.looks.append(Task(call) if self.file.small(table) else beside.call(call))
+            self.looks.append(Task(call) if self.file.small(table) else self.beside.call(call))
 
-    def finish(self, beside: Beside) -> list[str]:
+    def finish(self) -> list[str]:
         """All problems, once every index was looked at."""
         for name in list(self.indexes):
-            self.look(name, beside)
+            self.look(name)
         return [problem for look in self.looks for problem in look.result()]
 
 
@@ -83,7 +84,7 @@ def check_files(context: Context) -> None:
     context.progress("integrity")
     for name, sound in context.sound.items():
         with context.answers.guarded(name):
-            problems = sound.finish(context.beside)
+            problems = sound.finish()
             said, detail = f"{len(problems)} problems", "; ".join(problems[:5])
             found = Check(name, None, "ok", said, "failed", detail)
             if not problems:
