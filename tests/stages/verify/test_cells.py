@@ -12,7 +12,8 @@ from tests.reference.values import Cell, day_of, iso_day
 from tests.reference.values import read as reference_read
 
 from person_unify.mappings.spec import Type
-from person_unify.stages.verify.reader import Cells, File
+from person_unify.stages.verify.cells import Cells
+from person_unify.stages.verify.reader import File
 from person_unify.stages.verify.reading import FIRST_INSTANT, LAST_INSTANT, day, read
 
 INSTANTS = (

@@ -15,7 +15,9 @@ from tests.strategies.examples import drawn
 
 from person_unify.background import Beside
 from person_unify.stages.verify import reader
-from person_unify.stages.verify.reader import Cells, File, covers, spans_of
+from person_unify.stages.verify.cells import ODD, Cells
+from person_unify.stages.verify.held import covers, spans_of
+from person_unify.stages.verify.reader import File
 
 COLUMNS = ("id", "number", "weight")
 CELLS = st.one_of(
@@ -47,7 +49,7 @@ def require_alike(one: Cells, other: Cells) -> None:
     assert one.columns.keys() == other.columns.keys()
     for name in one.columns:
         assert_series_equal(one.columns[name], other.columns[name], check_names=False)
-        odd = (cells.odd.get(name, pl.DataFrame(schema=reader.ODD)) for cells in (one, other))
+        odd = (cells.odd.get(name, pl.DataFrame(schema=ODD)) for cells in (one, other))
         assert_frame_equal(*odd)
 
 

@@ -33,7 +33,7 @@ from person_unify.stages.verify.inverse import Inverse
 from person_unify.stages.verify.kept import check_kept_ids
 from person_unify.stages.verify.logs import check_log
 from person_unify.stages.verify.people import check_people, read_people
-from person_unify.stages.verify.reader import File
+from person_unify.stages.verify.reader import PART, File
 from person_unify.stages.verify.records import check_counts, check_records, read_books
 from person_unify.stages.verify.structure import (
     check_files,
@@ -61,9 +61,6 @@ __all__ = [
 
 _FIRST = ("users", "parents")
 """Tables that others look up, before persons are compared."""
-
-PART = 64 * 2**20
-"""Bytes of a table that are in memory at once where nobody says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def verify(
             if read_books(context):
                 _carry_out(context)
                 if findings is None and files.earlier is not None:
-                    opened.append(File(files.earlier, settled=False))
+                    opened.append(file(files.earlier, settled=False))
                     check_kept_ids(context, opened[-1])
                 elif options.ids_from is not None:
                     answers.skip("kept_ids", None, "--ids-from names no ledger to compare with")

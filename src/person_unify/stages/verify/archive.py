@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from person_unify.schema import Table
+from person_unify.stages.verify.cells import STORED, Cells, Lane, alike, lane_of
 from person_unify.stages.verify.context import Context
-from person_unify.stages.verify.reader import STORED, Cells, Lane, alike, lane_of
 
 NOT_CARRIED = "not_carried"
 

@@ -10,10 +10,11 @@ import polars as pl
 
 from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
+from person_unify.stages.verify.cells import Cells, equal, mark
 from person_unify.stages.verify.context import Context, Rows, entries
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
+from person_unify.stages.verify.held import EVERY, Range
 from person_unify.stages.verify.homes import Home, lanes_of
-from person_unify.stages.verify.reader import EVERY, Cells, Range, equal, mark
 from person_unify.stages.verify.reading import DAY_MS
 from person_unify.stages.verify.words import Counts, Expected, Words
 

@@ -13,9 +13,10 @@ from person_unify.background import Beside
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.mappings.spec import Type
 from person_unify.schema import OLD, Table
+from person_unify.stages.verify.cells import Cells, alike
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
-from person_unify.stages.verify.reader import Cells, File, alike
+from person_unify.stages.verify.reader import File
 from person_unify.stages.verify.reading import Reading, read
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import polars as pl
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import Copy, Decided, Type
 from person_unify.stages.verify.archive import NOT_CARRIED, archive_of
+from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side, compare
 from person_unify.stages.verify.context import Context, Rows, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.humans import Humans
 from person_unify.stages.verify.logs import check_ids, note_unreadable, readings
-from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.tables import key_columns, report
 from person_unify.stages.verify.words import Expected, Words
 

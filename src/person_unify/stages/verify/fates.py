@@ -15,9 +15,9 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.platform import CLOSED
 from person_unify.mappings.spec import Copy, NewId, Person, Via
 from person_unify.schema import OLD
+from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, Rows, entries, gathered, key_of
-from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.words import Words
 
 LOADED = "loaded"

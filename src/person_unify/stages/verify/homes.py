@@ -10,7 +10,8 @@ import polars as pl
 from person_unify.mappings.bind import type_of
 from person_unify.schema import Column, Table
 from person_unify.stages.verify.archive import keys
-from person_unify.stages.verify.reader import Cells, File, Lane, alike, mark, present
+from person_unify.stages.verify.cells import Cells, Lane, alike, mark, present
+from person_unify.stages.verify.reader import File
 from person_unify.stages.verify.reading import CLASSES, FIRST_INSTANT, LAST_INSTANT
 
 

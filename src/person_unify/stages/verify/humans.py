@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.people import KNOWN_BY
-from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.reading import DAY_MS, iso
 
 _SPACES = re.compile(

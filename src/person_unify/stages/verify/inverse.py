@@ -20,11 +20,13 @@ from person_unify.stages import rebuild
 from person_unify.stages.rebuild.compare import Comparison, Tell
 from person_unify.stages.rebuild.store import Store
 from person_unify.stages.verify.archive import lanes_of
+from person_unify.stages.verify.cells import ODD, Cells, Lane, decoded, lane_of
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.compare import Side
 from person_unify.stages.verify.findings import Answers
+from person_unify.stages.verify.held import EVERY, Range
 from person_unify.stages.verify.homes import lanes_of as lanes_of_target
-from person_unify.stages.verify.reader import EVERY, ODD, Cells, File, Lane, Range, decoded, lane_of
+from person_unify.stages.verify.reader import File
 
 
 @dataclass(frozen=True, slots=True)

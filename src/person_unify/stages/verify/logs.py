@@ -11,9 +11,9 @@ from person_unify.findings import FINDINGS
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.schema import UNIFIED
+from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.context import ENTRY, Context, entries
 from person_unify.stages.verify.fates import MERGED, source_ids
-from person_unify.stages.verify.reader import alike
 from person_unify.stages.verify.words import PEOPLE, Words
 
 WORDS = (("notifications", "action_url"), ("notifications", "action_data"))

@@ -12,9 +12,9 @@ from functools import cached_property
 import polars as pl
 
 from person_unify.schema import Column, Table
+from person_unify.stages.verify.cells import Cells, alike
 from person_unify.stages.verify.context import Context, Rows, gathered
 from person_unify.stages.verify.findings import Found, Kind
-from person_unify.stages.verify.reader import Cells, alike
 
 KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
 _NARROW = {

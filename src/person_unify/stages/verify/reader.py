@@ -7,11 +7,9 @@ of literals, which pins the drivers' types, and a column of flags says whether a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -20,145 +18,22 @@ from person_unify.background import Beside, Task
 from person_unify.errors import BatchTooLarge, DatabaseError
 from person_unify.files.database import Database, inspect, read_frame
 from person_unify.schema import Catalogue, Table, quote
-
-Lane = Literal["text", "integer", "real"]
-Range: TypeAlias = tuple[int, int]
-"""The first and the last rowid of some rows."""
-
-EVERY: Range = (-(2**63), 2**63 - 1)
-"""All rows."""
-
-DTYPES: dict[str, pl.DataType] = {
-    "text": pl.String(),
-    "integer": pl.Int64(),
-    "real": pl.Float64(),
-    "blob": pl.Binary(),
-}
-_LITERALS = {"text": "''", "integer": "0", "real": "0.0", "blob": "x''"}
-STORED = {1: "integer", 2: "real", 3: "text", 4: "blob"}
-"""Codes of SQLite's storage classes."""
-
-ODD = {
-    "at": pl.UInt32,
-    "class": pl.Int64,
-    "integer": pl.Int64,
-    "real": pl.Float64,
-    "bytes": pl.Binary,
-}
-"""Columns of odd cells: the row's position, the class by :data:`STORED`, and the value."""
+from person_unify.stages.verify.cells import DTYPES, ODD, STORED, Cells, Lane, lane_of
+from person_unify.stages.verify.held import EVERY, Held, Range, covers, spans_of
+from person_unify.stages.verify.queries import FLAGS, LITERALS, Query, halves, where
 
 _COLUMNS_PER_QUERY = 400
 SMALL = 2_000
 """Rows up to which ADBC reads a table: opening connectorx takes as long as reading as many."""
 
-_SPLIT = 50_000
-_FEW = 500
+PART = 64 * 2**20
+"""Bytes of a table that are in memory at once where nobody says how many."""
+
 _LISTED = 5_000
 """Rows that one query names by their rowids."""
 
 _PARTS_AT_ONCE = 4
 """Rows of so many parts are held as one: those of a part of another table, which may be wider."""
-
-_FLAGS = 60
-"""Columns that one number flags."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Rows of one table in source order: their rowids (or ranks), and columns by name.
-
-    columns: lane values, null where the cell is NULL or odd.  odd: frames of :data:`ODD`, only of
-    columns that have odd cells here.  without_nul: text with a NUL character is among these.
-    """
-
-    row: pl.Series
-    columns: dict[str, pl.Series]
-    odd: dict[str, pl.DataFrame] = field(default_factory=dict)
-    without_nul: bool = False
-
-    @property
-    def height(self) -> int:
-        """Number of rows."""
-        return self.row.len()
-
-    def take(self, at: pl.Series) -> Cells:
-        """The rows at some positions, each position once at most."""
-        if at.len() == self.height and at.is_sorted():
-            return self
-        columns = {name: column.gather(at) for name, column in self.columns.items()}
-        moved = pl.DataFrame({"at": at.cast(pl.UInt32), "to": pl.arange(0, at.len(), eager=True)})
-        odd = {}
-        for name, frame in self.odd.items():
-            found = frame.join(moved, on="at").sort("to")
-            if found.height:
-                odd[name] = found.with_columns(at=pl.col("to").cast(pl.UInt32)).select(*ODD)
-        return Cells(self.row.gather(at), columns, odd, self.without_nul)
-
-    def at(self, row: pl.Series) -> Cells:
-        """The rows of some rowids that are here (each once), in the order given."""
-        if self.height == row.len() and bool((self.row == row).all()):
-            return self
-        return self.take(self.row.search_sorted(row).cast(pl.UInt32))
-
-    def beside(self, other: Cells) -> Cells:
-        """The same rows with the columns of another reading as well."""
-        columns, odd = self.columns | other.columns, self.odd | other.odd
-        return Cells(self.row, columns, odd, self.without_nul)
-
-    def only(self, columns: Sequence[str]) -> Cells:
-        """The same rows with some of their columns."""
-        odd = {name: frame for name, frame in self.odd.items() if name in columns}
-        kept = {name: self.columns[name] for name in columns}
-        return Cells(self.row, kept, odd, self.without_nul)
-
-    def plain(self, columns: Sequence[str]) -> Cells | None:
-        """Some columns, if they are here and have no odd cell."""
-        asked = set(columns)
-        return self.only(columns) if asked <= self.columns.keys() - self.odd.keys() else None
-
-    def is_null(self, column: str) -> pl.Series:
-        """Whether the cell is NULL."""
-        missing = ~present(self.columns[column])
-        odd = self.odd.get(column)
-        return missing if odd is None else missing & ~mark(odd["at"], self.height)
-
-
-def mark(at: pl.Series, height: int) -> pl.Series:
-    """True at some positions."""
-    marks = np.zeros(height, dtype=np.bool_)
-    marks[at.to_numpy()] = True
-    return pl.Series(marks)
-
-
-def alike(value: str | float | None, height: int, dtype: pl.DataType | None = None) -> pl.Series:
-    """The same value in every row."""
-    return pl.Series([value], dtype=dtype).new_from_index(0, height)
-
-
-def present(values: pl.Series) -> pl.Series:
-    """Where a column has a value; most columns have one everywhere, or nowhere."""
-    if values.null_count() in (0, values.len()):
-        return alike(values.null_count() == 0, values.len())
-    return values.is_not_null()
-
-
-def equal(one: pl.Series, other: pl.Series) -> pl.Series:
-    """Where two columns are equal; NULL equals NULL."""
-    if one.null_count() or other.null_count():
-        return one.eq_missing(other)
-    return one == other
-
-
-def lane_of(declared: str) -> Lane:
-    """The lane of a column by its declared type, as SQLite derives the affinity from it."""
-    declared = declared.upper()
-    if "INT" in declared:
-        return "integer"
-    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
-        return "text"
-    if any(word in declared for word in ("REAL", "FLOA", "DOUB", "NUM", "DEC")):
-        return "real"
-    return "integer" if any(word in declared for word in ("DATE", "TIME", "BOOL")) else "text"
 
 
 class File:
@@ -171,7 +46,7 @@ class File:
         settled: bool,
         fast: bool = False,
         look: Callable[[Database], Catalogue[Table]] = inspect,
-        size: int = 32 * 2**20,
+        size: int = PART,
         without_nul: bool = False,
     ) -> None:
         """Open the file and look at its tables (``look``).
@@ -204,10 +79,10 @@ class File:
         """Tables that hold an odd cell, as far as they were read or are known to."""
         self._by_bytes: set[str] = set()
         self._ranges: dict[str, list[Range] | None] = {}
-        self._held: dict[str, _Held] = {}
-        self._part: dict[str, _Held] = {}
-        self._coming: dict[str, Task[_Held]] = {}
-        self._next: dict[str, tuple[Sequence[Range], Task[_Held]]] = {}
+        self._held: dict[str, Held] = {}
+        self._part: dict[str, Held] = {}
+        self._coming: dict[str, Task[Held]] = {}
+        self._next: dict[str, tuple[Sequence[Range], Task[Held]]] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -293,7 +168,7 @@ class File:
         if held is None or not held.has(wanted, chosen):
             fits = self.small(table) or (whole and self.ranges(table) is None)
             every = table.column_names if fits else wanted
-            held = _Held(self._read(table, every, None, chosen), chosen)
+            held = Held(self._read(table, every, None, chosen), chosen)
         self._hold(table.name, held)
         return held.cells.only(wanted)
 
@@ -344,7 +219,7 @@ class File:
         chosen, spans = self._lanes(table, lanes), spans_of(row)
         self._next[table.name] = spans, beside.call(partial(self._all_of, table, spans, chosen))
 
-    def _next_part(self, table: Table, spans: Sequence[Range], lanes: Mapping[str, Lane]) -> _Held:
+    def _next_part(self, table: Table, spans: Sequence[Range], lanes: Mapping[str, Lane]) -> Held:
         """All columns of some rows, which may have been read ahead."""
         there, coming = self._next.get(table.name, ((), None))
         if coming is not None and covers(there, spans):
@@ -356,8 +231,8 @@ class File:
 
     def _all_of(
         self, table: Table, spans: Sequence[Range] | None, lanes: Mapping[str, Lane]
-    ) -> _Held:
-        return _Held(self._read(table, table.column_names, spans, lanes), lanes, spans or ())
+    ) -> Held:
+        return Held(self._read(table, table.column_names, spans, lanes), lanes, spans or ())
 
     def _is_much(self, table: Table, row: pl.Series) -> bool:
         ranges = self.ranges(table) or [EVERY]
@@ -367,7 +242,7 @@ class File:
         chosen = lanes or {}
         return {c.name: chosen.get(c.name) or lane_of(c.type) for c in table.columns}
 
-    def _hold(self, name: str, held: _Held) -> None:
+    def _hold(self, name: str, held: Held) -> None:
         self._held[name] = held
         while len(self._held) > 1 and sum(h.bytes for h in self._held.values()) > self.size:
             del self._held[next(iter(self._held))]
@@ -401,12 +276,12 @@ class File:
         found: Cells | None = None
         for start in range(0, max(1, len(wanted)), _COLUMNS_PER_QUERY):
             group = list(wanted[start : start + _COLUMNS_PER_QUERY])
-            part = self._group(_Query(table, group, place, lanes, types), ranges)
+            part = self._group(Query(table, group, place, lanes, types), ranges)
             found = part if found is None else found.beside(part)
         assert found is not None
         return found
 
-    def _group(self, query: _Query, ranges: Sequence[Range] | None) -> Cells:
+    def _group(self, query: Query, ranges: Sequence[Range] | None) -> Cells:
         """The columns as they are where connectorx takes them, else cells of their lanes alone.
 
         In the second case a column of flags says which cells are missing, and those come apart.
@@ -449,7 +324,7 @@ class File:
         return f"(SELECT row_number() OVER ({order}) AS {name}, * FROM {quote(table.name)})", name
 
     def _odd(
-        self, query: _Query, frame: pl.DataFrame, ranges: Sequence[Range] | None
+        self, query: Query, frame: pl.DataFrame, ranges: Sequence[Range] | None
     ) -> dict[str, pl.DataFrame]:
         """The odd cells of each column that has some; the flags behind the columns tell where."""
         found: dict[str, pl.DataFrame] = {}
@@ -462,7 +337,7 @@ class File:
             self.troubled.add(query.table.name)
             bits = bits[at]
             every = int(np.bitwise_or.reduce(bits))
-            columns = query.columns[number * _FLAGS : (number + 1) * _FLAGS]
+            columns = query.columns[number * FLAGS : (number + 1) * FLAGS]
             flawed = [(n, c) for n, c in enumerate(columns) if every >> n & 1]
             rows = self._cells_of(query, [c for _, c in flawed], row[at], ranges)
             for place, (n, column) in enumerate(flawed):
@@ -474,7 +349,7 @@ class File:
         return found
 
     def _cells_of(
-        self, query: _Query, columns: list[str], row: pl.Series, ranges: Sequence[Range] | None
+        self, query: Query, columns: list[str], row: pl.Series, ranges: Sequence[Range] | None
     ) -> list[pl.Series]:
         """Row, and per column the class and the value by class, of some rows in their order."""
         asked = [(query.row, "integer")]
@@ -491,29 +366,29 @@ class File:
             condition = f"{query.row} IN ({', '.join(map(str, row.to_list()))})"
         else:
             condition = " OR ".join(map(query.is_odd, columns))
-        frame = self._run(asked, [f"{query.origin}{_where(query.row, ranges, condition)}"])
+        frame = self._run(asked, [f"{query.origin}{where(query.row, ranges, condition)}"])
         frame = frame if frame["c0"].is_sorted() else frame.sort("c0")
         return frame.get_columns()
 
     def _fetch(
         self,
-        query: _Query,
+        query: Query,
         asked: list[tuple[str, str]],
         ranges: Sequence[Range] | None,
     ) -> pl.DataFrame:
         """One frame with columns c0, c1 …, by c0."""
-        sources = [f"{query.origin}{_where(query.row, [part])}" for part in _halves(ranges)]
+        sources = [f"{query.origin}{where(query.row, [part])}" for part in halves(ranges)]
         frame = self._run(asked, sources or [query.origin], self._by_connectorx(query))
         return frame if frame["c0"].is_sorted() else frame.sort("c0")
 
-    def _by_connectorx(self, query: _Query) -> bool:
+    def _by_connectorx(self, query: Query) -> bool:
         return self._fast and self.counts[query.table.name] > SMALL
 
     def _run(
         self, asked: Sequence[tuple[str, str]], sources: Sequence[str], fast: bool = False
     ) -> pl.DataFrame:
         listed = ", ".join(expression for expression, _ in asked)
-        literals = ", ".join(f"{_LITERALS[type_]} AS c{n}" for n, (_, type_) in enumerate(asked))
+        literals = ", ".join(f"{LITERALS[type_]} AS c{n}" for n, (_, type_) in enumerate(asked))
         names = [f"c{n}" for n in range(len(asked))]
         queries = [f"SELECT {listed} FROM {source}" for source in sources]
         if fast:
@@ -524,175 +399,3 @@ class File:
         if frame.dtypes != [DTYPES[type_] for _, type_ in asked]:
             raise DatabaseError("a cell is of another class")
         return frame
-
-
-@dataclass(frozen=True)
-class _Held:
-    """Rows in memory, in the lanes that were asked for: all of a table, or those of some spans."""
-
-    cells: Cells
-    lanes: Mapping[str, Lane]
-    spans: Sequence[Range] = ()
-
-    @cached_property
-    def bytes(self) -> int:
-        """What the cells take."""
-        return sum(int(column.estimated_size()) for column in self.cells.columns.values())
-
-    def has(self, columns: Iterable[str], lanes: Mapping[str, Lane]) -> bool:
-        """Whether these columns are here, in these lanes."""
-        there = self.cells.columns
-        return all(c in there and self.lanes[c] == lanes[c] for c in columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """Expressions over some columns of a table."""
-
-    table: Table
-    columns: list[str]
-    place: tuple[str, str]
-    lanes: Mapping[str, Lane]
-    types: Mapping[str, str]
-
-    @property
-    def origin(self) -> str:
-        return self.place[0]
-
-    @property
-    def row(self) -> str:
-        return self.place[1]
-
-    def lane(self, column: str) -> Lane:
-        return self.lanes[column]
-
-    def is_odd(self, column: str) -> str:
-        """Whether a cell has another class than its lane's; BLOBs sort behind every text."""
-        cell, lane = quote(column), self.lane(column)
-        type_ = self.types.get(column, "").upper()
-        affine = any(word in type_ for word in ("CHAR", "CLOB", "TEXT")) and "INT" not in type_
-        if lane == "text" and affine:
-            # A column that was redeclared may hold numbers, which sort before every text.
-            return f"(+{cell} COLLATE BINARY < '' OR {cell} COLLATE BINARY >= x'')"
-        return f"typeof({cell}) NOT IN ('{lane}', 'null')"
-
-    def plain(self) -> list[tuple[str, str]]:
-        return [(self.row, "integer"), *((quote(c), self.lane(c)) for c in self.columns)]
-
-    def guarded(self, *, by_bytes: bool) -> list[tuple[str, str]]:
-        """Cells of their lane alone, and flags of the others; texts as bytes if that is asked."""
-        asked = [(self.row, "integer")]
-        for column in self.columns:
-            cell, lane = quote(column), self.lane(column)
-            as_bytes = by_bytes and lane == "text"
-            value = f"CAST({cell} AS BLOB)" if as_bytes else cell
-            own = f"CASE WHEN typeof({cell}) = '{lane}' THEN {value} END"
-            asked.append((own, "blob" if as_bytes else lane))
-        for start in range(0, len(self.columns), _FLAGS):
-            group = self.columns[start : start + _FLAGS]
-            flags = (f"coalesce({self.is_odd(c)}, 0) << {n}" for n, c in enumerate(group))
-            asked.append((" | ".join(f"({flag})" for flag in flags), "integer"))
-        return asked
-
-    def cells(
-        self, frame: pl.DataFrame, odd: dict[str, pl.DataFrame], without_nul: bool = False
-    ) -> Cells:
-        """The columns by their names, and odd cells by their positions."""
-        columns: dict[str, pl.Series] = {}
-        rows, placed = frame.get_column("c0"), dict(odd)
-        for number, name in enumerate(self.columns, 1):
-            column = frame.get_column(f"c{number}")
-            if without_nul and column.dtype == pl.String and _has_nul(column).any():
-                column = column.cast(pl.Binary)
-            if column.dtype == pl.Binary:
-                text = decoded(column, without_nul)
-                if text.null_count() > column.null_count():
-                    broken = (text.is_null() & column.is_not_null()).arg_true().cast(pl.UInt32)
-                    invalid = _invalid(broken, column.gather(broken))
-                    known = placed.get(name)
-                    both = invalid if known is None else pl.concat([known, invalid])
-                    placed[name] = both.sort("at")
-                column = text
-            columns[name] = column
-        return Cells(rows, columns, placed, without_nul)
-
-
-def _has_nul(texts: pl.Series) -> pl.Series:
-    return texts.str.contains("\0", literal=True).fill_null(value=False)
-
-
-def _invalid(at: pl.Series, cells: pl.Series) -> pl.DataFrame:
-    """Texts that are not UTF-8, as odd cells."""
-    kinds = {"class": 3, "integer": None, "real": None}
-    frame = pl.DataFrame({"at": at, "bytes": cells})
-    return frame.with_columns(
-        pl.lit(value, ODD[name]).alias(name) for name, value in kinds.items()
-    ).select(*ODD)
-
-
-def decoded(cells: pl.Series, without_nul: bool = False) -> pl.Series:
-    r"""Bytes as text, null where they are not UTF-8, or hold a NUL that is not to be.
-
-    >>> decoded(pl.Series([b"ok", b"\xff", None])).to_list()
-    ['ok', None, None]
-    >>> decoded(pl.Series([b"ok", b"\0"]), without_nul=True).to_list()
-    ['ok', None]
-    """
-    if without_nul:
-        texts = decoded(cells)
-        return texts.set(_has_nul(texts), None)
-    try:
-        return cells.cast(pl.String)
-    except pl.exceptions.ComputeError:
-        # Polars refuses a column for one bad cell: look for it in ever smaller parts.
-        if cells.len() <= _FEW:
-            return pl.Series(cells.name, list(map(_text, cells.to_list())), dtype=pl.String)
-        step = (cells.len() + 15) // 16
-        parts = [decoded(cells[n : n + step]) for n in range(0, cells.len(), step)]
-        return pl.concat(parts)
-
-
-def _text(raw: bytes | None) -> str | None:
-    try:
-        return None if raw is None else raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def covers(spans: Sequence[Range], wanted: Iterable[Range]) -> bool:
-    """Whether each wanted span lies in one of some spans."""
-    return all(
-        any(first <= start and stop <= last for first, last in spans) for start, stop in wanted
-    )
-
-
-def spans_of(row: pl.Series, most: int = 40) -> list[Range]:
-    """Up to ``most`` ranges that hold all rowids and leave out the widest gaps."""
-    if not row.len():
-        return []
-    ordered = row.sort()
-    gaps = ordered.diff()
-    wide = gaps.arg_sort(descending=True, nulls_last=True).head(most - 1).sort()
-    wide = wide.filter(gaps.gather(wide) > 10_000)
-    starts = [ordered[0], *ordered.gather(wide)]
-    ends = [*(ordered[int(n) - 1] for n in wide), ordered[-1]]
-    return list(zip(starts, ends, strict=True))
-
-
-def _where(row: str, ranges: Sequence[Range] | None, condition: str | None = None) -> str:
-    parts = [] if condition is None else [f"({condition})"]
-    if ranges is not None:
-        listed = " OR ".join(f"{row} BETWEEN {first} AND {last}" for first, last in ranges)
-        parts.append(f"({listed or '0'})")
-    return f" WHERE {' AND '.join(parts)}" if parts else ""
-
-
-def _halves(ranges: Sequence[Range] | None) -> Iterator[Range]:
-    """Ranges that two connections can share."""
-    for first, last in ranges or ():
-        if last - first < _SPLIT or len(ranges or ()) > 1:
-            yield first, last
-        else:
-            middle = (first + last) // 2
-            yield first, middle
-            yield middle + 1, last

@@ -13,7 +13,7 @@ from operator import or_
 import polars as pl
 
 from person_unify.mappings.spec import Type
-from person_unify.stages.verify.reader import STORED, Cells, alike, decoded, mark, present
+from person_unify.stages.verify.cells import STORED, Cells, alike, decoded, mark, present
 
 FIRST_INSTANT = -62_135_596_800_000
 LAST_INSTANT = 253_402_300_799_999

@@ -11,8 +11,8 @@ import polars as pl
 from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import Computed, Copy, Decided, Person
 from person_unify.schema import quote
+from person_unify.stages.verify.cells import Lane, alike
 from person_unify.stages.verify.context import LOG, MAPS, Context, Rows
-from person_unify.stages.verify.reader import Lane, alike
 
 _OWN = {
     "run": {"id", "tool_version", "started", "finished", "source", "target", "source_sha256"},

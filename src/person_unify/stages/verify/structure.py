@@ -12,11 +12,12 @@ from person_unify.background import Beside, Task
 from person_unify.errors import DatabaseError
 from person_unify.files.damage import has_unreadable_pages, is_damaged
 from person_unify.schema import ForeignKey, Table, folded, quote
+from person_unify.stages.verify.cells import Cells, equal, mark
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.context import Context
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.people import FRESH, check_fresh_ids
-from person_unify.stages.verify.reader import Cells, File, equal, mark
+from person_unify.stages.verify.reader import File
 
 CORE = ("persons", "parent_child_views", "clinician_patient_views", "access_grants")
 

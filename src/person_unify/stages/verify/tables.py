@@ -16,14 +16,15 @@ from person_unify.stages.verify.archive import (
     keys,
     lanes_of,
 )
+from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side, compare
 from person_unify.stages.verify.context import Context, Rows, key_of
 from person_unify.stages.verify.fates import MERGED, Fates, deciding_columns, settle, source_ids
 from person_unify.stages.verify.findings import Found, texts
+from person_unify.stages.verify.held import Range
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.homes import lanes_of as lanes_of_target
 from person_unify.stages.verify.logs import check_ids, owed_of_row
-from person_unify.stages.verify.reader import Range, alike
 
 
 def read_ahead(context: Context, usual: str) -> None:

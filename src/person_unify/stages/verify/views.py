@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from person_unify.stages.verify.cells import Cells, alike
 from person_unify.stages.verify.context import Context, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.findings import Found, texts
 from person_unify.stages.verify.homes import Home, lanes_of
 from person_unify.stages.verify.humans import Humans
-from person_unify.stages.verify.reader import Cells, alike
 
 PERMISSIONS = '{"view": true, "edit": false, "assessments": true, "reports": true, "iep": false}'
 _VIEW, _SEEN, _GRANTS = "parent_child_views", "clinician_patient_views", "access_grants"

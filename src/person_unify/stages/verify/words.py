@@ -22,9 +22,9 @@ from person_unify.mappings.spec import (
     Word,
 )
 from person_unify.schema import Column
+from person_unify.stages.verify.cells import alike, present
 from person_unify.stages.verify.context import Context, Rows, gathered
 from person_unify.stages.verify.findings import UnknownRuleError
-from person_unify.stages.verify.reader import alike, present
 from person_unify.stages.verify.reading import CLASSES, VALUES, day
 from person_unify.stages.verify.rules import RULES
 
