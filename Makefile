@@ -97,8 +97,8 @@ bench-full: setup ## hours: every size to 1,000,000 persons, kept and put into t
 bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept
 	$(RUN) -m bench.guard
 
-bench-deliver: setup ## deliver 10,000 persons into PostgreSQL, beside psycopg and pgloader
-	$(RUN) -m bench.deliver 10000 --keep
+bench-deliver: setup ## deliver 10,000 and 100,000 persons into PostgreSQL, beside psycopg and pgloader
+	$(RUN) -m bench.deliver 10000 100000 --keep
 
 bench-linkage: setup ## precision, recall and time of the search for suspected duplicates
 	$(RUN) -m bench.linkage --keep

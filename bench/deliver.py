@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def main() -> int:
     warn_if_busy()
     server = create(newest())
     try:
+        record.more["pgloader"] = pgloader_version()
         record.more["server"] = Database(server, "postgres").value(
             "SELECT current_setting('server_version')"
         )
@@ -82,8 +84,8 @@ def measure(
             target,
         )
         verify = person_unify("verify", str(source), database.url, "--ledger", ledger, "-q")
-        record.more["verify_seconds"] = timed(*verify).seconds
-        record.more["verified"] = True  # else timed would have raised
+        # That it returns says that it was verified.
+        add(record, "verify", size, timed(*verify), target)
         timed(*person_unify("rollback", database.url, "--ledger", ledger))
     with server.database("unified") as database:
         copied = timed("-m", "bench.peers.psycopg_copy", str(target), database.url)
@@ -93,6 +95,14 @@ def measure(
             words = ("-m", "bench.peers.pgloader", str(target))
             loaded = timed(*words, str(server.directory), database.name)
             add(record, "pgloader", size, loaded, target)
+
+
+def pgloader_version() -> str | None:
+    """What pgloader calls itself, if it is installed."""
+    if shutil.which("pgloader") is None:
+        return None
+    done = subprocess.run(["pgloader", "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
 
 
 def person_unify(*words: str) -> tuple[str, ...]:

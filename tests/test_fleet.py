@@ -227,6 +227,10 @@ REFUSED = {
     "source,target\na.db,postgres://u:p/w@h/d\n": "line 2: that is no PostgreSQL URL",
     "source,target\na.db,postgres://u:pw@h/d\n": "line 2: postgresql://u@h/d stands there with",
     "source,target\npostgres://h/d?password=pw,x.db\n": "line 2: postgresql://h/d stands there",
+    "source,target\na.db,postgresql+pg8000://u:pw@h/d\n": "line 2: postgresql+pg8000:// names no",
+    "source,target\nmysql://u:pw@h/d,x.db\n": "line 2: mysql:// names no SQLite file",
+    "source,target\na.db,host=h dbname=d password=pw\n": "line 2: a password stands where a path",
+    "source,target,decisions\na.db,x.db,https://u:pw@h/d\n": "line 2: https:// names no",
     "source,target,ledger\na.db,postgres://u@h/d,x.ledger.db\n"
     "b.db,postgresql://H:5432/d?schema=public,y.ledger.db\n": "would be written by line 2 too",
     "source,target,ledger\na.db,postgres://h/d?schema=a,x.ledger.db\n"

@@ -104,7 +104,7 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def kill(self) -> None:
-        """Kill the server as a power cut would; its processes end within a moment."""
+        """End the server at once, with no checkpoint: its next start recovers from the log."""
         number = int((Path(self._data) / "postmaster.pid").read_text().split()[0])
         os.kill(number, signal.SIGQUIT)
         while Path(f"/proc/{number}").exists():

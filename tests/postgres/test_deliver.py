@@ -21,7 +21,9 @@ from person_unify.errors import (
     TargetInUse,
     VerificationFailed,
 )
+from person_unify.postgres import ends
 from person_unify.postgres.deliver import deliver
+from person_unify.postgres.rollback import rollback
 from person_unify.postgres.server import Server
 
 
@@ -91,6 +93,27 @@ def test_further_tables_and_columns_are_left_alone(run: Run, empty: Database) ->
     deliver(run.target, place(empty))
 
     assert empty.value("SELECT DISTINCT tenant FROM persons") == "clinic"
+    assert empty.dump() == before
+
+
+def test_further_tables_keep_their_rows(run: Run, empty: Database) -> None:
+    empty.execute(
+        "CREATE TABLE activity_notes (id text PRIMARY KEY, data jsonb NOT NULL)",
+        "INSERT INTO activity_notes VALUES ('n', '{}')",
+        "ALTER TABLE persons ADD COLUMN entered_by text NOT NULL DEFAULT current_user",
+        "ALTER TABLE persons ADD COLUMN entered_at timestamp(3) DEFAULT CURRENT_TIMESTAMP",
+    )
+    before = empty.dump()
+
+    deliver(run.target, place(empty))
+
+    assert empty.rows("SELECT DISTINCT entered_by, entered_at IS NULL FROM persons") == [
+        ("postgres", False)
+    ]
+    assert not ends.verify(run.source, place(empty), run.ledger).failed_checks
+    rollback(run.ledger, place(empty))
+    assert empty.rows("SELECT id FROM activity_notes") == [("n",)]
+    assert rows_of(empty) == 1
     assert empty.dump() == before
 
 
@@ -241,6 +264,42 @@ def test_an_index_entry_that_is_too_long_names_rows(tmp_path: Path, empty: Datab
     refused(run, empty, TargetError, r"1 rows of journal_entries .* index by_text .*\(rows 2\)")
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "(content)",
+        "(upper(content))",
+        "(id, content) WHERE content IS NOT NULL",
+        "(title, content); COMMENT ON INDEX by_text IS 'stays where it is'",
+    ],
+)
+def test_entries_that_are_too_long_are_refused_before_any_row_is_sent(
+    tmp_path: Path, empty: Database, monkeypatch: pytest.MonkeyPatch, definition: str
+) -> None:
+    drawn = Random(3)
+    texts = [chr(drawn.randrange(0x4E00, 0x9000)) * 3000 for _ in range(9)]
+    for number in (1, 4, 7):
+        texts[number] = "".join(chr(drawn.randrange(0x4E00, 0x9000)) for _ in range(1500))
+    entries = [{"id": f"j{n}", "patient_id": "p1", "content": t} for n, t in enumerate(texts)]
+    run = made(tmp_path, {**SMALL, "journal_entries": entries})
+    empty.execute("ALTER TABLE journal_entries DROP COLUMN title, ADD COLUMN title text")
+    empty.execute(*f"CREATE INDEX by_text ON journal_entries {definition}".split("; "))
+    sent, copy = [], Server.copy
+
+    def noted(server: Server, table: str, frame: pl.DataFrame, schema: str | None = None) -> None:
+        copy(server, table, frame, schema)
+        sent.append((table, schema))
+
+    monkeypatch.setattr(Server, "copy", noted)
+
+    refused(run, empty, TargetError, r"3 rows of journal_.* index by_text .*\(rows 2, 5, 8\)")
+    assert all(schema == "pg_temp" for _, schema in sent)
+
+    empty.execute("DROP INDEX by_text")
+    deliver(run.target, place(empty))
+    assert empty.value("SELECT count(*) FROM journal_entries") == len(entries)
+
+
 def test_a_cell_beyond_what_postgresql_holds_names_its_row(tmp_path: Path, empty: Database) -> None:
     entries = [
         {"id": "j1", "patient_id": "p1"},
@@ -249,3 +308,12 @@ def test_a_cell_beyond_what_postgresql_holds_names_its_row(tmp_path: Path, empty
     run = made(tmp_path, {**SMALL, "journal_entries": entries})
 
     refused(run, empty, TargetError, r"journal_entries.content has 1 cells with a NUL .*\(rows 2\)")
+
+
+def test_copy_takes_any_column_of_equal_width_for_the_other(empty: Database) -> None:
+    # Why every frame is cast, and held against the types of its home, before it is sent.
+    empty.execute("CREATE TABLE days (at timestamp(3))")
+    with Server(place(empty)) as server:
+        server.copy("days", pl.DataFrame({"at": [86_400_000_000]}))
+
+    assert empty.value("SELECT at::text FROM days") == "2000-01-02 00:00:00"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.migration.support import SMALL, change, old_database, query
 from tests.postgres.server import SECRET, Database
@@ -12,13 +14,15 @@ from tests.postgres.support import Run, every_version, fill, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
-from person_unify.errors import SourceError
+from person_unify.errors import ServerError, SourceError
 from person_unify.files.database import Database as File
 from person_unify.pipeline import CheckOptions, MigrateOptions, check
 from person_unify.postgres import ends
+from person_unify.postgres.address import address
 from person_unify.postgres.deliver import deliver
 from person_unify.postgres.mirror import differences
 from person_unify.postgres.rollback import rollback
+from person_unify.postgres.server import Server
 from person_unify.progress import silent
 from person_unify.sample import SampleOptions, write_sample
 from person_unify.schema import OLD
@@ -118,6 +122,52 @@ def test_a_sample_with_faults_goes_all_the_way(tmp_path: Path, empty: Database) 
     assert undone.exit_code == 0, undone.output
     assert rows_of(empty) == 0
     assert empty.dump() == before
+
+
+def test_a_run_into_a_schema_with_more_in_it_leaves_that_alone(
+    tmp_path: Path, empty: Database
+) -> None:
+    source, ledger = old_database(tmp_path / "old.db", SMALL), str(tmp_path / "new.ledger.db")
+    empty.execute(
+        "CREATE TABLE activity_notes (id text PRIMARY KEY, data jsonb NOT NULL)",
+        "INSERT INTO activity_notes VALUES ('n', '{}')",
+        "ALTER TABLE persons DROP COLUMN migration_notes",
+        "ALTER TABLE persons ADD COLUMN tenant text DEFAULT 'clinic'",
+        "ALTER TABLE persons ADD COLUMN entered_by text NOT NULL DEFAULT current_user",
+        "ALTER TABLE persons ADD COLUMN entered_at timestamp(3) DEFAULT CURRENT_TIMESTAMP",
+        "CREATE UNIQUE INDEX ON persons (id, entered_at)",
+    )
+    before = empty.dump()
+
+    migrated = call("migrate", str(source), empty.url, "--ledger", ledger, "-q")
+    verified = call("verify", str(source), empty.url, "--ledger", ledger, "-q")
+    found = empty.rows("SELECT DISTINCT tenant, entered_by, entered_at IS NULL FROM persons")
+    undone = call("rollback", empty.url, "--ledger", ledger)
+
+    assert migrated.exit_code == 0, migrated.output
+    assert verified.exit_code == 0, verified.output
+    assert found == [("clinic", "postgres", False)]
+    assert undone.exit_code == 0, undone.output
+    assert rows_of(empty) == 1
+    assert empty.dump() == before
+
+
+def test_a_table_that_both_have_by_convention_is_filled(tmp_path: Path, empty: Database) -> None:
+    source, ledger = old_database(tmp_path / "old.db", SMALL), tmp_path / "new.ledger.db"
+    for name in ("further", "unused"):
+        change(source, f"CREATE TABLE {name} (id TEXT PRIMARY KEY, word TEXT)")
+        empty.execute(f"CREATE TABLE {name} (id text PRIMARY KEY, word text)")
+    change(source, "INSERT INTO further VALUES ('f', 'x')")
+    empty.execute("INSERT INTO unused VALUES ('n', 'theirs')")
+
+    options = MigrateOptions(source, tmp_path / "new.db", keep_backup=False)
+    ends.migrate(ends.Run.between(source, place(empty), options))
+
+    assert empty.rows("SELECT id, word FROM further") == [("f", "x")]
+    assert not ends.verify(source, place(empty), ledger).failed_checks
+    rollback(ledger, place(empty))
+    assert empty.rows("SELECT word FROM unused") == [("theirs",)]
+    assert rows_of(empty) == 1
 
 
 @every_version("empty")
@@ -262,3 +312,55 @@ def test_prismas_parameters_are_understood(run: Run, empty: Database) -> None:
 )
 def test_wrong_usage(words: list[str]) -> None:
     assert call(*words, URL="postgresql://a/b").exit_code == 2
+
+
+def test_a_source_is_one_snapshot_whatever_is_written_meanwhile(
+    tmp_path: Path, old: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old.execute(
+        "INSERT INTO users (id, email, password_hash, updated_at) VALUES ('u1', 'a', 'x', now())"
+    )
+    whole = Server.batches
+
+    def written(server: Server, query: str, about: str) -> Iterator[pl.DataFrame]:
+        old.execute(
+            "INSERT INTO users (id, email, password_hash, updated_at) "
+            f"VALUES ('{about}', '{about}', 'x', now()) ON CONFLICT DO NOTHING"
+        )
+        yield from whole(server, query, about)
+
+    monkeypatch.setattr(Server, "batches", written)
+
+    with ends.source_file(place(old), silent) as path:
+        assert [row["id"] for row in query(path, "SELECT id FROM users")] == ["u1"]
+    assert rows_of(old) > 1
+
+
+def test_rows_that_a_policy_hides_are_refused_rather_than_missed(old: Database) -> None:
+    role = f"reader_{old.name}"
+    old.execute(
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY own ON users USING (role = 'parent')",
+    )
+    reader = address(old.url.replace("postgres@", f"{role}@"))
+
+    with (
+        pytest.raises(ServerError, match=r"could not read users .*42501"),
+        ends.source_file(reader, silent),
+    ):
+        pytest.fail("it was read")
+    old.execute("DROP OWNED BY " + role, "DROP ROLE " + role)
+
+
+def test_a_source_with_partitioned_tables_is_refused_rather_than_read_in_part(
+    old: Database,
+) -> None:
+    old.execute("CREATE TABLE visits (id text, at date) PARTITION BY RANGE (at)")
+
+    with (
+        pytest.raises(SourceError, match=r"partitioned or foreign tables \(visits\)"),
+        ends.source_file(place(old), silent),
+    ):
+        pytest.fail("it was read")

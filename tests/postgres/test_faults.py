@@ -10,9 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi
 import polars as pl
 import pytest
 from tests.faults.strace import require_strace
@@ -43,7 +46,7 @@ def die():
 
 def dying_copy(server, table, frame):
     copy(server, table, frame)
-    if moment == "during COPY" and table == "messages":
+    if moment == "between two COPYs" and table == "messages":
         die()
 
 def dying_execute(server, statement):
@@ -71,7 +74,7 @@ def complete(run: Run, database: Database) -> bool:
 
 @pytest.mark.parametrize(
     ("moment", "stands"),
-    [("during COPY", False), ("before COMMIT", False), ("after COMMIT", True)],
+    [("between two COPYs", False), ("before COMMIT", False), ("after COMMIT", True)],
 )
 def test_client_killed(run: Run, empty: Database, moment: str, stands: bool) -> None:
     before = empty.dump()
@@ -227,7 +230,8 @@ def mortal() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(
-    ("moment", "stands"), [("during COPY", False), ("before COMMIT", False), ("after COMMIT", True)]
+    ("moment", "stands"),
+    [("between two COPYs", False), ("before COMMIT", False), ("after COMMIT", True)],
 )
 def test_server_killed(
     mortal: Server, run: Run, monkeypatch: pytest.MonkeyPatch, moment: str, stands: bool
@@ -242,7 +246,7 @@ def test_server_killed(
             threading.Timer(1.0, mortal.start).start()
 
     def dying_copy(server: Connection, table: str, frame: pl.DataFrame) -> None:
-        if moment == "during COPY" and table == "messages":
+        if moment == "between two COPYs" and table == "messages":
             die()
         copy(server, table, frame)
 
@@ -266,6 +270,121 @@ def test_server_killed(
         _await(mortal, database)
         assert complete(run, database) is stands
         assert database.dump() == before
+
+
+LOCK = 4711
+
+
+@contextmanager
+def held(database: Database) -> Iterator[Callable[[], int]]:
+    """Have a COPY into messages wait in its first row, for a default that takes a lock.
+
+    Given is a function that waits for that, and says which process of the server it is.
+    """
+    database.execute(
+        "CREATE FUNCTION held() RETURNS integer LANGUAGE plpgsql AS "
+        f"'BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); RETURN 1; END'",
+        "ALTER TABLE messages ADD COLUMN held integer DEFAULT held()",
+    )
+
+    def process() -> int:
+        deadline = time.monotonic() + 60
+        waiting = (
+            "SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted "
+            "AND l.locktype = 'advisory' AND a.datname = current_database() "
+            "AND a.query LIKE 'COPY%'"
+        )
+        while not (found := database.rows(waiting)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return int(found[0][0])
+
+    with closing(adbc_driver_postgresql.dbapi.connect(database.url, autocommit=True)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock({LOCK})")
+            cursor.fetchall()
+        yield process
+
+
+def test_client_killed_within_a_copy(run: Run, empty: Database) -> None:
+    with held(empty) as process:
+        before = empty.dump()
+        words = [sys.executable, "-m", "person_unify", "deliver", str(run.target), empty.url, "-q"]
+        client = subprocess.Popen(words)
+        number = process()
+        client.kill()
+        client.wait()
+    _until_gone(empty, number)
+
+    assert not complete(run, empty)
+    assert empty.dump() == before
+    deliver(run.target, place(empty))
+    assert complete(run, empty)
+
+
+@pytest.mark.parametrize("how", ["terminated", "out of time"])
+def test_connection_lost_within_a_copy(run: Run, empty: Database, how: str) -> None:
+    with held(empty) as process, untouched(empty):
+        if how == "out of time":
+            empty.execute(f"ALTER DATABASE {empty.name} SET statement_timeout = '4s'")
+        ending = threading.Thread(
+            target=lambda: empty.execute(f"SELECT pg_terminate_backend({process()})")
+        )
+        if how == "terminated":
+            ending.start()
+        with pytest.raises(ServerError, match="57P01|connection lost" if ending.ident else "57014"):
+            deliver(run.target, place(empty))
+        empty.execute(f"ALTER DATABASE {empty.name} RESET statement_timeout")
+        if ending.ident:
+            ending.join()
+
+    assert not complete(run, empty)
+
+
+def test_server_killed_within_a_copy(mortal: Server, run: Run) -> None:
+    with mortal.database("unified") as database:
+        with suppress(adbc_driver_manager.Error), held(database) as process:
+            before = database.dump()
+
+            def die() -> None:
+                process()
+                mortal.kill()
+
+            killing = threading.Thread(target=die)
+            killing.start()
+            with pytest.raises(ServerError):
+                deliver(run.target, place(database))
+            killing.join()
+        mortal.start()
+
+        assert not complete(run, database)
+        assert database.dump() == before
+        deliver(run.target, place(database))
+        assert complete(run, database)
+
+
+def test_a_commit_of_which_no_answer_came_is_asked_about(
+    run: Run, empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = Connection.execute
+
+    def unanswered(server: Connection, statement: str) -> None:
+        execute(server, statement)
+        if statement == "COMMIT":
+            raise ServerError("could not run COMMIT: connection lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", unanswered)
+        deliver(run.target, place(empty))
+
+    assert complete(run, empty)
+
+
+def _until_gone(database: Database, number: int) -> None:
+    deadline = time.monotonic() + 60
+    while database.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {number}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _await(server: Server, database: Database) -> None:

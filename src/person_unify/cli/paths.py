@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote
 
 import typer
 
 from person_unify.errors import UsageError
+from person_unify.files.urls import plain_path
 from person_unify.postgres.address import Address, address, is_address
-
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<rest>.*)", re.DOTALL)
-_KEYWORDS = re.compile(r"password\s*=", re.IGNORECASE)
-"""Of libpq's other way to write where a database is."""
 
 
 def existing(text: str) -> Path:
@@ -42,29 +38,6 @@ def placed(text: str) -> Path:
         return Path(os.path.realpath(path.parent, strict=True)) / path.name
     except OSError:
         return path
-
-
-def database_url(text: str) -> str:
-    """The path in ``file:./old.db`` (Prisma's), ``sqlite:///old.db`` (SQLAlchemy's) or the like.
-
-    What follows a question mark is for the program that opens the database.
-
-    >>> database_url("file:./old.db?connection_limit=1"), database_url("sqlite:////data/old.db")
-    ('./old.db', '/data/old.db')
-    """
-    found = _URL.fullmatch(text)
-    if found is None:
-        return text
-    scheme, path = found["scheme"].lower(), found["rest"].partition("?")[0]
-    if scheme not in ("file", "sqlite"):
-        if found["slashes"]:
-            raise typer.BadParameter(f"{scheme}:// names no SQLite file: give its path.")
-        return text
-    if found["slashes"]:
-        path = path.removeprefix("localhost" if scheme == "file" else "/")
-    if not path:
-        raise typer.BadParameter(f"{scheme}: without a path names no file.")
-    return path if os.path.lexists(path) or not os.path.lexists(unquote(path)) else unquote(path)
 
 
 def old_database(word: str | None, source_env: str | None) -> Path | Address:
@@ -103,14 +76,10 @@ def _address(word: str, from_environment: bool) -> Address:
 
 
 def _plain(text: str) -> str:
-    """The path that is meant; a file that is really called like a URL comes first."""
-    if os.path.lexists(text):
-        return text
-    if _KEYWORDS.search(text):  # else it would be the name of a file, in every report of it
-        raise typer.BadParameter(
-            "a password stands where a path or a URL should: write postgresql://HOST/DATABASE."
-        )
-    return database_url(text)
+    try:
+        return plain_path(text)
+    except UsageError as error:
+        raise typer.BadParameter(f"{error}.") from error
 
 
 def _absolute(path: str) -> Path:

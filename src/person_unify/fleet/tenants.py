@@ -10,6 +10,7 @@ from pathlib import Path
 
 from person_unify.errors import TenantsRefused, UsageError
 from person_unify.files import NotRead, read_bounded
+from person_unify.files.urls import plain_path
 from person_unify.options import MigrateOptions
 from person_unify.postgres.address import Address, address, is_address, working_file
 from person_unify.postgres.ends import Run
@@ -103,8 +104,11 @@ def _end(directory: Path, name: str, text: str) -> Path | Address:
 
 
 def _resolved(directory: Path, name: str, text: str) -> Path:
-    """A path as the command line would take it: links are followed, but for what is written."""
-    path = Path(os.path.normpath(directory.absolute() / text))
+    """A path as the command line would take it: links are followed, but for what is written.
+
+    Raises :class:`UsageError` for a URL of something else.
+    """
+    path = Path(os.path.normpath(directory.absolute() / plain_path(text, directory)))
     if name in _WRITTEN:
         return Path(os.path.realpath(path.parent)) / path.name
     return Path(os.path.realpath(path))

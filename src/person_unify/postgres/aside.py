@@ -17,16 +17,10 @@ _ENABLE = {"O": "ENABLE TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """One object: the statement that takes it away and those that bring it back.
+    """One object: the statement that takes it away and those that bring it back."""
 
-    columns: what the entries of a key's or an index's index hold, expressions left out.
-    """
-
-    table: str
-    name: str
     drop: str
     restore: tuple[str, ...]
-    columns: tuple[str, ...] = ()
 
 
 def aside(server: Server, tables: Iterable[str]) -> list[Aside]:
@@ -47,14 +41,14 @@ def aside(server: Server, tables: Iterable[str]) -> list[Aside]:
 
 
 def _triggers(server: Server, tables: str) -> Iterator[Aside]:
-    for place, table, name, enabled in server.rows(
-        "SELECT c.oid::regclass::text, c.relname::text, t.tgname::text, t.tgenabled::text "
+    for place, name, enabled in server.rows(
+        "SELECT c.oid::regclass::text, t.tgname::text, t.tgenabled::text "
         "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal "
         f"AND t.tgenabled IN ('O', 'A') AND c.oid IN ({tables}) ORDER BY c.oid, t.tgname"
     ):
         alter, named = f"ALTER TABLE {place}", quote(name)
         restore = f"{alter} {_ENABLE[enabled]} {named}"
-        yield Aside(table, name, f"{alter} DISABLE TRIGGER {named}", (restore,))
+        yield Aside(f"{alter} DISABLE TRIGGER {named}", (restore,))
 
 
 _PLAIN = (
@@ -71,17 +65,12 @@ _KEY = (
 )
 """A key that has such an index, and on which no view depends."""
 
-_ENTRIES = (
-    "(SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_index e JOIN pg_attribute a "
-    "ON a.attrelid = e.indrelid AND a.attnum = ANY (e.indkey::int2[]) WHERE e.indexrelid = "
-)
-
 
 def _constraints(server: Server, condition: str) -> Iterator[Aside]:
-    for place, table, name, definition, said, columns in server.rows(
-        "SELECT c.oid::regclass::text, c.relname::text, k.conname::text, "
-        "pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'), "
-        f"{_ENTRIES} k.conindid) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
+    for place, name, definition, said in server.rows(
+        "SELECT c.oid::regclass::text, k.conname::text, pg_get_constraintdef(k.oid), "
+        "obj_description(k.oid, 'pg_constraint') "
+        "FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
         f"WHERE {condition} ORDER BY c.oid, k.conname"
     ):
         alter, named = f"ALTER TABLE {place}", quote(name)
@@ -89,17 +78,16 @@ def _constraints(server: Server, condition: str) -> Iterator[Aside]:
         if said is not None:
             restore.append(f"COMMENT ON CONSTRAINT {named} ON {place} IS {text(said)}")
         drop = f"{alter} DROP CONSTRAINT {named}"
-        yield Aside(table, name, drop, tuple(restore), tuple(columns))
+        yield Aside(drop, tuple(restore))
 
 
 def _indexes(server: Server, tables: str) -> Iterator[Aside]:
     """Indexes that are no constraint's."""
-    for table, name, index, definition, columns in server.rows(
-        "SELECT c.relname::text, x.relname::text, x.oid::regclass::text, "
-        f"pg_get_indexdef(x.oid), {_ENTRIES} x.oid) FROM pg_index i "
+    for index, definition in server.rows(
+        "SELECT x.oid::regclass::text, pg_get_indexdef(x.oid) FROM pg_index i "
         "JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid "
         f"WHERE c.oid IN ({tables}) AND {_PLAIN} AND NOT EXISTS "
         "(SELECT 1 FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype <> 'f') "
         "ORDER BY c.oid, x.relname"
     ):
-        yield Aside(table, name, f"DROP INDEX {index}", (definition,), tuple(columns))
+        yield Aside(f"DROP INDEX {index}", (definition,))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from person_unify.errors import TargetError
+from person_unify.errors import SourceError, TargetError
 from person_unify.postgres.server import Server, text
 from person_unify.run.preflight import HISTORY
-from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
+from person_unify.schema import UNIFIED, Catalogue, Column, ForeignKey, Table, quote
 
 Form = tuple[str, str]
 """A type in SQLite's terms, and the expression that reads a column as Prisma keeps it there."""
@@ -54,18 +54,37 @@ class Home:
     """A table of the schema: as SQLite would declare it, and how its columns are read.
 
     reads: column -> SQL.  demanded: columns left to the server that have no default and need one.
+    filled: columns whose default only the server can compute.
     """
 
     table: Table
     reads: Mapping[str, str]
     demanded: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+
+    def planned(self) -> Home:
+        """As a plan sees it: further columns that the server fills are left to it."""
+        known = UNIFIED.get(self.table.name)
+        if known is None:
+            return self
+        left = {name for name in self.filled if known.column(name) is None}
+        table = replace(
+            self.table,
+            columns=tuple(c for c in self.table.columns if c.name not in left),
+            foreign_keys=tuple(k for k in self.table.foreign_keys if k.column not in left),
+            uniques=tuple(u for u in self.table.uniques if not left & set(u)),
+            computed=(*self.table.computed, *sorted(left)),
+        )
+        reads = {name: sql for name, sql in self.reads.items() if name not in left}
+        return replace(self, table=table, reads=reads)
 
 
 def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
     """The tables of the address's schema, by name; of a target (:data:`TARGET`) or a source.
 
     A target's table that Prisma keeps its own history in is left out.  Raises :class:`TargetError`
-    for a schema that is not there.
+    for a schema that is not there, and :class:`SourceError` for a source with tables that are none
+    of their own: partitioned or foreign ones, whose rows would be missed.
     """
     named = text(server.address.schema)
     if not server.value(f"SELECT count(*) FROM pg_namespace WHERE nspname = {named}"):
@@ -74,6 +93,9 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
     columns: dict[str, list[Column]] = {}
     reads: dict[str, dict[str, str]] = {}
     demanded: dict[str, list[str]] = {}
+    filled: dict[str, list[str]] = {}
+    if forms is SOURCE:
+        _require_ordinary(server, schema)
     keys = _key_positions(server, schema)
     for table, name, type_, not_null, default, kept in server.rows(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), "
@@ -94,6 +116,8 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
                 demanded.setdefault(table, []).append(name)
             continue
         position = keys.get((table, name), 0)
+        if default is not None and usual in (None, "CURRENT_TIMESTAMP"):
+            filled.setdefault(table, []).append(name)
         columns[table].append(Column(name, form[0], not_null, usual, position))
         reads.setdefault(table, {})[name] = form[1].format(c=quote(name))
     known = {table: {column.name for column in listed} for table, listed in columns.items()}
@@ -105,11 +129,25 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
                 Table(name, tuple(listed), references.get(name, ()), uniques.get(name, ())),
                 reads.get(name, {}),
                 tuple(demanded.get(name, ())),
+                tuple(filled.get(name, ())),
             )
             for name, listed in columns.items()
             if listed
         }
     )
+
+
+def _require_ordinary(server: Server, schema: str) -> None:
+    found = server.rows(
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('p', 'f') "
+        f"AND relnamespace = {schema} ORDER BY relname"
+    )
+    if found:
+        names = ", ".join(name for (name,) in found[:5])
+        raise SourceError(
+            f"{server.address} has partitioned or foreign tables ({names}), which are not read: "
+            "copy their rows into ordinary tables first"
+        )
 
 
 def _form(type_: str, forms: Mapping[str, Form]) -> Form | None:

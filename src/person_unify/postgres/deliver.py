@@ -1,7 +1,8 @@
 """Deliver: a verified SQLite target goes into the platform's own empty PostgreSQL tables.
 
-One transaction: lock, check that the tables are empty, put keys, indexes and triggers aside, COPY,
-put them back, read everything back and compare it cell by cell, commit.  The ledger says before the
+One transaction: lock, check that the tables are empty and that their indexes can hold the rows, put
+keys, indexes and triggers aside, COPY, put them back, read everything back and compare it cell by
+cell, commit.  The ledger says before the
 commit what is about to be, and the server says after it what became of that.
 """
 
@@ -28,9 +29,9 @@ from person_unify.files.private import temporary_files_in
 from person_unify.mappings.bind import type_of
 from person_unify.postgres import record
 from person_unify.postgres.address import Address
-from person_unify.postgres.aside import Aside, aside
+from person_unify.postgres.aside import aside
 from person_unify.postgres.catalogue import TARGET, Home, homes
-from person_unify.postgres.entries import ENTRY_BYTES
+from person_unify.postgres.entries import require_entries
 from person_unify.postgres.mirror import differences, mirror
 from person_unify.postgres.record import Delivery
 from person_unify.postgres.rows import Columns, frames
@@ -39,16 +40,13 @@ from person_unify.progress import Progress, TableFinished, TableStarted, one_at_
 from person_unify.run.budget import Budget, budget_of
 from person_unify.run.clock import now_ms
 from person_unify.run.preflight import HISTORY
-from person_unify.schema import Column, Table, quote
+from person_unify.schema import UNIFIED, Column, Table, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import finished_ledger
 from person_unify.stages.snapshot import take
 
 _NOTES = ("persons", "migration_notes")
 """The ledger's ``person_notes`` holds these, too; the platform's own schema has no such column."""
-
-_LONG = 2_600
-"""From so many bytes on texts may make an entry too long, unless the server can compress it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +156,10 @@ class _Work:
                 if name == HISTORY:
                     continue
                 home = found.get(name)
+                if (home is None or name not in UNIFIED) and not self.extractor.has_rows(name):
+                    continue  # a further table is not ours where nothing goes into it
                 if home is None:
-                    if self.extractor.has_rows(name):
-                        problems.append(f"there is no table {name}")
+                    problems.append(f"there is no table {name}")
                     continue
                 names, wrong = _columns(table, home, database)
                 problems += wrong
@@ -178,13 +177,16 @@ class _Work:
         server.lock((f"{schema}.{quote(name)}" for name in self.homes), wait)
         self._require_unchanged()
         require_empty(server, self.homes)
+        for columns in self.columns:
+            require_entries(server, self.extractor, columns, self.budget)
         gone = aside(server, self.homes)
         for one in gone:
             server.execute(one.drop)
         for columns in self.columns:
             self._copy(columns)
         for one in reversed(gone):
-            self._restore(one)
+            for statement in one.restore:
+                server.execute(statement)
         self._compare()
         return Delivery(
             xid=xid,
@@ -209,35 +211,6 @@ class _Work:
             self.server.copy(columns.home.name, frame)
             total += frame.height
         self.progress(TableFinished("publish", columns.home.name, total, 0.0))
-
-    def _restore(self, one: Aside) -> None:
-        for statement in one.restore:
-            try:
-                self.server.execute(statement)
-            except ServerError as error:
-                if error.code == "54000":
-                    raise TargetError(self._too_long(one)) from error
-                raise
-
-    def _too_long(self, one: Aside) -> str:
-        """Which rows have texts so long that an index may not hold them."""
-        columns = next(c for c in self.columns if c.home.name == one.table)
-        texts = (
-            f"coalesce(length(CAST({quote(file)} AS BLOB)), 0)"
-            for file, home in columns.names.items()
-            if home in one.columns
-        )
-        with Database(self.extractor.snapshot, settled=True) as database:
-            rows = database.rows(
-                f"SELECT rowid FROM {quote(columns.table)} WHERE {' + '.join(texts)} > "
-                f"{_LONG} ORDER BY rowid"
-            )
-        numbers = ", ".join(str(row) for (row,) in rows[:5])
-        return (
-            f"{len(rows):,} rows of {one.table} have a text that index {one.name} cannot hold, for "
-            f"an entry may have {ENTRY_BYTES:,} bytes (rows {numbers}), nothing was delivered: "
-            "shorten it in the old database, or drop that index in the platform's schema"
-        )
 
     def _compare(self) -> None:
         """Read everything back, and hold it against the verified file cell by cell."""
@@ -287,7 +260,9 @@ def _columns(table: Table, home: Home, database: Database) -> tuple[dict[str, st
     wrong += [
         f"{table.name}.{column.name} is required and nothing fills it"
         for column in home.table.columns
-        if column.name not in names.values() and column.not_null and column.default is None
+        if column.not_null
+        and column.default is None
+        and column.name not in (*names.values(), *home.filled)
     ]
     return names, wrong
 

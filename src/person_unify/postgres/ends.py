@@ -138,7 +138,7 @@ def _schema(server: Server) -> Schema:
             f"{server.address} requires columns of types that rows do not fill "
             f"({', '.join(demanded)}): give them a default, or drop NOT NULL"
         )
-    return Catalogue({name: home.table for name, home in found.items()})
+    return Catalogue({name: home.planned().table for name, home in found.items()})
 
 
 def verify(
@@ -162,7 +162,11 @@ def verify(
             gone = [name for name in delivery.tables if name not in found]
             if gone:
                 raise TargetError(f"{address} has no table {gone[0]} any more")
-            mirror(server, [found[name] for name in delivery.tables], path, progress)
+            read = [found[name].planned() for name in delivery.tables]
+            # The run had a plan for these, and nothing to put into them.
+            others = (record.planned(ledger) & {*found}) - {*delivery.tables}
+            unread = [found[name].planned() for name in sorted(others)]
+            mirror(server, read, path, progress, unread)
         report = pipeline.verify(source, path, progress, ids_from, ledger)
     facts = report.target and replace(report.target, path=address.shown)
     return replace(report, target=facts)

@@ -19,10 +19,17 @@ from person_unify.schema import create_index, create_table, quote
 _PRAGMAS = ("page_size = 8192", "journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF")
 
 
-def mirror(server: Server, homes: Iterable[Home], path: Path, progress: Progress) -> None:
+def mirror(
+    server: Server,
+    homes: Iterable[Home],
+    path: Path,
+    progress: Progress,
+    unread: Iterable[Home] = (),
+) -> None:
     """Write the tables into a new SQLite file, in the order of their keys.
 
     The order is that of bytes, whatever collation the server has: equal tables make equal files.
+    unread: tables that the file has without their rows.
     """
     with Database(path) as database:
         for pragma in _PRAGMAS:
@@ -36,6 +43,8 @@ def mirror(server: Server, homes: Iterable[Home], path: Path, progress: Progress
                 database.ingest(table.name, frame)
             for statement in create_index(table):
                 database.execute(statement)
+        for home in unread:
+            database.execute(create_table(home.table))
         database.execute("COMMIT")
     locks.sync(path)
 

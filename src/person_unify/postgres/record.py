@@ -78,6 +78,13 @@ def filled(server: Server, tables: Iterable[str]) -> list[str]:
     ]
 
 
+def planned(ledger: Path) -> set[str]:
+    """The tables that the run of a ledger had columns to put into."""
+    with Database(ledger, read_only=True) as database:
+        rows = database.rows("SELECT DISTINCT target_table FROM lineage WHERE target_table > ''")
+    return {str(name) for (name,) in rows}
+
+
 def write(ledger: Path, delivery: Delivery) -> None:
     """Add a delivery to the ledger, which may be of a release that knew none."""
     columns = ", ".join(f"{quote(name)} {type_}" for name, type_ in TABLES[_TABLE].items())

@@ -58,9 +58,8 @@ def frames(extractor: Extractor, columns: Columns, budget: Budget) -> Iterator[p
             for c in columns.home.columns
             if c.name in wanted
         }
-        frame = pl.DataFrame(list(made.values()))
         expected = {c.name: WIRE[c.type] for c in columns.home.columns if c.name in wanted}
-        assert dict(frame.schema) == expected, columns.table
+        frame = pl.DataFrame(list(made.values())).match_to_schema(expected)
         if frame.height:
             yield frame
 

@@ -79,6 +79,8 @@ class Server(Closing):
             "bytea_output = 'hex'",
             "idle_in_transaction_session_timeout = 0",
             "search_path = pg_catalog",
+            # Rows that a policy hides are refused rather than missed.
+            "row_security = off",
         ):
             self.execute(f"SET {setting}")
         encoding = self.value("SELECT current_setting('server_encoding')")
@@ -126,10 +128,13 @@ class Server(Closing):
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
 
-    def copy(self, table: str, frame: pl.DataFrame) -> None:
-        """Append a frame's rows to a table by COPY; columns bind by name, others take DEFAULT."""
+    def copy(self, table: str, frame: pl.DataFrame, schema: str | None = None) -> None:
+        """Append a frame's rows to a table by COPY; columns bind by name, others take DEFAULT.
+
+        schema: of the table, if not the address's.
+        """
         with self._translated(f"load {table}"), self._connection.cursor() as cursor:
-            rows, schema = frame.to_arrow(), self.address.schema
+            rows, schema = frame.to_arrow(), schema or self.address.schema
             self._heard(
                 lambda: cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema)
             )
