@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -119,6 +120,9 @@ def test_a_killed_fleet_leaves_no_worker_and_goes_on_when_it_is_called_again(
         first = wait_for(partial(begun, *new))
         facts = facts_of(first)
         heard = listening(process.pid)
+        assert process.stderr is not None
+        with urlopen(process.stderr.readline().removeprefix("tasks at ").strip()) as dashboard:
+            shown = dashboard.read()
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         wait_for(lambda: True if {holder(target) for target in new} == {None} else None)
@@ -129,6 +133,7 @@ def test_a_killed_fleet_leaves_no_worker_and_goes_on_when_it_is_called_again(
 
     assert again.returncode == third.returncode == 0, (again.stderr, third.stderr)
     assert heard == {"127.0.0.1"}
+    assert b"<title>Dask Diagnostic UI</title>" in shown
     assert facts is not None
     assert query(ledger_path(first), "SELECT id FROM run") == [{"id": facts.id}]
     require_complete(tmp_path, 2)

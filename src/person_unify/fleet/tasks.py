@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
+from warnings import catch_warnings
 
 from person_unify.errors import (
     MigrationError,
@@ -100,10 +101,12 @@ def run_fleet(
     runs: list[Run],
     options: FleetOptions,
     told: Callable[[TenantResult], None] = lambda _: None,
+    dashboard: Callable[[str], None] = lambda _: None,
 ) -> list[TenantResult]:
     """Carry out all runs, and ask their ledgers what became of them, in the order of the list.
 
-    told: hears of each as it ends.  Raises :class:`MigrationError` where there is no cluster.
+    told: hears of each as it ends.  dashboard: hears where the tasks are shown.
+    Raises :class:`MigrationError` where there is no cluster.
     """
     try:
         from distributed import as_completed
@@ -112,6 +115,7 @@ def run_fleet(
             "fleet needs Dask distributed: install it with pip install '.[fleet]' in the checkout"
         ) from error
     with _client(options, len(runs)) as (client, workers):
+        dashboard(str(client.dashboard_link))
         memory = None if options.scheduler else usual() // workers
         call = uuid4().hex
         futures = {
@@ -192,17 +196,12 @@ def _client(options: FleetOptions, runs: int) -> Iterator[tuple[Any, int]]:
             "local_directory": str(scratch),
             "silence_logs": 60,  # above CRITICAL: what counts is said by us
             # Without an address they would listen to the whole network.
-            "dashboard_address": f"127.0.0.1:{8787 if _has_dashboard() else 0}",
+            "dashboard_address": "127.0.0.1:8787",
             "worker_dashboard_address": "127.0.0.1:0",
             # Whoever may connect to a scheduler may run what they like as its user.
             "security": Security.temporary(),
             "host": "127.0.0.1",
         }
-        cluster = stack.enter_context(LocalCluster(n_workers=workers, **settings))
+        with catch_warnings(action="ignore"):  # of a taken port it says only that it takes another
+            cluster = stack.enter_context(LocalCluster(n_workers=workers, **settings))
         yield stack.enter_context(Client(cluster)), workers
-
-
-def _has_dashboard() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("bokeh") is not None

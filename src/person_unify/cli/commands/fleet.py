@@ -80,13 +80,22 @@ def fleet(  # noqa: PLR0913  an option is a parameter
         with NewFiles() as new:
             file = None if html is None else new.open(html)
             told = partial(_told, as_json=as_json, quiet=quiet)
-            results = run_fleet(runs, FleetOptions(scheduler, workers, attempts), told)
+            dashboard = partial(_dashboard, as_json=as_json, quiet=quiet)
+            results = run_fleet(runs, FleetOptions(scheduler, workers, attempts), told, dashboard)
             if file is not None:
                 file.write(render_fleet(results, str(tenants)).encode())
         code = exit_code_of(results)
         _show(results, str(tenants), code, as_json)
     if code:
         raise typer.Exit(code)
+
+
+def _dashboard(url: str, *, as_json: bool, quiet: bool) -> None:
+    """Where Dask shows the tasks, which is most of use while they run."""
+    if as_json:
+        write_event({"event": "dashboard", "url": url})
+    elif not quiet:
+        write_line(printable(f"tasks at {url}"), sys.stderr)
 
 
 def _told(result: TenantResult, *, as_json: bool, quiet: bool) -> None:
