@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from tests.faults.site import write_small
 
 import person_unify
 
@@ -125,3 +128,38 @@ def test_no_file_names_a_workplace_or_something_left_over(pattern: str) -> None:
     found = [str(path) for path, text in texts() if re.search(pattern, text)]
 
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "said"),
+    [
+        (
+            "adbc_driver_postgresql",
+            ("migrate", "old.db", "postgresql://h/d", "--ledger", "new.ledger.db"),
+            "PostgreSQL needs its driver: pip install '.[postgres]' in the checkout",
+        ),
+        (
+            "distributed",
+            ("fleet", "tenants.csv"),
+            "fleet needs Dask distributed: install it with pip install '.[fleet]' in the checkout",
+        ),
+    ],
+)
+def test_a_missing_extra_is_named(
+    package: str, words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    write_small(tmp_path / "old.db")
+    (tmp_path / "tenants.csv").write_text("source,target\nold.db,new.db\n")
+    before = sorted(tmp_path.iterdir())
+    code = f"import sys; sys.modules[{package!r}] = None; from person_unify.cli import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (2, f"person-unify: {said}\n")
+    assert sorted(tmp_path.iterdir()) == before

@@ -175,3 +175,33 @@ def test_a_password_in_the_list_is_refused_and_not_shown(column: str, tmp_path: 
     assert "line 2: postgresql://app@db/clinic?schema=north stands there with a pass" in done.output
     assert "correct-horse" not in done.output
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_rehearsal_and_its_final_run_give_the_same_ids(tmp_path: Path, old: Database) -> None:
+    source = write_small(tmp_path / "old.db")
+    for schema in ("rehearsal", "final"):
+        old.execute(f"CREATE SCHEMA {schema}", f"SET search_path = {schema}", *statements(UNIFIED))
+    rehearsal = listed(tmp_path, f"old.db,{old.url}&schema=rehearsal,first.ledger.db")
+    assert run("fleet", rehearsal, "--quiet").returncode == 0
+    final = tmp_path / "final.csv"
+    final.write_text(
+        f"source,target,ledger,ids_from\nold.db,{old.url}&schema=final,last.ledger.db,"
+        "first.ledger.db\n"
+    )
+
+    assert run("fleet", final, "--quiet").returncode == 0
+
+    first, last = tmp_path / "first.ledger.db", tmp_path / "last.ledger.db"
+    known = "SELECT * FROM patient_to_person ORDER BY 1, 2"
+    maps = [query(ledger, known) for ledger in (first, last)]
+    persons = [
+        old.rows(f"SELECT id FROM {schema}.persons ORDER BY id")
+        for schema in ("rehearsal", "final")
+    ]
+    assert maps[0] == maps[1] != []
+    assert persons[0] == persons[1] != []
+    address = place(old, "final")
+    assert not ends.verify(source, address, last, ids_from=first).failed_checks
+    words = ("--ledger", last, "--ids-from", first, "--quiet")
+    told = run("verify", source, f"{old.url}&schema=final", *words)
+    assert told.returncode == 0, told.stderr
