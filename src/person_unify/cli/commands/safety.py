@@ -94,7 +94,7 @@ def purge(
 
         target = target_of(new_db)
         found = leftovers(target, with_ledger=with_ledger, places=places or ())
-        here = [leftover for leftover in found if leftover.here]
+        here = [leftover for leftover in found if leftover.state == "here"]
         if as_json:
             listed = [
                 {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
@@ -104,8 +104,8 @@ def purge(
         else:
             _list(here)
             for leftover in found:
-                if not leftover.here:
-                    write_line(_elsewhere(leftover), sys.stdout)
+                if leftover.state != "here":
+                    write_line(_told(leftover), sys.stdout)
         if yes:
             remove(target, found)
         if as_json:
@@ -122,9 +122,11 @@ def _list(found: list[Leftover]) -> None:
         write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}", sys.stdout)
 
 
-def _elsewhere(leftover: Leftover) -> str:
-    """Where to look for a copy that only the ledger knows of."""
+def _told(leftover: Leftover) -> str:
+    """Why a file stays, and where to look for a copy that only the ledger knows of."""
     path, place = (printable(shown(p)) for p in (leftover.path, leftover.path.parent))
+    if leftover.state == "unproven":
+        return f"  {leftover.kind} that is not provably of a run stays: {path}"
     return f"  {leftover.kind} in another directory: {path}; --in {place} lists it"
 
 
