@@ -180,11 +180,11 @@ def record_run(
     )
 
 
-def recorded_checkpoints(database: Database) -> Iterator[Checkpoint]:
-    """The checkpoints of an attached ledger."""
+def recorded_checkpoints(database: Database, catalog: str = CATALOG) -> Iterator[Checkpoint]:
+    """The checkpoints of a ledger, attached as ``catalog``."""
     columns = "phase, source_table, started, finished, rows, errors"
     for phase, table, started, finished, rows, errors in database.rows(
-        f"SELECT {columns} FROM {CATALOG}.checkpoints ORDER BY rowid"
+        f"SELECT {columns} FROM {catalog}.checkpoints ORDER BY rowid"
     ):
         said = tuple(json.loads(errors or "[]"))
         yield Checkpoint(phase, table, started, finished, rows, said)

@@ -11,7 +11,6 @@ run recorded.  A path in a ledger is never followed, for a ledger travels.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from person_unify.errors import TargetError
+from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, recorded_files
 from person_unify.files import locks
+from person_unify.files.copies import is_database
 from person_unify.files.names import STAMP, stamped
 from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory
@@ -72,8 +73,10 @@ def leftovers(
         found.setdefault(path.absolute(), kind)
     for root in dict.fromkeys((*looked, temporary_root())):
         found.update((path, KILLED) for path in abandoned(root))
-    if with_ledger and os.path.lexists(ledger):
-        found.update((path.absolute(), "report") for path in evidence_of(target))
+    if with_ledger and _is_file(ledger):
+        marks = Marks.of(ledger)
+        for path in evidence_of(target):
+            (found if marks.are_in(path) else foreign)[path.absolute()] = "report"
         found[ledger.absolute()] = "ledger"
     listed = [_leftover(path, kind) for path, kind in found.items()]
     left = [_leftover(path, kind, "unproven") for path, kind in foreign.items()]
@@ -89,10 +92,8 @@ def purge(target: Path, found: Iterable[Leftover]) -> None:
             _discard(target, [other.path.parent for other in here])
         elif leftover.kind == KILLED:
             remove_abandoned(path)
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        elif _is_file(path):
+            path.unlink()
         locks.sync(path.parent)
 
 
@@ -140,12 +141,13 @@ def _of_finished_runs(
             yield from _copies(target, aside, looked)
         except TargetError:
             continue  # a file of such a name that is no ledger of ours
+        marks = Marks.of(aside)
         for path in (report_path(target), page_path(target), checkpoints_path(target)):
             kept = path.with_name(f"{path.name}{ROLLED_BACK}{moment}")
-            if _is_file(kept):
+            if marks.are_in(kept):
                 yield kept, "report of a run rolled back"
         kept = target.with_name(f"{target.name}{ROLLED_BACK}{moment}")
-        if _is_file(kept):
+        if _is_file(kept) and is_database(kept):
             yield kept, "target that was rolled back"
         yield aside, "ledger of a run rolled back"
 

@@ -57,6 +57,7 @@ def rollback(
                     "target": str(done.target),
                     "restored": done.restored,
                     "kept": [str(path) for path in done.kept],
+                    "left": [str(path) for path in done.left],
                 }
             )
             return
@@ -65,6 +66,9 @@ def rollback(
         write_line(said, sys.stdout)
         for path in done.kept:
             write_line(f"  kept  {printable(shown(path))}", sys.stdout)
+        for path in done.left:
+            said = "is not provably of the run, and stays"
+            write_line(f"  {printable(shown(path))} {said}", sys.stdout)
 
 
 def purge(
@@ -100,7 +104,12 @@ def purge(
                 {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
                 for f in here
             ]
-            write_event({"event": "leftovers", "files": listed})
+            left = [
+                {"path": str(f.path), "kind": f.kind, "state": f.state}
+                for f in found
+                if f.state != "here"
+            ]
+            write_event({"event": "leftovers", "files": listed, "left": left})
         else:
             _list(here)
             for leftover in found:
