@@ -25,9 +25,10 @@ from person_unify.files.copies import is_database
 from person_unify.files.names import STAMP, stamped
 from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory
-from person_unify.run.rollback import PRE_MIGRATION, ROLLED_BACK, begun
+from person_unify.run.rollback import ROLLED_BACK, begun
 from person_unify.run.unfinished import discard, is_over
 from person_unify.stages.publish import (
+    PRE_MIGRATION,
     checkpoints_path,
     evidence_of,
     ledger_path,

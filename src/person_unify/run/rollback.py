@@ -22,10 +22,9 @@ from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import stamp, stamped
 from person_unify.files.new import rename_to_free
 from person_unify.run.directory import FACTS, RunDirectory
-from person_unify.stages.publish import evidence_of, ledger_path
+from person_unify.stages.publish import PRE_MIGRATION, evidence_of, ledger_path
 
 ROLLED_BACK = ".rolled-back-"
-PRE_MIGRATION = ".pre-migration-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from person_unify.files.copies import Exclusive, fingerprint
 from person_unify.files.names import stamp
 from person_unify.options import MigrateOptions
 from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
-from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
+from person_unify.stages.publish import PRE_MIGRATION, checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
     Snapshot,
     changed_since,
@@ -135,7 +135,7 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
 
 def target_backup(target: Path, facts: Facts) -> Path:
     """Where the copy of an in-place target, as it was before the run, is going to stand."""
-    return target.with_name(f"{target.name}.pre-migration-{stamp(facts.moment)}")
+    return target.with_name(f"{target.name}{PRE_MIGRATION}{stamp(facts.moment)}")
 
 
 def snapshot_of(facts: Facts, options: MigrateOptions) -> Path:

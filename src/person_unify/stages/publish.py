@@ -16,6 +16,9 @@ from person_unify.files.copies import Exclusive, fingerprint, is_database
 from person_unify.files.journal import SIDE_FILES
 from person_unify.files.names import require_room_for_names
 
+PRE_MIGRATION = ".pre-migration-"
+"""What stands in the name of a target's copy before the instant of its run."""
+
 
 def ledger_path(target: Path) -> Path:
     """Where the ledger of a target stands: ``dev-v2.db`` -> ``dev-v2.ledger.db`` (contract).
