@@ -41,7 +41,7 @@ from person_unify.run.acceptance import run_checks
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
 from person_unify.run.counts import Counts, count_decisions
-from person_unify.run.directory import Facts, RunDirectory, this_machine
+from person_unify.run.directory import Facts, RunDirectory, require_alone, this_machine
 from person_unify.run.earlier import Earlier, read_earlier
 from person_unify.run.migration import Migration
 from person_unify.run.preflight import (
@@ -151,6 +151,7 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     deciding: the choices that the result depends on.
     """
     source, target = options.source, options.target
+    require_alone(target)
     exists = require_publishable(target, ledger_path(target))
     if exists and options.for_postgresql:
         raise TargetError(

@@ -23,6 +23,7 @@ from person_unify.errors import MigrationError, TargetError
 from person_unify.files import locks, write_json
 from person_unify.files.names import stamp
 from person_unify.files.private import abandoned, remove_abandoned
+from person_unify.stages.publish import evidence_stem
 
 LOCK, FACTS = "lock", "run.json"
 Place = tuple[int, int]
@@ -110,6 +111,23 @@ def holder(target: Path) -> int | None:
     finally:
         os.close(handle)
     return None
+
+
+def require_alone(target: Path) -> None:
+    """Refuse a target while a run into another, whose reports have the same names, is unfinished.
+
+    The caller has claimed the target: of two that begin at once, one at least finds the other.
+    Raises :class:`TargetError`.
+    """
+    for path in sorted(target.parent.glob(".*.migrating")):
+        other = target.with_name(path.name[1:].removesuffix(".migrating"))
+        if other.name == target.name or evidence_stem(other) != evidence_stem(target):
+            continue
+        if holder(other) is not None or (path / FACTS).exists():
+            raise TargetError(
+                f"a run into {other} is unfinished, and its reports have the same names as those "
+                f"of {target.name}: choose a target whose name differs before its suffix"
+            )
 
 
 class RunDirectory:
