@@ -59,6 +59,7 @@ from person_unify.run.preflight import (
 )
 from person_unify.run.stream import Stream
 from person_unify.run.unfinished import (
+    CHECKPOINTS,
     can_be_resumed,
     copy_target,
     discard,
@@ -197,7 +198,8 @@ def _carry_out(
     facts: Facts,
     progress: Progress,
 ) -> Report:
-    checkpoints = Checkpoints(checkpoints_path(options.target), directory.path)
+    shown = checkpoints_path(options.target), directory.path / CHECKPOINTS
+    checkpoints = Checkpoints(shown)
     clock = Clock(progress, checkpoints=checkpoints)
     if "snapshot" not in facts.phases:
         facts = _taken(options, directory, facts, clock)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.faults.site import write_small
 from tests.migration.test_resume import MOMENT
 
 from person_unify import __version__
 from person_unify.errors import TargetError
 from person_unify.files import locks
 from person_unify.files.names import stamp
-from person_unify.pipeline import MigrateOptions
+from person_unify.pipeline import MigrateOptions, migrate
+from person_unify.progress import Event, PhaseStarted
 from person_unify.run.directory import Facts, RunDirectory, place_of, run_directory, this_machine
 from person_unify.run.purge import leftovers, purge
+from person_unify.run.rollback import rollback
 
 NAME = f"old.db.backup-{stamp(MOMENT)}"
 
@@ -136,3 +140,82 @@ def test_facts_with_paths_that_no_file_has_are_refused(site: Path) -> None:
 
     with pytest.raises(TargetError, match="this version cannot read"):
         leftovers(site / "run" / "new.db")
+
+
+@pytest.mark.parametrize("call", ["purge", "rollback", "migrate"])
+def test_directory_of_others_is_named_and_left(call: str, site: Path) -> None:
+    source, target = write_small(site / "old.db"), site / "run" / "other.db"
+    foreign = run_directory(target)
+    (foreign / "photos").mkdir(parents=True)
+    (foreign / "target.db").write_text("dear")
+    calls: dict[str, Callable[[], object]] = {
+        "purge": lambda: leftovers(target),
+        "rollback": lambda: rollback(target),
+        "migrate": lambda: migrate(MigrateOptions(source, target)),
+    }
+    if call == "rollback":
+        migrate(MigrateOptions(source, site / "other.db"))
+        for path in site.glob("other.*"):
+            path.rename(target.with_name(path.name))
+
+    with pytest.raises(TargetError, match=f"{foreign} holds files, and no run's"):
+        calls[call]()
+
+    assert sorted(path.name for path in foreign.iterdir()) == ["photos", "target.db"]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_no_run_puts_into_its_directory_stays(finished: bool, site: Path) -> None:
+    target = site / "run" / "new.db"
+    foreign = [run_directory(target) / name for name in ("letter", "photos/one", "run.json.bak")]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("dear")
+    if finished:
+        migrate(MigrateOptions(write_small(site / "old.db"), target, fresh=True))
+    else:
+        _purged(site)
+
+    assert [path.read_text() for path in foreign] == ["dear"] * 3
+    assert {path.name for path in run_directory(target).iterdir()} == {
+        "letter",
+        "photos",
+        "run.json.bak",
+    }
+
+
+def test_report_that_appears_during_the_run_stays_and_the_run_goes_on_when_it_is_gone(
+    site: Path,
+) -> None:
+    source, target = write_small(site / "old.db"), site / "run" / "other.db"
+    report = target.with_name("other.report.json")
+
+    def disturb(event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase == "verify":
+            report.write_text("dear")
+
+    with pytest.raises(TargetError, match=r"other\.report\.json appeared") as refused:
+        migrate(MigrateOptions(source, target), disturb)
+    assert report.read_text() == "dear"
+    assert "run again with --resume" in "".join(refused.value.__notes__)
+    report.unlink()
+
+    assert migrate(MigrateOptions(source, target, resume=True)).outcome == "published"
+    assert not run_directory(target).exists()
+
+
+def test_checkpoints_that_were_replaced_during_the_run_stay(site: Path) -> None:
+    source, target = write_small(site / "old.db"), site / "run" / "other.db"
+    checkpoints = target.with_name("other.checkpoints.json")
+
+    def disturb(event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase == "verify":
+            checkpoints.unlink()
+            checkpoints.write_text("dear")
+
+    with pytest.raises(TargetError, match=r"other\.checkpoints\.json appeared"):
+        migrate(MigrateOptions(source, target), disturb)
+
+    assert checkpoints.read_text() == "dear"
+    assert not target.exists()
+    assert not run_directory(target).exists()

@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,10 +22,18 @@ from typing import Any, Self
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import locks, write_json
 from person_unify.files.names import stamp
+from person_unify.files.new import PREFIX
 from person_unify.files.private import abandoned, remove_abandoned
 from person_unify.stages.publish import evidence_stem
 
 LOCK, FACTS = "lock", "run.json"
+_STAGED = re.compile(
+    r"(target|ledger|pre-migration|changed)\.db(-[-\w]+)?"  # and what SQLite puts beside them
+    r"|(loaded\.json|checkpoints\.json|report\.json|report\.html)(\.new|\.link)?"
+    rf"|{re.escape(PREFIX)}[0-9a-f]+|etilqs_\w+|tmp\w+"  # of ours, SQLite's, Python's
+)
+"""What a run puts into its directory besides."""
+
 Place = tuple[int, int]
 """Device and inode: which file or directory it is, wherever it was moved."""
 
@@ -325,13 +333,9 @@ class RunDirectory:
             os.close(self._lock)
 
     def clear(self) -> None:
-        """Remove everything in the directory but the lock and the facts."""
+        """Remove the files that a run puts into the directory, but for the lock and the facts."""
         for path in self.path.iterdir():
-            if path.name in (LOCK, FACTS):
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
+            if _STAGED.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
                 path.unlink(missing_ok=True)
 
 
@@ -364,6 +368,9 @@ def _opened(path: Path) -> int:
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise TargetError(f"{path} is not a directory of your own: move it away first")
+    names = os.listdir(path)
+    if names and not {LOCK, FACTS} & set(names):
+        raise TargetError(f"{path} holds files, and no run's: move it away first")
     return os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 

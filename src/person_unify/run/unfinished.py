@@ -23,6 +23,7 @@ from person_unify.evidence.recorded import recorded_run_id
 from person_unify.files import locks
 from person_unify.files.copies import Exclusive, fingerprint
 from person_unify.files.names import stamp
+from person_unify.files.new import is_rewritten
 from person_unify.options import MigrateOptions
 from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
 from person_unify.stages.publish import PRE_MIGRATION, checkpoints_path, is_put_back, ledger_path
@@ -33,6 +34,7 @@ from person_unify.stages.snapshot import (
 )
 
 STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
+CHECKPOINTS, REPORT, PAGE = "checkpoints.json", "report.json", "report.html"
 BEFORE = "pre-migration.db"
 """The copy of a target that was there before the run."""
 
@@ -129,7 +131,9 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
         if made.is_file() and final.is_file() and locks.alike(made, final):
             final.unlink()
     directory.remove_snapshot(facts)
-    checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none
+    shown = checkpoints_path(target)
+    if is_rewritten(shown, directory.path / CHECKPOINTS):
+        shown.unlink()
     directory.forget()
 
 
