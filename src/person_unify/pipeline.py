@@ -124,7 +124,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     deciding = {**options.deciding(), **decisions.recorded(), **earlier.recorded()}
     directory = RunDirectory.claim(options.target, [_backups(options)])
     try:
-        facts = take_up(directory, options, deciding) or _new_run(options, deciding)
+        facts = take_up(directory, options, deciding, progress) or _new_run(options, deciding)
         require_hard_links(directory.path)
     except BaseException:
         directory.leave()

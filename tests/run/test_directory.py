@@ -16,7 +16,7 @@ from person_unify.errors import TargetError
 from person_unify.files import locks
 from person_unify.files.names import stamp
 from person_unify.pipeline import MigrateOptions, migrate
-from person_unify.progress import Event, PhaseStarted
+from person_unify.progress import Event, Note, PhaseStarted
 from person_unify.run.directory import Facts, RunDirectory, place_of, run_directory, this_machine
 from person_unify.run.purge import leftovers, purge
 from person_unify.run.rollback import rollback
@@ -140,6 +140,20 @@ def test_facts_with_paths_that_no_file_has_are_refused(site: Path) -> None:
 
     with pytest.raises(TargetError, match="this version cannot read"):
         leftovers(site / "run" / "new.db")
+
+
+def test_fresh_names_the_copy_that_it_leaves(site: Path) -> None:
+    _edit(site, snapshot_sha256="0" * 64)
+    source = write_small(site / "old.db")
+    notes: list[str] = []
+
+    def hear(event: Event) -> None:
+        notes.extend([event.message] if isinstance(event, Note) else [])
+
+    migrate(MigrateOptions(source, site / "run" / "new.db", fresh=True), hear)
+
+    assert (site / "backups" / NAME).exists()
+    assert notes[0].startswith(f"{site / 'backups' / NAME} is not provably")
 
 
 @pytest.mark.parametrize("call", ["purge", "rollback", "migrate"])
