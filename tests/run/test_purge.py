@@ -127,6 +127,18 @@ def test_what_only_has_the_name_of_a_report_stays_and_is_named(
     assert not target.with_name("new.ledger.db").exists()
 
 
+def test_ledger_that_is_a_link_stays_and_is_named(target: Path) -> None:
+    ledger = target.with_name("new.ledger.db")
+    ledger.symlink_to(ledger.rename(target.with_name("moved")))
+
+    found = leftovers(target, with_ledger=True)
+    purge(target, found)
+
+    assert [f.kind for f in found if f.state == "unproven"] == ["ledger"]
+    assert ledger.is_symlink()
+    assert ledger.exists()
+
+
 @pytest.mark.parametrize("what", ["a directory", "a link", "another run's"])
 def test_what_only_has_the_name_of_what_a_rollback_kept_stays(what: str, target: Path) -> None:
     rollback(target)

@@ -74,11 +74,11 @@ def leftovers(
         found.setdefault(path.absolute(), kind)
     for root in dict.fromkeys((*looked, temporary_root())):
         found.update((path, KILLED) for path in abandoned(root))
-    if with_ledger and _is_file(ledger):
+    if with_ledger and os.path.lexists(ledger):
         marks = Marks.of(ledger)
         for path in evidence_of(target):
             (found if marks.are_in(path) else foreign)[path.absolute()] = "report"
-        found[ledger.absolute()] = "ledger"
+        (found if _is_file(ledger) else foreign)[ledger.absolute()] = "ledger"
     listed = [_leftover(path, kind) for path, kind in found.items()]
     left = [_leftover(path, kind, "unproven") for path, kind in foreign.items()]
     return [*listed, *left, *_elsewhere(target, ledger, looked)]
