@@ -41,7 +41,7 @@ from person_unify.run.acceptance import run_checks
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
 from person_unify.run.counts import Counts, count_decisions
-from person_unify.run.directory import Facts, RunDirectory, this_machine
+from person_unify.run.directory import Facts, RunDirectory, require_alone, this_machine
 from person_unify.run.earlier import Earlier, read_earlier
 from person_unify.run.migration import Migration
 from person_unify.run.preflight import (
@@ -59,6 +59,7 @@ from person_unify.run.preflight import (
 )
 from person_unify.run.stream import Stream
 from person_unify.run.unfinished import (
+    CHECKPOINTS,
     can_be_resumed,
     copy_target,
     discard,
@@ -121,9 +122,9 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     decisions = _decisions(options.decisions)
     earlier = read_earlier(options.ids_from)
     deciding = {**options.deciding(), **decisions.recorded(), **earlier.recorded()}
-    directory = RunDirectory.claim(options.target)
+    directory = RunDirectory.claim(options.target, [_backups(options)])
     try:
-        facts = take_up(directory, options, deciding) or _new_run(options, deciding)
+        facts = take_up(directory, options, deciding, progress) or _new_run(options, deciding)
         require_hard_links(directory.path)
     except BaseException:
         directory.leave()
@@ -151,13 +152,14 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     deciding: the choices that the result depends on.
     """
     source, target = options.source, options.target
+    require_alone(target)
     exists = require_publishable(target, ledger_path(target))
     if exists and options.for_postgresql:
         raise TargetError(
             f"{target} exists, and what is made for PostgreSQL is a new file: give a path that "
             "does not exist yet"
         )
-    backups = options.backup_dir or source.parent
+    backups = _backups(options)
     size = source.stat().st_size
     require_space(backups, size, "the backup")
     require_room_for_names(backups / source.name)
@@ -178,6 +180,11 @@ def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | 
     )
 
 
+def _backups(options: MigrateOptions) -> Path:
+    """The directory for the copy of the source, as the operator names it."""
+    return options.backup_dir or options.source.parent
+
+
 def _keep_aside(target: Path, moment: datetime) -> None:
     """Let what tells of a run whose target and ledger are gone stand beside what this one tells."""
     for path in evidence_of(target):
@@ -191,13 +198,14 @@ def _carry_out(
     facts: Facts,
     progress: Progress,
 ) -> Report:
-    checkpoints = Checkpoints(checkpoints_path(options.target), directory.path)
+    shown = checkpoints_path(options.target), directory.path / CHECKPOINTS
+    checkpoints = Checkpoints(shown)
     clock = Clock(progress, checkpoints=checkpoints)
-    if facts.snapshot_sha256 is None:
+    if "snapshot" not in facts.phases:
         facts = _taken(options, directory, facts, clock)
     else:
         path = require_copies(directory, facts)
-        facts = directory.adopt(facts, path, directory.snapshot(facts))
+        facts = directory.adopt(facts, path, directory.snapshot(facts), facts.snapshot_sha256)
         clock.add("snapshot", 0, 0.0)
         clock.done("snapshot")
     snapshot = Snapshot(
@@ -215,7 +223,7 @@ def _carry_out(
 def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock: Clock) -> Facts:
     """Take the run's copy of the source; which file it is is known before it has its name."""
     directory.remove_snapshot(facts)
-    backups = options.backup_dir or options.source.parent
+    backups = _backups(options)
     path = snapshot_path(options.source, backups, facts.moment)
     facts = directory.adopt(facts, path)
     before = None
@@ -232,8 +240,7 @@ def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock
     if taken.note is not None:
         clock.progress(Note(taken.note))
     facts = replace(
-        directory.adopt(facts, path, path),
-        snapshot_sha256=taken.sha256,
+        directory.adopt(facts, path, path, taken.sha256),
         source_bytes=taken.source_bytes,
         source_sha256=taken.source_sha256,
         source_log_sha256=taken.log_sha256,
@@ -247,7 +254,7 @@ def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
     kept = directory.facts()
     # A thread that still reads comes before the commit, and what it reads is not to be touched.
     over = kept is not None and over_within(0) and _is_over(directory, kept)
-    if kept is not None and kept.snapshot_sha256 and (over or can_be_resumed(error)):
+    if kept is not None and "snapshot" in kept.phases and (over or can_be_resumed(error)):
         over = over and not isinstance(error, TargetInUse)
         done = "the target is filled and verified" if over else "what was done is kept"
         error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))

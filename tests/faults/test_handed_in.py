@@ -69,6 +69,9 @@ EDITS = (
     "UPDATE artefacts SET sha256 = NULL",
     "UPDATE artefacts SET bytes = -1",
     "UPDATE artefacts SET kind = 'created' WHERE kind = 'target'",
+    "UPDATE artefacts SET kind = 'created' WHERE kind = 'pre_migration'",
+    "UPDATE artefacts SET kind = 'created', path = 'new.db', sha256 = NULL, bytes = NULL "
+    "WHERE kind = 'pre_migration'",
     "INSERT INTO artefacts VALUES ('pre_migration', '{victim}/letter', NULL, NULL)",
     "DELETE FROM artefacts WHERE kind IN ('created', 'pre_migration')",
 )

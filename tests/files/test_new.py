@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -16,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from person_unify.errors import DiskError, MigrationError, UsageError
-from person_unify.files import NewFiles, create_private, replace_private
-from person_unify.files.new import rename_to_free, require_hard_links
+from person_unify.errors import DiskError, MigrationError, TargetError, UsageError
+from person_unify.files import NewFiles, create_private, replace_private, rewrite
+from person_unify.files.new import is_rewritten, rename_to_free, require_hard_links
 
 STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
@@ -101,28 +102,94 @@ def test_overwriting_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) ->
     assert {path.name for path in tmp_path.iterdir()} == {"final", "other"}
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The other name of a file that is written again and again."""
+    (tmp_path / "own").mkdir()
+    return tmp_path / "own" / "shown.json"
+
+
 @pytest.mark.usefixtures("volume")
-def test_what_replaces_a_file_stands_in_the_directory_that_is_given_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_file_is_written_again_and_known_by_its_other_name(own: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "new.json"
+    assert not is_rewritten(shown, own)
+
+    for content in (b"first", b"second", b"second"):
+        rewrite(shown, content, own)
+
+        assert shown.read_bytes() == content
+        assert stat.S_IMODE(shown.stat().st_mode) == 0o600
+        assert is_rewritten(shown, own)
+        assert os.listdir(own.parent) == [own.name]
+
+
+@pytest.mark.parametrize("what", ["a file", "a link", "a dangling link", "a directory", "written"])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_has_taken_the_name_is_not_replaced(
+    first: bool, what: str, own: Path, tmp_path: Path
 ) -> None:
-    final, own = tmp_path / "shared" / "final", tmp_path / "own"
-    for directory in (final.parent, own):
-        directory.mkdir()
-    replace_private(final, b"old", by=own)
-    seen: list[tuple[list[str], list[str]]] = []
-    replace = os.replace
+    shown, other = tmp_path / "new.json", tmp_path / "other"
+    other.write_text("somebody else's")
+    if not first:
+        rewrite(shown, b"ours", own)
+        shown.unlink()
+    if what == "a directory":
+        shown.mkdir()
+    elif what.endswith("link"):
+        shown.symlink_to(own if what == "a link" and not first else tmp_path / "nowhere")
+    else:
+        shown.write_bytes(b"ours!" if what == "written" else b"theirs")
+    before = shown.lstat()
 
-    def look(*given: Any, **named: Any) -> None:
-        seen.append((os.listdir(final.parent), os.listdir(own)))
-        replace(*given, **named)
+    with pytest.raises(TargetError, match=r"new\.json appeared while the run was under way"):
+        rewrite(shown, b"ours again", own)
 
-    monkeypatch.setattr(os, "replace", look)
-    replace_private(final, b"new", by=own)
+    assert os.path.samestat(shown.lstat(), before)
+    assert not is_rewritten(shown, own)
 
-    ((shared, standing_in),) = seen
-    assert shared == ["final"], "a kill here leaves nothing where others look"
-    assert len(standing_in) == 1
-    assert (final.read_bytes(), os.listdir(own)) == (b"new", [])
+
+@pytest.mark.parametrize("call", ["link", "replace"])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("there", [True, False])
+def test_write_that_was_cut_off_is_known_and_repeated(
+    call: str, times: int, there: bool, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, calls = tmp_path / "new.json", []
+    if there:
+        rewrite(shown, b"first", own)
+    real = getattr(os, call)
+
+    def cut_off(*given: Any, **named: Any) -> None:
+        real(*given, **named)
+        calls.append(given)
+        if len(calls) == times:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(os, call, cut_off)
+        rewrite(shown, b"second", own)
+
+    assert not shown.exists() or is_rewritten(shown, own)
+    rewrite(shown, b"third", own)
+    assert shown.read_bytes() == b"third"
+    assert os.listdir(own.parent) == [own.name]
+
+
+def test_file_that_appears_in_the_last_moment_is_not_replaced(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, link = tmp_path / "new.json", os.link
+
+    def late(*given: Any, **named: Any) -> None:
+        if Path(given[1]) == shown:
+            shown.write_text("theirs")
+        link(*given, **named)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(TargetError, match="appeared"):
+        rewrite(shown, b"ours", own)
+
+    assert shown.read_text() == "theirs"
 
 
 @pytest.mark.usefixtures("volume")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -80,6 +81,75 @@ def test_ledger_goes_only_when_asked_for(target: Path) -> None:
     purge(target, leftovers(target, with_ledger=True))
 
     assert _names(target.parent) == {"old.db", "new.db"}
+
+
+NAMES = ("new.report.json", "new.report.html", "new.checkpoints.json")
+
+
+def _foreign(path: Path, what: str) -> None:
+    """Have something stand under a name of the run's that is not the run's."""
+    if what == "empty":
+        path.write_bytes(b"")
+    elif what == "another run's":
+        path.write_bytes(
+            re.sub(rb"\d", lambda digit: b"%d" % (9 - int(digit[0])), path.read_bytes())
+        )
+    elif what == "no text":
+        path.write_bytes(b"\xff" * 9)
+    elif what == "nested":
+        path.write_text("[" * 99_999)
+    elif what == "a link":
+        path.symlink_to(path.rename(path.with_name("moved")))
+    else:
+        path.unlink()
+        (path / "photos").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+@pytest.mark.parametrize(
+    "what", ["a directory", "a link", "another run's", "empty", "no text", "nested"]
+)
+def test_what_only_has_the_name_of_a_report_stays_and_is_named(
+    what: str, rolled_back: bool, target: Path
+) -> None:
+    for name in NAMES:
+        _foreign(target.with_name(name), what)
+
+    if rolled_back:
+        done = rollback(target)
+        assert {path.name for path in done.left} == set(NAMES)
+    else:
+        found = leftovers(target, with_ledger=True)
+        purge(target, found)
+        assert {f.path.name for f in found if f.state == "unproven"} == set(NAMES)
+
+    assert set(NAMES) < _names(target.parent)
+    assert not target.with_name("new.ledger.db").exists()
+
+
+def test_ledger_that_is_a_link_stays_and_is_named(target: Path) -> None:
+    ledger = target.with_name("new.ledger.db")
+    ledger.symlink_to(ledger.rename(target.with_name("moved")))
+
+    found = leftovers(target, with_ledger=True)
+    purge(target, found)
+
+    assert [f.kind for f in found if f.state == "unproven"] == ["ledger"]
+    assert ledger.is_symlink()
+    assert ledger.exists()
+
+
+@pytest.mark.parametrize("what", ["a directory", "a link", "another run's"])
+def test_what_only_has_the_name_of_what_a_rollback_kept_stays(what: str, target: Path) -> None:
+    rollback(target)
+    kept = [next(target.parent.glob(f"{name}.rolled-back-*")) for name in NAMES]
+    for path in kept:
+        _foreign(path, what)
+
+    purge(target, leftovers(target))
+
+    assert all(os.path.lexists(path) for path in kept)
+    assert not list(target.parent.glob("new.ledger.db*"))
 
 
 def _point_at(path: Path, target: Path, kind: str = "snapshot") -> None:

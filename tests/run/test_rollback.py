@@ -221,6 +221,10 @@ EDITS = {
     "target, source_sha256, options, outcome FROM run",
     "no backup named": "DELETE FROM artefacts WHERE kind = 'pre_migration'",
     "created and filled": "INSERT INTO artefacts VALUES ('created', 'new.db', NULL, NULL)",
+    "created instead": "UPDATE artefacts SET kind = 'created' WHERE kind = 'pre_migration'",
+    "created, as if it had been": "UPDATE artefacts SET kind = 'created', path = 'new.db', "
+    "sha256 = NULL, bytes = NULL WHERE kind = 'pre_migration'",
+    "a copy without digest": "UPDATE artefacts SET sha256 = NULL WHERE kind = 'snapshot'",
     "no copy of the source": "DELETE FROM artefacts WHERE kind = 'snapshot'",
     "a kind of its own": "UPDATE artefacts SET kind = 'victim' WHERE kind = 'source'",
     "twice": "INSERT INTO artefacts SELECT * FROM artefacts",

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from person_unify.files import write_json
+from person_unify.files import as_json, rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,12 @@ SHOWN_EVERY = 1.0
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The checkpoints of one run; ``path`` is the file that shows them, None for none.
+    """The checkpoints of one run, and the file that shows them.
 
-    by: the run's own directory.
+    shown: where the file stands, and its other name, by which it is known; None for no file.
     """
 
-    path: Path | None = None
-    by: Path | None = None
+    shown: tuple[Path, Path] | None = None
     entries: list[Checkpoint] = field(default_factory=list)
     _shown: float = field(default_factory=monotonic)
 
@@ -66,10 +65,14 @@ class Checkpoints:
             self.show()
 
     def show(self) -> None:
-        """Write the file anew, whole or not at all."""
+        """Write the file anew, whole or not at all.
+
+        Raises :class:`TargetError` where something else has taken its name.
+        """
         self._shown = monotonic()
-        if self.path is not None:
-            write_json(self.path, [entry.public() for entry in self.entries], by=self.by)
+        if self.shown is not None:
+            path, own = self.shown
+            rewrite(path, as_json([entry.public() for entry in self.entries]), own)
 
     def rows(self) -> Iterator[Mapping[str, object]]:
         """The rows of the ledger's ``checkpoints``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,9 +16,11 @@ from person_unify.errors import DatabaseError, TargetError
 from person_unify.evidence.checkpoints import Checkpoint
 from person_unify.evidence.finished import run_record
 from person_unify.files.database import Database
+from person_unify.files.names import moment_of, stamped
 from person_unify.frames.ledger import CATALOG, Ledger
 from person_unify.options import POSTGRESQL
 from person_unify.report import CheckResult, Report
+from person_unify.stages.publish import PRE_MIGRATION
 from person_unify.stages.verify import VerifyOptions
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -94,12 +97,13 @@ def recorded_files(ledger: Path, target: Path) -> Mapping[ArtefactKind, Artefact
         raise TargetError(
             f"{ledger} is not the ledger of a finished run: nothing can be told of it"
         ) from error
-    files = {row[0]: Artefact(*row) for row in rows if _as_a_run_writes(*row)}
+    files = {row[0]: Artefact(*row) for row in rows if _as_a_run_writes(run.target, *row)}
     if (
         runs != 1
         or len(files) != len(rows)
         or not {"source", "snapshot"} <= files.keys()
         or len({"created", "pre_migration"} & files.keys()) != 1
+        or ("created" in files and _was_there(target, run.started))
     ):
         raise TargetError(f"{ledger} was changed since its run: what it says of files is not used")
     if run.target != target.name:
@@ -109,8 +113,25 @@ def recorded_files(ledger: Path, target: Path) -> Mapping[ArtefactKind, Artefact
     return files
 
 
-def _as_a_run_writes(kind: object, path: object, digest: object, size: object) -> bool:
-    """Whether a row of ``artefacts`` has the shape that a run gives it."""
+def _was_there(target: Path, started: int) -> bool:
+    """Whether the copy stands there that a run of that moment made of a target in place."""
+    for path in stamped(target, PRE_MIGRATION):
+        with contextlib.suppress(ValueError):  # digits that are no date
+            if int(moment_of(path.name.rpartition(PRE_MIGRATION)[2]).timestamp() * 1000) == started:
+                return True
+    return False
+
+
+def _as_a_run_writes(target: str, kind: object, path: object, digest: object, size: object) -> bool:
+    """Whether a row of ``artefacts`` has the shape that a run into a file of that name gives it.
+
+    Only the word that there was no target before is about no file that was hashed.
+    """
+    hashed = digest is not None and size is not None
+    if kind == "created":
+        return (path, digest, size) == (target, None, None)
+    if kind in ("snapshot", "pre_migration") and not hashed:
+        return False
     return (
         kind in _KINDS
         and isinstance(path, str)
@@ -180,11 +201,11 @@ def record_run(
     )
 
 
-def recorded_checkpoints(database: Database) -> Iterator[Checkpoint]:
-    """The checkpoints of an attached ledger."""
+def recorded_checkpoints(database: Database, catalog: str = CATALOG) -> Iterator[Checkpoint]:
+    """The checkpoints of a ledger, attached as ``catalog``."""
     columns = "phase, source_table, started, finished, rows, errors"
     for phase, table, started, finished, rows, errors in database.rows(
-        f"SELECT {columns} FROM {CATALOG}.checkpoints ORDER BY rowid"
+        f"SELECT {columns} FROM {catalog}.checkpoints ORDER BY rowid"
     ):
         said = tuple(json.loads(errors or "[]"))
         yield Checkpoint(phase, table, started, finished, rows, said)

@@ -8,16 +8,25 @@
 * :mod:`~person_unify.files.locks`: which SQLite library has which file, so that no lock is lost.
 """
 
-from person_unify.files.new import NewFiles, create_private, replace_private, write_json
+from person_unify.files.new import (
+    NewFiles,
+    as_json,
+    create_private,
+    replace_private,
+    rewrite,
+    write_json,
+)
 from person_unify.files.private import private_directory
 from person_unify.files.received import NotRead, read_bounded
 
 __all__ = [
     "NewFiles",
     "NotRead",
+    "as_json",
     "create_private",
     "private_directory",
     "read_bounded",
     "replace_private",
+    "rewrite",
     "write_json",
 ]

@@ -26,6 +26,15 @@ def stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
+def moment_of(stamped_as: str) -> datetime:
+    """The instant that :func:`stamp` wrote; raises ValueError for what it never writes.
+
+    >>> moment_of("20260102T030405.000006Z").microsecond
+    6
+    """
+    return datetime.strptime(stamped_as, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+
+
 def stamped(path: Path, infix: str) -> list[Path]:
     """The files beside ``path`` of its name, ``infix`` and an instant, oldest first."""
     head = path.name + infix

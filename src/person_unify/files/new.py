@@ -17,13 +17,15 @@ import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from person_unify.errors import DiskError, MigrationError, UsageError
+from person_unify.errors import DiskError, MigrationError, TargetError, UsageError
+from person_unify.files import locks
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,14 +40,10 @@ PREFIX = ".person-unify-"
 
 @dataclass(slots=True)
 class _Coming:
-    """A file that has no name of its own yet.
-
-    temporary: the one that stands in, in the directory ``working``, if any.
-    """
+    """A file that has no name of its own yet.  temporary: the one that stands in, if any."""
 
     path: Path
     directory: int
-    working: int
     file: BinaryIO
     temporary: str | None
     named: bool = False
@@ -62,16 +60,12 @@ class NewFiles:
     being written is a :class:`MigrationError` that names it.  A kill while names are given leaves
     some of the files, each of them whole.
 
-    by: a directory of the caller's own on the same volume, for the name that an overwriting file
-    has for a moment: a kill leaves it there, and not where others look.
-
         with NewFiles() as new:
             frame.write_csv(new.open(path))
     """
 
     overwrite: bool = False
     durable: bool = True
-    by: Path | None = None
     _coming: list[_Coming] = field(default_factory=list)
     _directories: dict[Path, int] = field(default_factory=dict)
 
@@ -80,9 +74,7 @@ class NewFiles:
         if not self.overwrite and os.path.lexists(path):
             raise _taken(path)
         with _telling(path):
-            directory = self._handle(path.parent)
-            working = directory if self.by is None else self._handle(self.by)
-            coming = _begin(path, directory, working)
+            coming = _begin(path, self._handle(path.parent))
         self._coming.append(coming)
         return coming.file
 
@@ -136,7 +128,7 @@ class NewFiles:
         for coming in self._coming:
             with contextlib.suppress(OSError):
                 if coming.temporary is not None:
-                    os.unlink(coming.temporary, dir_fd=coming.working)
+                    os.unlink(coming.temporary, dir_fd=coming.directory)
             with contextlib.suppress(OSError):
                 coming.file.close()  # what a full disk did not take is of no use any more
         for directory in self._directories.values():
@@ -154,24 +146,66 @@ def create_private(path: Path, content: bytes) -> None:
         new.open(path).write(content)
 
 
-def replace_private(
-    path: Path, content: bytes, *, durable: bool = True, by: Path | None = None
-) -> None:
+def replace_private(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file of mode 0600 in place of an earlier one of ours, whole or not at all.
 
-    For files in directories that nobody else can enter, and where the operator said so.  ``by``:
-    see :class:`NewFiles`.
+    For files in directories that nobody else can enter, and where the operator said so.
     """
-    with NewFiles(overwrite=True, durable=durable, by=by) as new:
+    with NewFiles(overwrite=True, durable=durable) as new:
         new.open(path).write(content)
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False, by: Path | None = None) -> None:
+def as_json(value: Any) -> bytes:
+    """A value as JSON for people, too."""
+    return f"{json.dumps(value, indent=2)}\n".encode()
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
 
-    ``by``: see :class:`NewFiles`.  Raises :class:`MigrationError` when it cannot.
+    Raises :class:`MigrationError` when it cannot.
     """
-    replace_private(path, f"{json.dumps(value, indent=2)}\n".encode(), durable=durable, by=by)
+    replace_private(path, as_json(value), durable=durable)
+
+
+def rewrite(path: Path, content: bytes, own: Path, *, durable: bool = False) -> None:
+    """Write a file of mode 0600 anew where others see it, and only over what was so written.
+
+    own: another name of it, in a directory on the same volume that nobody else can enter.  It has
+    the new content first, so that a kill leaves no file that is not known.  Raises
+    :class:`TargetError` where there is something of the name that is not ours, and
+    :class:`MigrationError` when it cannot write.
+    """
+    coming, name = _coming_after(own), own.with_name(f"{own.name}.link")
+    with _telling(path):
+        if os.path.lexists(path):
+            if not is_rewritten(path, own):
+                raise _of_others(path)
+            if coming.exists() and locks.alike(coming, path):
+                coming.replace(own)  # a kill came before this
+        replace_private(coming, content, durable=durable)
+        try:
+            os.link(coming, path)
+        except FileExistsError:
+            if not is_rewritten(path, own):
+                raise _of_others(path) from None
+            name.unlink(missing_ok=True)
+            os.link(coming, name)
+            name.replace(path)
+        coming.replace(own)
+        if durable:
+            locks.sync(path.parent)
+
+
+def is_rewritten(path: Path, own: Path) -> bool:
+    """Whether a file is the one that :func:`rewrite` wrote, or, in a copied directory, like it."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        known = (known for known in (own, _coming_after(own)) if known.exists())
+        return any(locks.alike(path, one) for one in known)
+    except OSError:
+        return False
 
 
 def require_hard_links(directory: Path) -> None:
@@ -210,10 +244,10 @@ def rename_to_free(path: Path, final: Path) -> None:
         path.unlink()
 
 
-def _begin(path: Path, directory: int, working: int) -> _Coming:
-    handle, temporary = _opened(working)
+def _begin(path: Path, directory: int) -> _Coming:
+    handle, temporary = _opened(directory)
     os.fchmod(handle, 0o600)
-    return _Coming(path, directory, working, open(handle, "w+b"), temporary)
+    return _Coming(path, directory, open(handle, "w+b"), temporary)
 
 
 def _opened(directory: int) -> tuple[int, str | None]:
@@ -239,36 +273,36 @@ def _unnamed(handle: int) -> str:
 
 def _give_name(coming: _Coming, overwrite: bool) -> None:
     try:
-        _link(coming, coming.path.name, coming.directory)
+        _link(coming, coming.path.name)
     except FileExistsError:
         if not overwrite:
             raise _taken(coming.path) from None
         if coming.temporary is None:
             temporary = f"{PREFIX}{secrets.token_hex(16)}"
-            _link(coming, temporary, coming.working)
+            _link(coming, temporary)
             coming.temporary = temporary
         os.replace(
             coming.temporary,
             coming.path.name,
-            src_dir_fd=coming.working,
+            src_dir_fd=coming.directory,
             dst_dir_fd=coming.directory,
         )
         coming.temporary = None
     coming.named = True
 
 
-def _link(coming: _Coming, name: str, there: int) -> None:
+def _link(coming: _Coming, name: str) -> None:
+    there = coming.directory
     if coming.temporary is None:
         # A directory's descriptor makes this linkat, which follows the link to the open file.
         os.link(_unnamed(coming.file.fileno()), name, dst_dir_fd=there, follow_symlinks=True)
         return
     try:
-        here = coming.working
-        os.link(coming.temporary, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        os.link(coming.temporary, name, src_dir_fd=there, dst_dir_fd=there, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _WITHOUT_LINKS:
             raise
-        _rename_to_free(coming.temporary, name, coming.working, there)
+        _rename_to_free(coming.temporary, name, there, there)
         coming.temporary = None
 
 
@@ -301,6 +335,15 @@ def _telling(path: Path) -> Iterator[None]:
 def _cannot_write(path: Path, error: OSError) -> MigrationError:
     kind = DiskError if error.errno in _FULL else MigrationError
     return kind(f"cannot write {path}: {error.strerror}")
+
+
+def _coming_after(own: Path) -> Path:
+    """What is about to be ``own``, and may have its place in sight already."""
+    return own.with_name(f"{own.name}.new")
+
+
+def _of_others(path: Path) -> TargetError:
+    return TargetError(f"{path} appeared while the run was under way: move it away first")
 
 
 def _taken(path: Path) -> UsageError:

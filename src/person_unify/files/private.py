@@ -92,8 +92,24 @@ def abandoned(root: Path) -> Iterator[Path]:
     except OSError:
         return
     for name in names:
-        if _NAME.fullmatch(name) and _is_abandoned(root / name):
+        lock = _locked(root / name) if _NAME.fullmatch(name) else None
+        if lock is not None:
+            os.close(lock)
             yield root / name
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a directory that :func:`abandoned` told of, unless a process has it now.
+
+    It stays locked until it is gone, so that nobody begins to work in it meanwhile.
+    """
+    lock = _locked(path)
+    if lock is None:
+        return
+    try:
+        shutil.rmtree(path)
+    finally:
+        os.close(lock)
 
 
 def _made(root: Path) -> tuple[Path, int]:
@@ -113,18 +129,18 @@ def _made(root: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _is_abandoned(path: Path) -> bool:
+def _locked(path: Path) -> int | None:
+    """The descriptor of a directory of ours, locked; None if it is not ours or in use."""
     try:
-        there = path.lstat()
-        if there.st_uid != os.geteuid() or stat.S_IMODE(there.st_mode) != 0o700:
-            return False
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there = os.fstat(lock)
+        if there.st_uid == os.geteuid() and stat.S_IMODE(there.st_mode) == 0o700:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
     except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return True
+        pass
+    os.close(lock)
+    return None

@@ -11,9 +11,9 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +21,19 @@ from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import locks, write_json
-from person_unify.files.private import abandoned
+from person_unify.files.names import stamp
+from person_unify.files.new import PREFIX
+from person_unify.files.private import abandoned, remove_abandoned
+from person_unify.stages.publish import evidence_stem
 
 LOCK, FACTS = "lock", "run.json"
+_STAGED = re.compile(
+    r"(target|ledger|pre-migration|changed)\.db(-[-\w]+)?"  # and what SQLite puts beside them
+    r"|(loaded\.json|checkpoints\.json|report\.json|report\.html)(\.new|\.link)?"
+    rf"|{re.escape(PREFIX)}[0-9a-f]+|etilqs_\w+|tmp\w+"  # of ours, SQLite's, Python's
+)
+"""What a run puts into its directory besides."""
+
 Place = tuple[int, int]
 """Device and inode: which file or directory it is, wherever it was moved."""
 
@@ -37,7 +47,7 @@ class Facts:
 
     moment: the run's time, UTC.  seed: of the fresh ids.  options: those that change the result.
     source_sha256, source_log_sha256: as the snapshot found the source; None before it.
-    snapshot: its path; which file it is, and its SHA-256, once it is complete.
+    snapshot: its path; which file it is, and its SHA-256, once it is complete, before it is named.
     home: which directory the run directory was when the run began; in a copy it is another.
     target_sha256: of the copy of a target that was there.
     machine: names the boot of the machine; after another one, staged files may lack pages.
@@ -77,6 +87,8 @@ class Facts:
     def from_json(cls, raw: dict[str, Any]) -> Facts:
         """What :meth:`to_json` gave; raises ValueError, TypeError or KeyError for anything else."""
         moment = datetime.fromisoformat(raw["moment"])
+        if any("\0" in raw[name] for name in ("source", "target", "snapshot")):
+            raise ValueError("a path that no file can have")
         places = {
             name: None if raw[name] is None else (int(raw[name][0]), int(raw[name][1]))
             for name in ("snapshot_file", "home")
@@ -109,19 +121,38 @@ def holder(target: Path) -> int | None:
     return None
 
 
+def require_alone(target: Path) -> None:
+    """Refuse a target while a run into another, whose reports have the same names, is unfinished.
+
+    The caller has claimed the target: of two that begin at once, one at least finds the other.
+    Raises :class:`TargetError`.
+    """
+    for path in sorted(target.parent.glob(".*.migrating")):
+        other = target.with_name(path.name[1:].removesuffix(".migrating"))
+        if other.name == target.name or evidence_stem(other) != evidence_stem(target):
+            continue
+        if holder(other) is not None or (path / FACTS).exists():
+            raise TargetError(
+                f"a run into {other} is unfinished, and its reports have the same names as those "
+                f"of {target.name}: choose a target whose name differs before its suffix"
+            )
+
+
 class RunDirectory:
     """The directory of the one run on a target; :meth:`claim` gives it to one process at a time."""
 
-    def __init__(self, path: Path, lock: int, target: Path) -> None:
+    def __init__(self, path: Path, lock: int, target: Path, places: Iterable[Path] = ()) -> None:
         """Wrap a directory whose lock the caller holds under the descriptor ``lock``."""
         self.path = path
         self.target = target
         self._lock = lock
+        self._places = tuple(place.absolute() for place in (path.parent, *places))
 
     @classmethod
-    def claim(cls, target: Path) -> Self:
+    def claim(cls, target: Path, places: Iterable[Path] = ()) -> Self:
         """Take the run directory of a target, making it if there is none.
 
+        places: directories that the operator named, in which the run's copy of the source may be.
         Raises :class:`TargetError` at once when another process is at work on the target.
         """
         path = run_directory(target)
@@ -140,7 +171,7 @@ class RunDirectory:
                 os.close(lock)
                 raise
             if _is_still(lock, path / LOCK):
-                directory = cls(path, lock, target)
+                directory = cls(path, lock, target, places)
                 directory._sign()
                 return directory
             os.close(lock)
@@ -162,7 +193,7 @@ class RunDirectory:
             return Facts.from_json(json.loads((self.path / FACTS).read_text("utf-8")))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise TargetError(
                 f"{self.path} belongs to an unfinished run that this version cannot read: "
                 "pass --fresh to discard it, or finish it with the version that began it"
@@ -193,10 +224,13 @@ class RunDirectory:
         """Whether this is the directory that the run began in, and not a copy of it."""
         return place_of(self.path) == facts.home
 
-    def adopt(self, facts: Facts, snapshot: Path, made: Path | None = None) -> Facts:
+    def adopt(
+        self, facts: Facts, snapshot: Path, made: Path | None = None, digest: str | None = None
+    ) -> Facts:
         """Write down that the run is at home here, and which file its copy of the source is.
 
         made: where the run's own copy stands just now; None if it only reads that of another.
+        digest: its SHA-256.
         """
         facts = replace(
             facts,
@@ -204,16 +238,20 @@ class RunDirectory:
             home=place_of(self.path),
             snapshot=str(snapshot.absolute()),
             snapshot_file=None if made is None else place_of(made),
+            snapshot_sha256=digest,
         )
         self.write(facts)
         return facts
 
     def snapshot(self, facts: Facts) -> Path | None:
-        """The run's own copy of the source, in this place; None where there is none.
+        """The run's own copy of the source, in this place; None where none is provably that.
 
         A run that was copied with its directory owns the copy that was copied with it: the file
-        that it made itself belongs to the directory that it began in.
+        that it made itself belongs to the directory that it began in.  It is looked for only where
+        the operator is, since the facts may have been edited on their way.
         """
+        if not _is_name_of_copy(facts) or facts.snapshot_sha256 is None:
+            return None
         for directory in self._backups(facts):
             path = directory / Path(facts.snapshot).name
             try:
@@ -223,9 +261,17 @@ class RunDirectory:
             own = (found.st_dev, found.st_ino) == facts.snapshot_file
             if own != self.is_home(facts) or not stat.S_ISREG(found.st_mode):
                 continue
-            if facts.snapshot_sha256 in (None, locks.sha256(path)):
+            if facts.snapshot_sha256 == locks.sha256(path):
                 return path
         return None
+
+    def unproven(self, facts: Facts) -> Path | None:
+        """A file where the facts say that the copy is, which is not provably the run's own."""
+        if not _is_name_of_copy(facts) or self.snapshot(facts) is not None:
+            return None
+        made = Path(facts.snapshot)
+        found = (directory / made.name for directory in (self._seen(facts), made.parent))
+        return next((path for path in found if path.is_file()), None)
 
     def readable_snapshot(self, facts: Facts) -> Path | None:
         """A copy of the source as the run took it, its own or, in a copy of the run, another's."""
@@ -237,26 +283,30 @@ class RunDirectory:
 
     def remove_snapshot(self, facts: Facts) -> None:
         """Remove the run's own copy of the source, and what a kill left of its making."""
-        for directory in (self.path.parent, *self._backups(facts)):
+        for directory in self._backups(facts):
             for left in abandoned(directory):
-                shutil.rmtree(left)
+                remove_abandoned(left)
         path = self.snapshot(facts)
         if path is not None:
             path.unlink()
 
     def _backups(self, facts: Facts) -> list[Path]:
-        """Where the run's copy of the source may stand: as seen from here, and as written down.
+        """Where the run's copy of the source may stand: where the operator is, or names.
 
-        For a copy of the run only the first, unless that is the directory which the run itself
-        wrote into.
+        At home also where the run wrote down, and the same as seen from here, for a directory
+        that was moved: there the copy is known by its device and inode.  A copy of the run never
+        has the directory which the run itself wrote into.
         """
         made = Path(facts.snapshot).parent
-        seen = os.path.relpath(made, Path(facts.target).parent)
-        here = Path(os.path.normpath(self.path.parent.absolute() / seen))
-        if self.is_home(facts):
-            return list(dict.fromkeys((here, made)))
-        same = here.exists() and made.exists() and here.samefile(made)
-        return [] if same else [here]
+        if not self.is_home(facts):
+            places = (p for p in self._places if not (made.exists() and _is_same(p, made)))
+            return list(dict.fromkeys(places))
+        return list(dict.fromkeys((*self._places, self._seen(facts), made)))
+
+    def _seen(self, facts: Facts) -> Path:
+        """The directory that the facts name, as seen from here if the run was moved or copied."""
+        seen = os.path.relpath(Path(facts.snapshot).parent, Path(facts.target).parent)
+        return Path(os.path.normpath(self.path.parent.absolute() / seen))
 
     def leave(self) -> None:
         """Give the lock back; the directory stays if it holds an unfinished run."""
@@ -283,14 +333,19 @@ class RunDirectory:
             os.close(self._lock)
 
     def clear(self) -> None:
-        """Remove everything in the directory but the lock and the facts."""
+        """Remove the files that a run puts into the directory, but for the lock and the facts."""
         for path in self.path.iterdir():
-            if path.name in (LOCK, FACTS):
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
+            if _STAGED.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
                 path.unlink(missing_ok=True)
+
+
+def _is_name_of_copy(facts: Facts) -> bool:
+    """Whether the facts call the copy of the source what a run of that moment calls it."""
+    return Path(facts.snapshot).name.rpartition(".backup-")[2] == stamp(facts.moment)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
 
 
 def place_of(path: Path) -> Place:
@@ -313,6 +368,9 @@ def _opened(path: Path) -> int:
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise TargetError(f"{path} is not a directory of your own: move it away first")
+    names = os.listdir(path)
+    if names and not {LOCK, FACTS} & set(names):
+        raise TargetError(f"{path} holds files, and no run's: move it away first")
     return os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 

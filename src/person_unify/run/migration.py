@@ -20,7 +20,7 @@ from person_unify.evidence.recorded import (
     recorded_checkpoints,
     recorded_decisions,
 )
-from person_unify.files import locks, replace_private, write_json
+from person_unify.files import as_json, locks, rewrite
 from person_unify.files.database import Database
 from person_unify.files.journal import SIDE_FILES
 from person_unify.frames.decisions import Decisions
@@ -53,6 +53,8 @@ from person_unify.run.preflight import (
 from person_unify.run.stream import Stream
 from person_unify.run.unfinished import (
     BEFORE,
+    PAGE,
+    REPORT,
     STAGED_LEDGER,
     STAGED_TARGET,
     is_verified,
@@ -380,9 +382,9 @@ class Migration:
             files=files,
             outcome="published",
         )
-        by = self.directory.path
-        write_json(report_path(target), final.to_json(), by=by)
-        replace_private(page_path(target), render_page(final).encode(), by=by)
+        own = self.staging
+        rewrite(report_path(target), as_json(final.to_json()), own / REPORT, durable=True)
+        rewrite(page_path(target), render_page(final).encode(), own / PAGE, durable=True)
         return final
 
 

@@ -11,21 +11,24 @@ run recorded.  A path in a ledger is never followed, for a ledger travels.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from person_unify.errors import TargetError
+from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, recorded_files
 from person_unify.files import locks
+from person_unify.files.copies import is_database
 from person_unify.files.names import STAMP, stamped
-from person_unify.files.private import abandoned, temporary_root
+from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory
-from person_unify.run.rollback import PRE_MIGRATION, ROLLED_BACK, begun
+from person_unify.run.rollback import ROLLED_BACK, begun
 from person_unify.run.unfinished import discard, is_over
 from person_unify.stages.publish import (
+    PRE_MIGRATION,
     checkpoints_path,
     evidence_of,
     ledger_path,
@@ -33,20 +36,24 @@ from person_unify.stages.publish import (
     report_path,
 )
 
+COPY, KILLED = "copy of the source", "working files of a killed command"
+
+State = Literal["here", "elsewhere", "unproven"]
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """A file or directory of a run: what it is, its bytes, when it was last written (s).
 
-    here: False for a file that stands, by the ledger's word, in a directory that was not looked
-    into; it is told, and not removed.
+    state: of a file that is told and not removed: it stands, by the ledger's word, ``elsewhere``,
+    in a directory that was not looked into, or is ``unproven``, not provably one that a run made.
     """
 
     path: Path
     kind: str
     bytes: int
     modified: float
-    here: bool = True
+    state: State = "here"
 
 
 def leftovers(
@@ -62,54 +69,59 @@ def leftovers(
     ledger = ledger_path(target)
     looked = list(dict.fromkeys(path.absolute() for path in (target.parent, *places)))
     found: dict[Path, str] = {}
-    for path, kind in (*_of_a_dead_run(target), *_of_finished_runs(target, ledger, looked)):
+    dead, foreign = _of_a_dead_run(target, looked)
+    for path, kind in (*dead.items(), *_of_finished_runs(target, ledger, looked)):
         found.setdefault(path.absolute(), kind)
     for root in dict.fromkeys((*looked, temporary_root())):
-        found.update((path, "working files of a killed command") for path in abandoned(root))
+        found.update((path, KILLED) for path in abandoned(root))
     if with_ledger and os.path.lexists(ledger):
-        found.update((path.absolute(), "report") for path in evidence_of(target))
-        found[ledger.absolute()] = "ledger"
+        marks = Marks.of(ledger)
+        for path in evidence_of(target):
+            (found if marks.are_in(path) else foreign)[path.absolute()] = "report"
+        (found if _is_file(ledger) else foreign)[ledger.absolute()] = "ledger"
     listed = [_leftover(path, kind) for path, kind in found.items()]
-    return [*listed, *_elsewhere(target, ledger, looked)]
+    left = [_leftover(path, kind, "unproven") for path, kind in foreign.items()]
+    return [*listed, *left, *_elsewhere(target, ledger, looked)]
 
 
 def purge(target: Path, found: Iterable[Leftover]) -> None:
     """Remove them for good; an unfinished run is discarded as ``migrate --fresh`` does it."""
-    for leftover in found:
+    here = [leftover for leftover in found if leftover.state == "here"]
+    for leftover in here:
         path = leftover.path
-        if not leftover.here:
-            continue
         if path == run_directory(target).absolute():
-            _discard(target)
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+            _discard(target, [other.path.parent for other in here])
+        elif leftover.kind == KILLED:
+            remove_abandoned(path)
+        elif _is_file(path):
+            path.unlink()
         locks.sync(path.parent)
 
 
-def _of_a_dead_run(target: Path) -> Iterator[tuple[Path, str]]:
+def _of_a_dead_run(target: Path, looked: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
+    """What a run that died left, and what is in the place of that and not provably it."""
     if not run_directory(target).exists():
-        return
-    directory = RunDirectory.claim(target)
+        return {}, {}
+    directory = RunDirectory.claim(target, looked)
     try:
         facts = directory.facts()
         over = facts is not None and is_over(directory, facts)
         snapshot = None if facts is None else directory.snapshot(facts)
+        unproven = None if facts is None else directory.unproven(facts)
     finally:
         directory.leave()
     if over:
         raise TargetError(
             f"the run into {target} only lacks its last steps: finish it with migrate --resume"
         )
-    if facts is not None:
-        yield run_directory(target), "unfinished run"
+    found = {} if facts is None else {run_directory(target): "unfinished run"}
     if snapshot is not None:
-        yield snapshot, "copy of the source"
+        found[snapshot] = COPY
+    return found, {} if unproven is None else {unproven: COPY}
 
 
-def _discard(target: Path) -> None:
-    directory = RunDirectory.claim(target)
+def _discard(target: Path, looked: Sequence[Path]) -> None:
+    directory = RunDirectory.claim(target, looked)
     facts = directory.facts()
     if facts is not None:
         discard(directory, facts)
@@ -130,12 +142,13 @@ def _of_finished_runs(
             yield from _copies(target, aside, looked)
         except TargetError:
             continue  # a file of such a name that is no ledger of ours
+        marks = Marks.of(aside)
         for path in (report_path(target), page_path(target), checkpoints_path(target)):
             kept = path.with_name(f"{path.name}{ROLLED_BACK}{moment}")
-            if _is_file(kept):
+            if marks.are_in(kept):
                 yield kept, "report of a run rolled back"
         kept = target.with_name(f"{target.name}{ROLLED_BACK}{moment}")
-        if _is_file(kept):
+        if _is_file(kept) and is_database(kept):
             yield kept, "target that was rolled back"
         yield aside, "ledger of a run rolled back"
 
@@ -146,7 +159,7 @@ def _copies(target: Path, ledger: Path, looked: Sequence[Path]) -> Iterator[tupl
     for place in looked:
         path = place / _name_of_copy(files["snapshot"])
         if _holds(path, files["snapshot"]):
-            yield path, "copy of the source"
+            yield path, COPY
     if "pre_migration" in files:
         for path in stamped(target, PRE_MIGRATION):
             if _holds(path, files["pre_migration"]):
@@ -162,7 +175,7 @@ def _elsewhere(target: Path, ledger: Path, looked: Sequence[Path]) -> Iterator[L
             continue
         path = Path(snapshot.path).with_name(_name_of_copy(snapshot))
         if path.parent not in looked and _holds(path, snapshot):
-            yield _leftover(path, "copy of the source", here=False)
+            yield _leftover(path, COPY, "elsewhere")
 
 
 def _name_of_copy(snapshot: Artefact) -> str:
@@ -190,8 +203,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _leftover(path: Path, kind: str, *, here: bool = True) -> Leftover:
+def _leftover(path: Path, kind: str, state: State = "here") -> Leftover:
     facts = path.lstat()
     inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     size = facts.st_size if not path.is_dir() else sum(p.lstat().st_size for p in inside)
-    return Leftover(path, kind, size, facts.st_mtime, here)
+    return Leftover(path, kind, size, facts.st_mtime, state)

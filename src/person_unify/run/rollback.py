@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from person_unify.errors import TargetError
+from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, ArtefactKind, recorded_files
 from person_unify.files import locks
 from person_unify.files.copies import HEADER_BYTES, Exclusive
@@ -21,19 +22,22 @@ from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import stamp, stamped
 from person_unify.files.new import rename_to_free
 from person_unify.run.directory import FACTS, RunDirectory
-from person_unify.stages.publish import evidence_of, ledger_path
+from person_unify.stages.publish import PRE_MIGRATION, evidence_of, ledger_path
 
 ROLLED_BACK = ".rolled-back-"
-PRE_MIGRATION = ".pre-migration-"
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What was done: ``restored`` an in-place target, or removed a created one; the kept files."""
+    """What was done: ``restored`` an in-place target, or removed a created one; the kept files.
+
+    left: what has the name of the run's report, page or checkpoints and is not that.
+    """
 
     target: Path
     restored: bool
     kept: tuple[Path, ...]
+    left: tuple[Path, ...] = ()
 
 
 def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledBack:
@@ -59,12 +63,12 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
             raise TargetError(_gone(target, backup))
         moment = moment or stamp(datetime.now(UTC))
         kept = _undo(directory, recorded, backup, moment, force, wait)
-        kept += [*_keep_evidence(target, moment), _aside(ledger, moment)]
+        kept += [*_keep_evidence(target, Marks.of(ledger), moment), _aside(ledger, moment)]
     finally:
         directory.leave()
     ledger.unlink()
     locks.sync(ledger.parent)
-    return RolledBack(target, backup is not None, tuple(kept))
+    return RolledBack(target, backup is not None, tuple(kept), tuple(evidence_of(target)))
 
 
 def begun(ledger: Path) -> str | None:
@@ -101,7 +105,9 @@ def _undo(
                 held.remove_spent_journal()
     if backup is None:
         for suffix in SIDE_FILES:  # what belonged to a created target goes with it
-            beside(target, suffix).unlink(missing_ok=True)
+            side = beside(target, suffix)
+            if side.is_file() and not side.is_symlink():
+                side.unlink()
     _begin(target, moment)
     return kept
 
@@ -185,9 +191,9 @@ def _require_equal(held: Exclusive, expected: str | None) -> None:
         raise TargetError(f"{held.path} could not be put back byte for byte: its backup is intact")
 
 
-def _keep_evidence(target: Path, moment: str) -> Iterator[Path]:
+def _keep_evidence(target: Path, marks: Marks, moment: str) -> Iterator[Path]:
     """Keep aside what tells of the run besides the ledger."""
-    for path in evidence_of(target):
+    for path in filter(marks.are_in, evidence_of(target)):
         kept = _aside(path, moment)
         _rename(path, kept)
         yield kept

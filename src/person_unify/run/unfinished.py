@@ -23,9 +23,11 @@ from person_unify.evidence.recorded import recorded_run_id
 from person_unify.files import locks
 from person_unify.files.copies import Exclusive, fingerprint
 from person_unify.files.names import stamp
+from person_unify.files.new import is_rewritten
 from person_unify.options import MigrateOptions
+from person_unify.progress import Note, Progress
 from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
-from person_unify.stages.publish import checkpoints_path, is_put_back, ledger_path
+from person_unify.stages.publish import PRE_MIGRATION, checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
     Snapshot,
     changed_since,
@@ -33,6 +35,7 @@ from person_unify.stages.snapshot import (
 )
 
 STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
+CHECKPOINTS, REPORT, PAGE = "checkpoints.json", "report.json", "report.html"
 BEFORE = "pre-migration.db"
 """The copy of a target that was there before the run."""
 
@@ -55,10 +58,12 @@ def take_up(
     directory: RunDirectory,
     options: MigrateOptions,
     deciding: Mapping[str, str | int | bool | None],
+    progress: Progress,
 ) -> Facts | None:
     """The unfinished run to go on with; None to begin anew, with nothing left of an earlier one.
 
-    deciding: the choices that the result depends on.
+    deciding: the choices that the result depends on.  What has the place of the earlier run's copy
+    and is not provably that is left, and named to ``progress``.
 
     Raises :class:`TargetError` or :class:`SourceError` where the operator must decide, or where
     the run cannot go on; the message names the way out.
@@ -82,7 +87,11 @@ def take_up(
                 f"{options.target} is filled and verified by an earlier run, which only lacks its "
                 "last steps: pass --resume to finish it"
             )
+        left = directory.unproven(facts)
         discard(directory, facts)
+        if left is not None:
+            said = "is not provably the copy of the source that the discarded run took, and stays"
+            progress(Note(f"{left} {said}"))
         return None
     if not options.resume:
         raise TargetError(
@@ -129,13 +138,15 @@ def discard(directory: RunDirectory, facts: Facts) -> None:
         if made.is_file() and final.is_file() and locks.alike(made, final):
             final.unlink()
     directory.remove_snapshot(facts)
-    checkpoints_path(target).unlink(missing_ok=True)  # a run begins only where there are none
+    shown = checkpoints_path(target)
+    if is_rewritten(shown, directory.path / CHECKPOINTS):
+        shown.unlink()
     directory.forget()
 
 
 def target_backup(target: Path, facts: Facts) -> Path:
     """Where the copy of an in-place target, as it was before the run, is going to stand."""
-    return target.with_name(f"{target.name}.pre-migration-{stamp(facts.moment)}")
+    return target.with_name(f"{target.name}{PRE_MIGRATION}{stamp(facts.moment)}")
 
 
 def snapshot_of(facts: Facts, options: MigrateOptions) -> Path:

@@ -16,6 +16,9 @@ from person_unify.files.copies import Exclusive, fingerprint, is_database
 from person_unify.files.journal import SIDE_FILES
 from person_unify.files.names import require_room_for_names
 
+PRE_MIGRATION = ".pre-migration-"
+"""What stands in the name of a target's copy before the instant of its run."""
+
 
 def ledger_path(target: Path) -> Path:
     """Where the ledger of a target stands: ``dev-v2.db`` -> ``dev-v2.ledger.db`` (contract).
@@ -48,8 +51,28 @@ def evidence_of(target: Path) -> list[Path]:
 
 
 def _beside(target: Path, ending: str) -> Path:
-    stem = target.stem if target.suffix else target.name
-    return target.with_name(f"{stem}.{ending}")
+    return target.with_name(f"{evidence_stem(target)}.{ending}")
+
+
+def evidence_stem(target: Path) -> str:
+    """How the names of a target's ledger and reports begin; ``new`` and ``new.sqlite`` share it.
+
+    >>> {evidence_stem(Path(name)) for name in ("new", "new.db", "new.sqlite")}
+    {'new'}
+    """
+    return target.stem if target.suffix else target.name
+
+
+def _ledger_of_another(target: Path) -> Path | None:
+    """The ledger of a target of another suffix, whose reports have the names of this one's."""
+    head, own = f"{evidence_stem(target)}.ledger.", ledger_path(target).name
+    for path in sorted(target.parent.iterdir()):
+        suffix = path.name.removeprefix(head)
+        if path.name in (own, suffix) or "." in suffix or suffix.endswith(SIDE_FILES):
+            continue
+        if path.is_file() and is_database(path):
+            return path
+    return None
 
 
 def finished_ledger(target: Path, command: str, source: Path | None = None) -> Path:
@@ -88,6 +111,12 @@ def require_publishable(target: Path, ledger: Path) -> bool:
     if not target.parent.is_dir():
         raise TargetError(f"{target.parent} is not a directory: create it first")
     require_room_for_its_files(target)
+    other = _ledger_of_another(target)
+    if other is not None:
+        raise TargetError(
+            f"{other} tells of a run into another target, whose reports have the same names as "
+            f"those of {target.name}: choose a target whose name differs before its suffix"
+        )
     for path in evidence_of(target):
         if path.is_symlink() or not path.is_file():
             raise TargetError(

@@ -43,14 +43,14 @@ def take(
     directory: Path,
     moment: datetime,
     wait: float = 5.0,
-    before_naming: Callable[[Path], object] | None = None,
+    before_naming: Callable[[Path, str], object] | None = None,
 ) -> Snapshot:
     """Copy the source into ``directory`` as ``<name>.backup-<UTC time>``, mode 0600.
 
     The file is made in a private directory in there, and gets that name, which nothing else has,
     when it is complete, its pages are sound, and it is on the disk.  Waits so many seconds for a
     source that another program has locked.  ``before_naming`` is called with the finished copy
-    while it is still in there.  Raises :class:`SourceError` for
+    and its SHA-256 while it is still in there.  Raises :class:`SourceError` for
     anything that cannot be read as an SQLite database.
     """
     require_file(source)
@@ -63,7 +63,7 @@ def take(
                 _require_readable_pages(source, working / "copy.db")
             note = _note(source, log)
             if before_naming is not None:
-                before_naming(working / "copy.db")
+                before_naming(working / "copy.db", own.result())
             rename_to_free(working / "copy.db", path)
         locks.sync(directory)
     except OSError as error:

@@ -57,6 +57,7 @@ def rollback(
                     "target": str(done.target),
                     "restored": done.restored,
                     "kept": [str(path) for path in done.kept],
+                    "left": [str(path) for path in done.left],
                 }
             )
             return
@@ -65,6 +66,9 @@ def rollback(
         write_line(said, sys.stdout)
         for path in done.kept:
             write_line(f"  kept  {printable(shown(path))}", sys.stdout)
+        for path in done.left:
+            said = "is not provably of the run, and stays"
+            write_line(f"  {printable(shown(path))} {said}", sys.stdout)
 
 
 def purge(
@@ -94,18 +98,23 @@ def purge(
 
         target = target_of(new_db)
         found = leftovers(target, with_ledger=with_ledger, places=places or ())
-        here = [leftover for leftover in found if leftover.here]
+        here = [leftover for leftover in found if leftover.state == "here"]
         if as_json:
             listed = [
                 {"path": str(f.path), "kind": f.kind, "bytes": f.bytes, "modified_s": f.modified}
                 for f in here
             ]
-            write_event({"event": "leftovers", "files": listed})
+            left = [
+                {"path": str(f.path), "kind": f.kind, "state": f.state}
+                for f in found
+                if f.state != "here"
+            ]
+            write_event({"event": "leftovers", "files": listed, "left": left})
         else:
             _list(here)
             for leftover in found:
-                if not leftover.here:
-                    write_line(_elsewhere(leftover), sys.stdout)
+                if leftover.state != "here":
+                    write_line(_told(leftover), sys.stdout)
         if yes:
             remove(target, found)
         if as_json:
@@ -122,9 +131,11 @@ def _list(found: list[Leftover]) -> None:
         write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}", sys.stdout)
 
 
-def _elsewhere(leftover: Leftover) -> str:
-    """Where to look for a copy that only the ledger knows of."""
+def _told(leftover: Leftover) -> str:
+    """Why a file stays, and where to look for a copy that only the ledger knows of."""
     path, place = (printable(shown(p)) for p in (leftover.path, leftover.path.parent))
+    if leftover.state == "unproven":
+        return f"  {leftover.kind} that is not provably of a run stays: {path}"
     return f"  {leftover.kind} in another directory: {path}; --in {place} lists it"
 
 
