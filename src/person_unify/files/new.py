@@ -299,6 +299,8 @@ def _telling(path: Path) -> Iterator[None]:
 
 
 def _cannot_write(path: Path, error: OSError) -> MigrationError:
+    if error.errno is None:  # Polars tells no number: a limit looks like any other error
+        return DiskError(f"cannot write {path}: the disk is full or failing")
     kind = DiskError if error.errno in _FULL else MigrationError
     return kind(f"cannot write {path}: {error.strerror}")
 
