@@ -20,6 +20,11 @@ from pathlib import Path
 from person_unify.errors import MigrationError
 from person_unify.files.new import PREFIX
 
+_OURS = {
+    (stat.S_IFDIR, 0o700): os.O_RDONLY | os.O_DIRECTORY,
+    (stat.S_IFREG, 0o600): os.O_RDWR,  # which some network volumes want of whoever locks a file
+}
+"""Kind and mode of what is ours -> how it is opened."""
 _NAME = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{32}}")
 
 
@@ -82,10 +87,12 @@ def private_directory(beside: Path | None = None) -> Iterator[Path]:
 
 
 def abandoned(root: Path) -> Iterator[Path]:
-    """The directories of :func:`private_directory` in ``root`` whose process is no more.
+    """What is in ``root`` under a name of ours for a time, and whose process is no more.
 
-    Only what is ours beyond doubt: a real directory of such a name and mode that belongs to the
-    caller and that nobody has locked.  Whatever else stands there is passed over.
+    That are directories of :func:`private_directory`, and files of
+    :class:`~person_unify.files.new.NewFiles` that had not yet got their names.  Only what is ours
+    beyond doubt: a real directory or file of such a name and mode that belongs to the caller and
+    that nobody has locked.  Whatever else stands there is passed over.
     """
     try:
         names = sorted(os.listdir(root))
@@ -116,9 +123,10 @@ def _made(root: Path) -> tuple[Path, int]:
 def _is_abandoned(path: Path) -> bool:
     try:
         there = path.lstat()
-        if there.st_uid != os.geteuid() or stat.S_IMODE(there.st_mode) != 0o700:
+        kind = stat.S_IFMT(there.st_mode), stat.S_IMODE(there.st_mode)
+        if there.st_uid != os.geteuid() or kind not in _OURS:
             return False
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(path, _OURS[kind] | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
