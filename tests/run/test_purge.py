@@ -228,7 +228,16 @@ def test_what_a_killed_export_left_beside_the_file_that_it_was_to_replace_is_fou
 ) -> None:
     require_strace()
     place = tmp_path / "out"
-    words = ["export", target, place, "--format", "csv", "--table", "run", "--overwrite"]
+    words: list[str | Path] = [
+        "export",
+        target,
+        place,
+        "--format",
+        "csv",
+        "--table",
+        "run",
+        "--overwrite",
+    ]
     assert run(*words).returncode == 0
     before = (place / "run.csv").read_bytes()
     kill = ["-e", "trace=rename,renameat,renameat2", "-e", "inject=all:signal=KILL:when=1"]
