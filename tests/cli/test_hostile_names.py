@@ -42,9 +42,8 @@ def calls(run: Migrated, place: Path) -> Iterator[tuple[int, Sequence[str | Path
     yield 0, ["verify", run.source, run.target, "--tables"]
     yield 0, ["diff", run.source, run.target]
     yield 0, ["rebuild", run.target, place / "rebuilt.db", "--compare", run.source]
-    yield from (
-        (0, ["lineage", run.target, "--format", f]) for f in ("text", "markdown", "mermaid")
-    )
+    for form in ("text", "markdown", "mermaid"):
+        yield 0, ["lineage", run.target, "--format", form]
     yield 0, ["lineage", "--source", run.source]
     yield 0, ["trace", run.target, "child", EVIL]
     yield 2, ["trace", run.target, EVIL, EVIL]
