@@ -137,6 +137,7 @@ def handled(draw: st.DrawFn, rows: Grid) -> Grid:
                     row.insert(0, row.pop(at) if at < len(row) else "")
             case "column":
                 for row in rows:
+                    row += [""] * (at - len(row))  # a row that was put in may be shorter
                     row.insert(at, "")
                 rows[number][at] = draw(st.sampled_from(("", "x", "call them")))
             case "row":
