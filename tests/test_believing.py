@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -25,7 +26,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.review.clinic import ANSWERS, fill, old_database
 from tests.strategies.examples import examples
+from typer.testing import CliRunner, Result
 
+from person_unify.cli.app import app
+from person_unify.cli.render import render
+from person_unify.cli.streams import screen
 from person_unify.errors import DecisionsRefused, MigrationError
 from person_unify.escaping.tables import from_csv
 from person_unify.evidence.finished import finished_report, finished_run
@@ -35,13 +40,16 @@ from person_unify.explore import open_run
 from person_unify.explore.export import export_ledger
 from person_unify.frames.decisions import Decision, read_decisions, write_decisions
 from person_unify.frames.ledger import TABLES
+from person_unify.page import render_page
 from person_unify.pipeline import MigrateOptions, migrate
 from person_unify.report import Report
 from person_unify.review import export_review, import_review
 from person_unify.review.xlsx import letters
+from person_unify.run.earlier import read_earlier
 
 EXAMPLES = examples(40)
 FEWER = max(10, EXAMPLES // 4)
+RUNNER = CliRunner()
 
 Grid = list[list[str]]
 
@@ -129,6 +137,7 @@ def handled(draw: st.DrawFn, rows: Grid) -> Grid:
                     row.insert(0, row.pop(at) if at < len(row) else "")
             case "column":
                 for row in rows:
+                    row += [""] * (at - len(row))  # a row that was put in may be shorter
                     row.insert(at, "")
                 rows[number][at] = draw(st.sampled_from(("", "x", "call them")))
             case "row":
@@ -237,6 +246,8 @@ VALUES: Sequence[Any] = (
 def edits(draw: st.DrawFn) -> list[tuple[str, tuple[Any, ...]]]:
     """Statements that change a ledger as an editor of databases would."""
     found: list[tuple[str, tuple[Any, ...]]] = []
+    if draw(st.integers(0, 5)) == 0:
+        return [*_endless(draw(st.sampled_from([*TABLES, "archive_children"])))]
     for _ in range(draw(st.integers(1, 2))):
         table = draw(st.sampled_from([*TABLES, "archive_children", "archive_patients"]))
         columns = list(TABLES.get(table, ())) or ["id", "_archived", "_reason", "first_name"]
@@ -260,6 +271,47 @@ def edits(draw: st.DrawFn) -> list[tuple[str, tuple[Any, ...]]]:
     return found
 
 
+def _endless(table: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """A view in the place of a table, whose rows never end."""
+    columns = list(TABLES.get(table, ())) or ["id", "_archived", "_reason"]
+    listed = ", ".join(f'n AS "{column}"' for column in columns)
+    rows = "WITH RECURSIVE r (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM r)"
+    yield f"DROP TABLE {table}", ()
+    yield f"CREATE VIEW {table.upper()} AS {rows} SELECT {listed} FROM r", ()
+
+
+def told(*words: object) -> Result:
+    """A command, which may refuse in one line but not fail."""
+    result = RUNNER.invoke(app, list(map(str, words)))
+    assert "internal error" not in result.stderr, result.stderr
+    assert result.exit_code in (0, 1, 2, 3), result.stderr
+    assert len(result.stderr.splitlines()) == bool(result.exit_code)
+    return result
+
+
+def shown(report: Report) -> None:
+    """The report in every form that people and programs get."""
+    render_page(report).encode()
+    for everything in (False, True):
+        render(report, screen(io.StringIO()), everything=everything)
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def commands(folder: Path) -> Iterator[Sequence[object]]:
+    """All that shows a finished run."""
+    target = folder / "new.db"
+    yield "report", target, folder / "page.html"
+    yield from (
+        ("lineage", target, "--format", form) for form in ("text", "markdown", "json", "mermaid")
+    )
+    for id_ in ("c1", "c8"):
+        yield "trace", target, "child", id_
+        yield "trace", target, "any", id_, "--json"
+    yield "leftovers", target
+    yield "leftovers", target, "--kind", "orphaned_record", "--json"
+    yield "status", target
+
+
 def readers(folder: Path) -> Iterator[Callable[[], object]]:
     """All that reads a finished run but does not compare it with the old database."""
     target, ledger = folder / "new.db", folder / "new.ledger.db"
@@ -268,7 +320,8 @@ def readers(folder: Path) -> Iterator[Callable[[], object]]:
     yield lambda: export_ledger(ledger, folder / "parquet", "parquet")
     yield lambda: [trace(target, "child", id_) for id_ in ("c1", "c2", "c8")]
     yield lambda: _lineage(target)
-    yield lambda: finished_report(target)
+    yield lambda: shown(finished_report(target))
+    yield lambda: read_earlier(ledger)
     for name in ("discrepancies", "persons", "tables", "completeness", "verification", "timings"):
         yield lambda name=name: getattr(open_run(ledger), name)  # type: ignore[misc]
 
@@ -279,9 +332,9 @@ def _lineage(target: Path) -> pl.DataFrame:
 
 
 @settings(deadline=None, max_examples=FEWER)
-@given(edited=edits())
+@given(data=st.data(), edited=edits())
 def test_an_edited_ledger_is_read_or_refused(
-    edited: list[tuple[str, tuple[Any, ...]]], run: Path
+    data: st.DataObject, edited: list[tuple[str, tuple[Any, ...]]], run: Path
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -297,20 +350,102 @@ def test_an_edited_ledger_is_read_or_refused(
         for read in readers(folder):
             with suppress(MigrationError):
                 read()
+        listed = st.lists(st.sampled_from(list(commands(folder))), max_size=4, unique=True)
+        for words in data.draw(listed):
+            told(*words)
 
 
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(data=st.data())
-def test_a_damaged_report_is_read_or_refused(data: st.DataObject, run: Path) -> None:
-    whole = json.loads((run / "new.report.json").read_text("utf-8"))
-    raw = _changed(data, whole)
+def test_a_changed_report_is_shown_or_refused(data: st.DataObject, run: Path) -> None:
+    raw = _changed(data, json.loads((run / "new.report.json").read_text("utf-8")))
 
     try:
         report = Report.from_json(raw)
     except (ValueError, TypeError):
         return
 
-    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    shown(report)
+
+
+@settings(deadline=None, max_examples=FEWER)
+@given(data=st.data())
+def test_a_damaged_report_in_a_ledger_is_shown_or_refused(data: st.DataObject, run: Path) -> None:
+    whole = (run / "new.report.json").read_text("utf-8")
+    content = data.draw(damaged(json.dumps(_changed(data, json.loads(whole))).encode()))
+    with ledger_with("UPDATE report SET json = ?", content.decode(errors="replace"), run) as folder:
+        (folder / "new.report.json").write_bytes(content)
+
+        told("report", folder / "new.db", folder / "page.html")
+        with suppress(MigrationError):
+            assert open_run(folder / "new.ledger.db").timings is not None
+
+
+@contextmanager
+def ledger_with(statement: str, value: object, run: Path) -> Iterator[Path]:
+    """A directory with the files of the run, whose ledger somebody has changed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in ("old.db", "new.db", "new.ledger.db"):
+            shutil.copy(run / file, folder / file)
+        with closing(sqlite3.connect(folder / "new.ledger.db")) as connection:
+            connection.execute(statement, (value,))
+            connection.commit()
+        yield folder
+
+
+def _kind(report: Any) -> None:
+    report["discrepancies"][0]["kind"] = "weather"
+
+
+def _severity(report: Any) -> None:
+    report["discrepancies"][0]["severity"] = "grave"
+
+
+def _instant(report: Any) -> None:
+    report["started_ms"] = 10**18
+
+
+def _number(report: Any) -> None:
+    report["source"]["bytes"] = 10**400
+
+
+@pytest.mark.parametrize("change", [_kind, _severity, _instant, _number])
+def test_a_report_that_no_run_writes_is_refused(change: Callable[[Any], None], run: Path) -> None:
+    raw = json.loads((run / "new.report.json").read_text("utf-8"))
+    change(raw)
+    with ledger_with("UPDATE report SET json = ?", json.dumps(raw), run) as folder:
+        refused = told("report", folder / "new.db", folder / "page.html")
+
+        assert refused.exit_code == 3
+        assert "new.ledger.db holds no readable report of its run" in refused.stderr
+        assert not (folder / "page.html").exists()
+
+
+@pytest.mark.parametrize("cell", ["grave", b"\xff"])
+def test_a_log_that_no_run_writes_is_refused(cell: object, run: Path) -> None:
+    with ledger_with("UPDATE discrepancies SET severity = ?", cell, run) as folder:
+        refused = told("trace", folder / "new.db", "child", "c1")
+
+        assert refused.exit_code == 3
+        assert "discrepancies has a row that no run writes" in refused.stderr
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": ' * 100_000, b"\xff", None])
+def test_a_report_beside_a_ledger_that_is_none_is_passed_over(
+    content: bytes | None, run: Path
+) -> None:
+    with ledger_with("UPDATE report SET json = json WHERE ?", 0, run) as folder:
+        path = folder / "new.report.json"
+        os.mkfifo(path) if content is None else path.write_bytes(content)
+
+        assert open_run(folder / "new.ledger.db").timings.height
+
+
+PARTS: Sequence[Any] = (
+    *(None, "x", "\ud800", "\x00", -1, 2**62, 10**18, 10**400, 1.5, float("nan"), float("inf")),
+    *(True, [], {}, [[]], {"a": 1}),
+)
 
 
 def _changed(data: st.DataObject, whole: dict[str, Any]) -> Any:
@@ -325,7 +460,7 @@ def _changed(data: st.DataObject, whole: dict[str, Any]) -> Any:
             at = at[key]
             continue
         if data.draw(st.booleans()):
-            at[key] = data.draw(st.sampled_from((None, "x", -1, 1.5, True, [], {}, [[]], {"a": 1})))
+            at[key] = data.draw(st.sampled_from(PARTS))
         else:
             del at[key]
         return whole

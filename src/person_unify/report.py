@@ -10,12 +10,21 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from person_unify.findings import Severity
+from person_unify.findings import FINDINGS, Severity
 
+INSTANTS = range(-62_135_596_800_000, 253_402_300_800_000)
+"""The milliseconds since the epoch that a calendar has: years 1 to 9999."""
+_BEYOND = 2.0**63
+
+# What stands behind the type is what a value must be in.
+Instant = Annotated[int, INSTANTS]
+Kind = Annotated[str, FINDINGS]
 Outcome = Literal["passed", "failed", "not_applicable", "error"]
 
+Shape = TypeVar("Shape")
 
 ASKS = "the target asks of"
 """How the notes of drift begin that name a rule of the target's own."""
@@ -91,7 +100,7 @@ class Place:
 class DiscrepancyCount:
     """How many discrepancies of one kind (contract section 8) the run logged, and where."""
 
-    kind: str
+    kind: Kind
     severity: Severity
     count: int
     places: tuple[Place, ...] = ()
@@ -154,8 +163,8 @@ class Report:
 
     tool_version: str
     command: str
-    started_ms: int
-    finished_ms: int
+    started_ms: Instant
+    finished_ms: Instant
     source: FileFacts
     target: FileFacts | None
     ledger: str | None
@@ -198,18 +207,33 @@ class Report:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Report:
-        """The report that :meth:`to_json` wrote; keys that this version lacks are ignored."""
-        report = _read(cls, raw)
-        assert isinstance(report, cls)
-        return report
+        """The report that :meth:`to_json` wrote; keys that this version lacks are ignored.
+
+        Raises :class:`ValueError` or :class:`TypeError` for what no report of ours is.
+        """
+        return shaped(cls, raw)
+
+
+def shaped(kind: type[Shape], raw: Any) -> Shape:
+    """A value of JSON as one of the types of a report, wherever it was found.
+
+    Raises :class:`ValueError` or :class:`TypeError` for any other, so that whoever shows a report
+    need not ask whether its kinds and instants are any.
+    """
+    read: Shape = _read(kind, raw)
+    return read
 
 
 def _read(kind: Any, raw: Any) -> Any:
-    """One JSON value as the annotated type; raises :class:`TypeError` for any other."""
     origin, inner = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(raw, dict):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         return kind(**{name: _read(hint, raw[name]) for name, hint in hints.items() if name in raw})
+    if origin is Annotated:
+        value = _read(inner[0], raw)
+        if value not in inner[1]:
+            raise ValueError("a report has a value where none of its kind can be")
+        return value
     if origin is tuple and isinstance(raw, list | tuple):
         return tuple(_read(inner[0], item) for item in raw)
     if origin is Mapping and isinstance(raw, dict):
@@ -221,8 +245,15 @@ def _read(kind: Any, raw: Any) -> Any:
         ]
         if fitting:
             return _read(fitting[0], raw)
+    if isinstance(raw, int | float) and not -_BEYOND <= raw < _BEYOND:  # or no number at all
+        raise ValueError("a report has a number that no count comes to")
     if (origin is Literal and raw in inner) or type(raw) is kind:
         return raw
     if kind is float and type(raw) is int:
         return float(raw)
     raise TypeError(f"a report has a {type(raw).__name__} where it has none")
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)

@@ -217,9 +217,27 @@ def test_status_tells_none_stopped_under_way_and_finished(tmp_path: Path) -> Non
     assert "publish" in finished["phases"]
 
 
-@pytest.mark.parametrize("content", ["", "[", "{}", "[1]", '[{"table": 1}]', "[" * 100_000])
-def test_checkpoints_of_others_are_no_obstacle_to_status(content: str, tmp_path: Path) -> None:
-    (tmp_path / "new.checkpoints.json").write_text(content)
+def _checkpoints(moment: str, rows: str) -> str:
+    return (
+        f'[{{"timestamp": "{moment}", "phase": "load", "table": "t", "recordsProcessed": {rows}}}]'
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[", "{}", "[1]", '[{"table": 1}]', "[" * 100_000, None),
+        _checkpoints("2026-11-30T12:00:00", "1"),
+        _checkpoints("0001-01-01T00:00:00+23:00", "1"),
+        _checkpoints("2026-11-30T12:00:00Z", "Infinity"),
+        _checkpoints("2026-11-30T12:00:00Z", "9" * 4300),
+    ],
+)
+def test_checkpoints_of_others_are_no_obstacle_to_status(
+    content: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "new.checkpoints.json"
+    os.mkfifo(path) if content is None else path.write_text(content)
 
     done = CliRunner().invoke(app, ["status", str(tmp_path / "new.db")])
 

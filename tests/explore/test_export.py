@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.migration.support import SMALL, migrated, query
 from typer.testing import CliRunner
 
 from person_unify.cli.app import app
-from person_unify.errors import TargetError, UsageError
+from person_unify.errors import DiskError, TargetError, UsageError
 from person_unify.escaping.tables import from_csv, in_spreadsheet
 from person_unify.explore import workbook
 from person_unify.explore.export import Format, export_ledger, file_name
@@ -342,6 +343,22 @@ def test_a_file_that_comes_meanwhile_is_kept(
 
     assert [path.name for path in tmp_path.iterdir()] == ["run.csv"]
     assert (tmp_path / "run.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("limit", [1, 4096])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_limit_on_file_sizes_leaves_nothing_and_names_the_file(
+    format_: Format, limit: int, sample: Sample, tmp_path: Path
+) -> None:
+    out, before = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(DiskError, match=rf"cannot write {out}/[\w.]+\.{format_}: "):
+            export_ledger(sample.ledger, out, format_, ["lineage"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert list(out.iterdir()) == []
 
 
 def test_unknown_tables_and_places_are_refused(sample: Sample, tmp_path: Path) -> None:

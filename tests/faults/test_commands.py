@@ -15,7 +15,7 @@ from tests.faults.strace import calls_of, injecting, require_strace, thinned
 from tests.faults.trials import SHARES, Trials
 
 CREATED = pytest.mark.parametrize("site", ["created"], indirect=True)
-FORMATS = ("csv", "xlsx", "parquet", "json")
+FORMATS = ("xlsx", "csv", "parquet", "json")
 
 LIMITED = """
 import resource, sys
@@ -107,7 +107,8 @@ def test_limit_on_file_sizes(site: Site, trials: Trials) -> None:
     for name, arguments in trials.sample(list(commands(site).items()), quick=3):
         expected = whole(site, arguments)
         largest = max(expected.values())
-        for limit in trials.sample([largest - 1, largest // 2, 4096, 1], quick=1):
+        limits = [size for size in (largest - 1, largest // 2, 4096, 1) if size < largest]
+        for limit in trials.sample(limits, quick=1):
             out(site)
             with trials.trial(f"{name}: {limit} bytes"):
                 done = subprocess.run(

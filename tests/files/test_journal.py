@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from person_unify.errors import SourceError, TargetError
 from person_unify.files.copies import Exclusive, copy_snapshot
+from person_unify.files.database import Database, read_frame
 from person_unify.files.journal import forget_super_journal, require_harmless, super_journal
 
 MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -138,6 +140,25 @@ def test_side_file_that_leads_elsewhere_is_refused(
     if suffix != "-shm":
         with pytest.raises(SourceError, match=f"old.db{suffix}"):
             copy_snapshot(database, tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("opened", ["by its name", "by a link", "attached", "as a frame"])
+def test_pipe_beside_a_database_that_is_only_read_is_not_waited_for(
+    opened: str, suffix: str, database: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(database.with_name(f"{database.name}{suffix}"))
+    (tmp_path / "link.db").symlink_to(database)
+    other = Database(tmp_path / "other.db")
+    calls: dict[str, Callable[[], object]] = {
+        "by its name": lambda: Database(database, read_only=True),
+        "by a link": lambda: Database(tmp_path / "link.db", read_only=True),
+        "attached": lambda: other.attach(database, "ledger", read_only=True),
+        "as a frame": lambda: read_frame(database, "SELECT 1", [], ["a"], settled=False),
+    }
+
+    with other, pytest.raises(TargetError, match=f"old.db{suffix} is not a file of its own"):
+        calls[opened]()
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])

@@ -20,6 +20,7 @@ import pytest
 from person_unify.errors import DiskError, MigrationError, TargetError, UsageError
 from person_unify.files import NewFiles, create_private, replace_private, rewrite
 from person_unify.files.new import is_rewritten, rename_to_free, require_hard_links
+from person_unify.files.private import abandoned
 
 STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
@@ -276,11 +277,14 @@ def test_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 _WRITE = """
-import sys
+import os, sys
 from pathlib import Path
-from person_unify.files import NewFiles
-with NewFiles() as new:
-    for path in sys.argv[1:]:
+from person_unify.files import NewFiles, new
+how, *paths = sys.argv[1:]
+if "named" in how:
+    new._UNNAMED = os.O_RDWR | os.O_CLOEXEC
+with NewFiles(overwrite="overwrite" in how) as new:
+    for path in paths:
         new.open(Path(path)).write(b"x" * 100_000)
 """
 
@@ -295,10 +299,45 @@ def test_killed_at_a_system_call_leaves_whole_files_or_none(
     kill = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
 
     subprocess.run(
-        ["strace", "-f", "-o", "/dev/null", *kill, sys.executable, "-c", _WRITE, *paths],
+        ["strace", "-f", "-o", "/dev/null", *kill, sys.executable, "-c", _WRITE, "", *paths],
         check=False,
     )
 
     left = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     named = number - 1 if call == "linkat" else 2 * (number > 2)
     assert left == dict.fromkeys("ab"[:named], 100_000)
+
+
+@STRACE
+@pytest.mark.parametrize(
+    ("how", "call"),
+    [("overwrite", "rename,renameat,renameat2"), ("named", "linkat"), ("named overwrite", "fsync")],
+)
+def test_what_a_kill_leaves_under_another_name_is_found(
+    how: str, call: str, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in "ab"]
+    for path in paths if "overwrite" in how else ():
+        path.write_text("earlier")
+    kill = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when=2"]
+
+    subprocess.run(
+        ["strace", "-f", "-o", "/dev/null", *kill, sys.executable, "-c", _WRITE, how, *paths],
+        check=False,
+    )
+
+    left = list(abandoned(tmp_path))
+    assert left
+    for path in left:
+        path.unlink()
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found.keys() <= set("ab")
+    assert set(found.values()) <= {b"earlier", b"x" * 100_000}
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.usefixtures("volume")
+def test_what_is_being_written_is_left_alone(overwrite: bool, tmp_path: Path) -> None:
+    with NewFiles(overwrite=overwrite) as new:
+        new.open(tmp_path / "a").write(b"ours")
+        assert list(abandoned(tmp_path)) == []

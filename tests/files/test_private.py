@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -104,6 +105,9 @@ def test_what_others_put_there_is_passed_over(root: Path, tmp_path: Path) -> Non
 
     name().mkdir(mode=0o755)
     name().write_text("a file")
+    name().touch(mode=0o640)
+    locked = os.open(name(), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(locked, fcntl.LOCK_EX)
     name().symlink_to(tmp_path)
     name().symlink_to(root / "nowhere")
     os.mkfifo(name())
@@ -113,9 +117,13 @@ def test_what_others_put_there_is_passed_over(root: Path, tmp_path: Path) -> Non
         foreign = name()
         foreign.mkdir(mode=0o700)
         os.chown(foreign, 12345, 12345)
+        theirs = name()
+        theirs.touch(mode=0o600)
+        os.chown(theirs, 12345, 12345)
 
     assert list(abandoned(root)) == []
     assert list(abandoned(root / "nowhere")) == []
+    os.close(locked)
 
 
 def test_what_cannot_be_removed_at_once_is_removed_then(

@@ -46,6 +46,34 @@ def test_volume_without_locks(tmp_path: Path, which: str) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("command", ["migrate", "rebuild"])
+def test_volume_without_hard_links_is_refused_before_the_work(command: str, tmp_path: Path) -> None:
+    require_strace()
+    done = migrated(tmp_path, SMALL)
+    words = {
+        "migrate": ["migrate", done.source, tmp_path / "other.db"],
+        "rebuild": ["rebuild", done.target, tmp_path / "rebuilt.db"],
+    }[command]
+    before = sorted(tmp_path.iterdir())
+    links = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:error=EPERM"]
+
+    refused = subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", "/dev/null", *links),
+            *(sys.executable, "-m", "person_unify", *map(str, words), "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert refused.returncode == 1, refused.stderr
+    assert f"the volume of {tmp_path} knows no hard links" in refused.stderr
+    assert "table" not in refused.stdout
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @contextmanager
 def _unwritable(directory: Path) -> Iterator[None]:
     """Have a directory mounted again so that nobody can write into it, whoever it is."""

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.faults.strace import require_strace
 from tests.migration.support import SMALL, change, make_target, migrated, old_database, query
 from tests.processes import holding, killed, run
 
@@ -290,6 +291,42 @@ def test_what_killed_commands_worked_on_is_found(
         assert working.exists()
 
     assert [p.name for p in where.iterdir() if p.name.startswith(".")] == [".person-unify-notes"]
+
+
+def test_what_a_killed_export_left_beside_the_file_that_it_was_to_replace_is_found(
+    target: Path, tmp_path: Path
+) -> None:
+    require_strace()
+    place = tmp_path / "out"
+    words: list[str | Path] = [
+        "export",
+        target,
+        place,
+        "--format",
+        "csv",
+        "--table",
+        "run",
+        "--overwrite",
+    ]
+    assert run(*words).returncode == 0
+    before = (place / "run.csv").read_bytes()
+    kill = ["-e", "trace=rename,renameat,renameat2", "-e", "inject=all:signal=KILL:when=1"]
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", "/dev/null", *kill),
+            *(sys.executable, "-m", "person_unify", *map(str, words)),
+        ],
+        check=False,
+    )
+    assert len(list(place.iterdir())) == 2
+
+    found = leftovers(target, places=[place])
+    purge(target, found)
+
+    assert [entry.kind for entry in found if entry.path.parent == place] == [
+        "working files of a killed command"
+    ]
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == {"run.csv": before}
 
 
 def test_command_lists_and_removes(target: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from person_unify.files.database import Database
 from person_unify.frames.ledger import CATALOG, TABLES
 from person_unify.frames.timezones import zone
 from person_unify.mappings.known import old_table
-from person_unify.report import CheckResult, FileFacts, LineageLine, Report
-from person_unify.schema import Table, quote
+from person_unify.report import INSTANTS, CheckResult, FileFacts, LineageLine, Report, Shape, shaped
+from person_unify.schema import Table, folded, quote
 from person_unify.stages.publish import ledger_path
 
 
@@ -61,7 +61,17 @@ class RunRecord:
 
 _DEMANDED = {"run", "lineage", "patient_to_person", "child_to_person", "discrepancies"}
 """Tables that every release has written."""
-_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+@contextmanager
+def reading_ledger(ledger: Path) -> Iterator[None]:
+    """Have what a driver cannot read be a :class:`TargetError` that names the ledger."""
+    try:
+        yield
+    except DatabaseLocked:
+        raise
+    except DatabaseError as error:
+        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
 
 
 def run_record(database: Database, ledger: Path, catalog: str = CATALOG) -> RunRecord:
@@ -70,16 +80,12 @@ def run_record(database: Database, ledger: Path, catalog: str = CATALOG) -> RunR
     Raises :class:`TargetError` for what is no ledger, records no finished run, or says of it what
     no release writes.
     """
-    try:
+    with reading_ledger(ledger):
         _require_form(database, ledger, catalog)
         names = ("id", "started", "source", "target", "source_sha256", "options")
         rows = database.rows(
             f"SELECT {', '.join(names)} FROM {catalog}.run ORDER BY started DESC LIMIT 1"
         )
-    except DatabaseLocked:
-        raise
-    except DatabaseError as error:
-        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
     if not rows:
         raise TargetError(f"{ledger} records no finished run: the migration was broken off")
     wrong = [name for name, cell in zip(names, rows[0], strict=True) if not _can_be(name, cell)]
@@ -93,13 +99,26 @@ def run_record(database: Database, ledger: Path, catalog: str = CATALOG) -> RunR
 
 
 def _require_form(database: Database, ledger: Path, catalog: str) -> None:
-    """Refuse a file that lacks the tables of a ledger, or has others under their names."""
+    """Refuse a file that lacks the tables of a ledger, or has others under their names.
+
+    What SQLite has made of the schema counts, not what the schema says that it is: a view may
+    never end, and a virtual table is a program.
+    """
+    for name, really, said in database.rows(
+        "SELECT l.name, l.type, m.type FROM pragma_table_list AS l "
+        f"LEFT JOIN {catalog}.sqlite_master AS m ON m.name = l.name WHERE l.schema = '{catalog}'"
+    ):
+        ours = folded(name) in TABLES or folded(name).startswith("archive_")
+        if really != "table" and (ours or said == "table"):
+            raise TargetError(
+                f"{ledger} has a {really} called {name}, which no run makes: it was edited"
+            )
     found: dict[str, set[str]] = {}
     for table, column in database.rows(
         f"SELECT m.name, c.name FROM {catalog}.sqlite_master AS m, "
         f"pragma_table_info(m.name, '{catalog}') AS c WHERE m.type = 'table'"
     ):
-        found.setdefault(str(table), set()).add(str(column))
+        found.setdefault(folded(table), set()).add(folded(column))
     if not found.keys() >= _DEMANDED:
         raise TargetError(f"{ledger} is not the ledger of a finished migration")
     other = [name for name in TABLES if name in found and not found[name] >= TABLES[name].keys()]
@@ -113,7 +132,7 @@ def _require_form(database: Database, ledger: Path, catalog: str) -> None:
 def _can_be(name: str, cell: object) -> bool:
     """Whether a cell of ``run`` is what a release of ours writes there."""
     if name == "started":
-        return isinstance(cell, int) and _FIRST_MS <= cell <= _LAST_MS
+        return isinstance(cell, int) and cell in INSTANTS
     if not isinstance(cell, str) or not cell or "\0" in cell:
         return False
     match name:
@@ -139,13 +158,7 @@ def recorded_run_of(ledger: Path) -> RunRecord:
     """The run that a ledger stands for, from the ledger alone; raises :class:`TargetError`."""
     if not ledger.is_file():
         raise TargetError(f"{ledger} does not exist: give the ledger of a finished migration")
-    try:
-        database = Database(ledger, read_only=True)
-    except DatabaseLocked:
-        raise
-    except DatabaseError as error:
-        raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
-    with database:
+    with reading_ledger(ledger), Database(ledger, read_only=True) as database:
         return run_record(database, ledger, "main")
 
 
@@ -157,7 +170,8 @@ def finished_run(target: Path, ledger: Path | None = None) -> Iterator[Database]
         if not path.is_file():
             raise TargetError(f"{path} does not exist: name a migrated database beside its ledger")
     with Database(target, read_only=True) as database:
-        database.attach(ledger, CATALOG, read_only=True)
+        with reading_ledger(ledger):
+            database.attach(ledger, CATALOG, read_only=True)
         run_record(database, ledger)
         yield database
 
@@ -214,32 +228,28 @@ def report_in(database: Database, target: Path, ledger: Path) -> Report:
     if "report" not in names:
         raise TargetError(f"{ledger} was written by an earlier release: no report")
     texts = database.rows(f"SELECT json FROM {CATALOG}.report ORDER BY rowid DESC LIMIT 1")
-    checks = database.rows(
-        'SELECT "check", source_table, expected, actual, outcome, detail '
-        f"FROM {CATALOG}.verification"
+    checks = 'SELECT "check", source_table, expected, actual, outcome, detail'
+    checks += f" FROM {CATALOG}.verification"
+    listed = database.rows(
+        f"SELECT kind, path, coalesce(bytes, 0), sha256 FROM {CATALOG}.artefacts ORDER BY rowid"
     )
-    lines = database.rows(
-        "SELECT source_table, source_column, disposition, target_table, target_column, rule "
-        f"FROM {CATALOG}.lineage"
-    )
-    artefacts = {
-        kind: (path, size, digest)
-        for kind, path, size, digest in database.rows(
-            f"SELECT kind, path, bytes, sha256 FROM {CATALOG}.artefacts ORDER BY rowid"
-        )
-    }
     try:
         report = Report.from_json(json.loads(texts[0][0]))
-        after = artefacts.get("source_after", (None, None, None))[2]
+        artefacts = {
+            kind: shaped(FileFacts, {"path": path, "bytes": size, "sha256": digest})
+            for kind, path, size, digest in listed
+        }
+        after = artefacts["source_after"].sha256 if "source_after" in artefacts else None
+        size, digest = target.stat().st_size, artefacts["target"].sha256
         return replace(
             report,
             outcome="published",
-            verification=tuple(CheckResult(*row) for row in checks),
-            lineage=tuple(LineageLine(*row) for row in lines),
-            target=FileFacts(str(target), target.stat().st_size, artefacts["target"][2]),
+            verification=rows_as(CheckResult, database, "verification", checks),
+            lineage=lines_in(database),
+            target=FileFacts(str(target), size, digest),
             ledger=str(ledger),
             files={
-                name: artefacts[kind][0]
+                name: artefacts[kind].path
                 for name, kind in (("backup", "snapshot"), ("target before", "pre_migration"))
                 if kind in artefacts and (kind != "snapshot" or report.options.get("keep_backup"))
             },
@@ -247,7 +257,34 @@ def report_in(database: Database, target: Path, ledger: Path) -> Report:
             source_changed=after not in (None, report.source.sha256),
         )
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise TargetError(f"{ledger} holds no readable report of its run") from error
+        raise TargetError(
+            f"{ledger} holds no readable report of its run: it was edited or damaged, or "
+            "is of another release"
+        ) from error
+
+
+def rows_as(kind: type[Shape], database: Database, table: str, query: str) -> tuple[Shape, ...]:
+    """The rows of a query over a table of the ledger, as they are shaped who show them.
+
+    Raises :class:`TargetError` for a row that no run writes.
+    """
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    try:
+        return tuple(
+            shaped(kind, dict(zip(names, row, strict=False))) for row in database.rows(query)
+        )
+    except (ValueError, TypeError) as error:
+        raise TargetError(
+            f"the ledger's {table} has a row that no run writes: the ledger has been changed since "
+            "the run"
+        ) from error
+
+
+def lines_in(database: Database) -> tuple[LineageLine, ...]:
+    """The lineage that an attached ledger holds; raises :class:`TargetError`."""
+    columns = "source_table, source_column, disposition, target_table, target_column, rule"
+    query = f"SELECT {columns} FROM {CATALOG}.lineage"
+    return rows_as(LineageLine, database, "lineage", query)
 
 
 def archives(database: Database) -> dict[str, ArchiveTable]:

@@ -13,6 +13,7 @@ from person_unify.errors import TargetError, VerificationFailed
 from person_unify.files import private_directory
 from person_unify.files.database import Database
 from person_unify.files.journal import SIDE_FILES
+from person_unify.files.new import require_hard_links
 from person_unify.mappings.bind import bind
 from person_unify.mappings.known import readable_tables, unified_tables
 from person_unify.progress import PhaseFinished, PhaseStarted, Progress, TableStarted, silent
@@ -74,7 +75,8 @@ def rebuild(
 ) -> RebuildReport:
     """Make the old database again as ``rebuilt``; compare it with ``old`` if that is given.
 
-    Raises :class:`TargetError` for files that are not there or are in the way, and
+    Raises :class:`TargetError` for files that are not there or are in the way,
+    :class:`MigrationError` for a volume on which nothing can be published, and
     :class:`VerificationFailed` where rows are missing or ``old`` differs; nothing is published
     then.  No existing file is ever replaced, target and ledger are only read.
     """
@@ -85,6 +87,7 @@ def rebuild(
     if old is not None:
         require_file(old)
     with private_directory(rebuilt.parent) as staging:
+        require_hard_links(staging)
         staged = staging / "rebuilt.db"
         staged.touch(mode=0o600)
         snapshot = None if old is None else take(old, staging, datetime.now(UTC)).path

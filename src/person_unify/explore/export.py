@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import polars as pl
 
-from person_unify.errors import DiskError, UsageError
+from person_unify.errors import UsageError
 from person_unify.escaping.tables import write_csv
 from person_unify.explore.cells import (
     class_names,
@@ -106,8 +106,7 @@ def _write(
         try:
             _WRITERS[format_](frame, next(opened))
         except pl.exceptions.PolarsError as error:
-            # Polars tells no number: a full disk looks like any other error.
-            raise DiskError(f"cannot write {table}: the disk is full or failing") from error
+            raise OSError from error  # a frame can be written: it is the disk that does not take it
         rows += frame.height
     return rows
 

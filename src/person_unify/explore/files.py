@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from person_unify.errors import DatabaseError, DatabaseLocked, TargetError
-from person_unify.evidence.finished import names_of, recorded_run_of
+from person_unify.errors import TargetError
+from person_unify.evidence.finished import names_of, reading_ledger, recorded_run_of
 from person_unify.explore.cells import as_type, text
 from person_unify.explore.store import (
     FATE,
@@ -20,6 +20,7 @@ from person_unify.explore.store import (
     ArchivedCells,
     ledger_schema,
 )
+from person_unify.files import read_bounded
 from person_unify.files.database import Database, read_frame
 from person_unify.frames.ledger import TABLES
 from person_unify.frames.odd import ODD, Rows, escaped, respelt
@@ -30,6 +31,8 @@ from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path, report_path
 
 ARCHIVE = "archive_"
+_MOST_BYTES = 64_000_000
+"""Of a report."""
 _ONE_TO_ONE = {"patients": "patient_to_person", "children": "child_to_person"}
 
 
@@ -40,13 +43,8 @@ def find_ledger(path: Path) -> Path:
     """
     if not path.is_file():
         raise TargetError(f"{path} does not exist: give a ledger, or the new database beside it")
-    try:
-        with Database(path, read_only=True) as database:
-            names = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
-    except DatabaseLocked:
-        raise
-    except DatabaseError as error:
-        raise TargetError(f"{path} is no ledger, or is damaged: {error}") from error
+    with reading_ledger(path), Database(path, read_only=True) as database:
+        names = {name for (name,) in database.rows("SELECT name FROM sqlite_master")}
     if {"run", "lineage", "patient_to_person"} <= names:
         return path
     beside = ledger_path(path)
@@ -207,8 +205,8 @@ class Files:
     def _report(self) -> Report | None:
         path = report_path(self.target)
         try:
-            report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            report = Report.from_json(json.loads(read_bounded(path, _MOST_BYTES)))
+        except (ValueError, TypeError, RecursionError):
             return None  # moved away, or written by something else: the ledger knows enough
         ours = (report.started_ms, report.source.sha256) == (
             self.record.started,

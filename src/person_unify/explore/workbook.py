@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
@@ -11,7 +12,6 @@ import xlsxwriter  # type: ignore[import-untyped]
 
 from person_unify.errors import UsageError
 from person_unify.escaping.tables import in_spreadsheet
-from person_unify.files import private_directory
 
 WORKBOOK = "ledger.xlsx"
 MAX_ROWS = 1_048_576 - 1
@@ -23,6 +23,7 @@ MAX_NAME = 31
 
 _CONTENTS = "Contents"
 _OPTIONS = {
+    "in_memory": True,  # no copy with names in the temporary directory
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "strings_to_numbers": False,
@@ -55,7 +56,11 @@ def _free(name: str, taken: Sequence[str]) -> str:
 
 
 def write_workbook(file: IO[bytes], frames: Mapping[str, pl.DataFrame]) -> None:
-    """Write a sheet per table, several where its rows need them, behind a table of contents."""
+    """Write a sheet per table, several where its rows need them, behind a table of contents.
+
+    Raises :class:`UsageError` for what no sheet holds, and :class:`OSError` for what the disk does
+    not take.
+    """
     frames = {table: fitted(frame) for table, frame in frames.items()}
     wide = [table for table, frame in frames.items() if frame.width > MAX_COLUMNS]
     if wide:
@@ -77,13 +82,14 @@ def write_workbook(file: IO[bytes], frames: Mapping[str, pl.DataFrame]) -> None:
         schema={"sheet": pl.String, "table": pl.String, "rows here": pl.Int64, "rows": pl.Int64},
         orient="row",
     )
-    # Its parts are written to files first: personal data, in a place that is ours alone.
-    with private_directory() as directory:
-        options = {**_OPTIONS, "tmpdir": str(directory)}
-        with xlsxwriter.Workbook(file, options) as workbook:
-            _write_sheet(workbook, _CONTENTS, contents)
-            for table, part, sheet in listed:
-                _write_sheet(workbook, sheet, _part(frames[table], part))
+    # In memory, where its cells are anyway: XlsxWriter says of a disk only that there was an error.
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, _OPTIONS) as workbook:
+        workbook.use_zip64()  # it is used only where a part is larger than zip files could be once
+        _write_sheet(workbook, _CONTENTS, contents)
+        for table, part, sheet in listed:
+            _write_sheet(workbook, sheet, _part(frames[table], part))
+    file.write(buffer.getbuffer())
 
 
 def _part(frame: pl.DataFrame, part: int) -> pl.DataFrame:

@@ -89,7 +89,7 @@ class Database(Closing):
         """Open (and, unless ``read_only`` or ``settled``, create) the file.
 
         ``settled``: a finished file that nobody writes any more, read without locks.  Raises
-        :class:`DatabaseError`.
+        :class:`DatabaseError`, and :class:`TargetError` for side files that lead elsewhere.
         """
         self.path = path
         self._taken: list[locks.Identity] = []
@@ -117,7 +117,7 @@ class Database(Closing):
 
     def _take(self, path: Path, mode: str, settled: bool) -> str:
         """Take account of a file, made first where it may be created; returns its URI."""
-        if mode == "rwc" and not settled:
+        if not settled:
             require_harmless(path)
         if mode == "ro" and not settled:
             _require_room_for_log(path)
@@ -269,7 +269,8 @@ def read_frame(
 
     ``sentinel`` selects one literal per column and no row: it fixes the types.  ``settled``: nobody
     writes the file any more, so it is read without locks.  Rows come in no particular order.
-    Raises :class:`DatabaseError` when a cell does not fit the sentinel's type.
+    Raises :class:`DatabaseError` when a cell does not fit the sentinel's type, and
+    :class:`TargetError` for side files that lead elsewhere.
     """
     # What connectorx cannot open it tries again for half a minute, and it collapses "..".
     try:
@@ -278,6 +279,8 @@ def read_frame(
             raise PermissionError(None, "permission denied")
     except OSError as error:
         raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
+    if not settled:
+        require_harmless(path)
     mode = "mode%3Dro%26immutable%3D1" if settled else "mode%3Dro"
     uri = f"sqlite://file%3A{percent(percent(str(path)))}%3F{mode}"
     try:

@@ -65,13 +65,15 @@ def forget_super_journal(journal: Path) -> None:
 
 
 def require_harmless(path: Path) -> None:
-    """Refuse side files of a database that lead elsewhere: before SQLite opens it for good.
+    """Refuse side files of a database that lead elsewhere, before SQLite opens any of them.
 
+    It would wait for ever for whoever may write into a pipe, and follows a link to the database.
     Raises :class:`TargetError` for what is no regular file, and for a journal that names a
     super-journal.
     """
+    itself = Path(os.path.realpath(path))
     for suffix in SIDE_FILES:
-        side = beside(path, suffix)
+        side = beside(itself, suffix)
         try:
             mode = side.lstat().st_mode
         except OSError:

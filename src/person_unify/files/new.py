@@ -6,7 +6,8 @@ name, which fails, unlike a rename, if somebody took that name meanwhile.  Every
 relative to the opened directory, so that no path is followed twice.
 
 Where the volume knows no files without a name, one with a random name stands in; where it knows no
-hard links, ``renameat2`` with ``RENAME_NOREPLACE``.
+hard links, ``renameat2`` with ``RENAME_NOREPLACE``.  A file is locked until it is closed: so one
+that has such a name, which a kill left, is told from one that is being written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -35,7 +37,10 @@ _WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 PREFIX = ".person-unify-"
-"""How the names begin that stand in for a time; something random follows."""
+"""How the names begin that stand in for a time; something random follows.
+
+What a kill leaves of them, :func:`person_unify.files.private.abandoned` finds.
+"""
 
 
 @dataclass(slots=True)
@@ -247,6 +252,8 @@ def rename_to_free(path: Path, final: Path) -> None:
 def _begin(path: Path, directory: int) -> _Coming:
     handle, temporary = _opened(directory)
     os.fchmod(handle, 0o600)
+    with contextlib.suppress(OSError):  # where there are no locks, nothing is told by them either
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return _Coming(path, directory, open(handle, "w+b"), temporary)
 
 
@@ -333,6 +340,8 @@ def _telling(path: Path) -> Iterator[None]:
 
 
 def _cannot_write(path: Path, error: OSError) -> MigrationError:
+    if error.errno is None:  # Polars tells no number: a limit looks like any other error
+        return DiskError(f"cannot write {path}: the disk is full or failing")
     kind = DiskError if error.errno in _FULL else MigrationError
     return kind(f"cannot write {path}: {error.strerror}")
 

@@ -20,6 +20,11 @@ from pathlib import Path
 from person_unify.errors import MigrationError
 from person_unify.files.new import PREFIX
 
+_OURS = {
+    (stat.S_IFDIR, 0o700): os.O_RDONLY | os.O_DIRECTORY,
+    (stat.S_IFREG, 0o600): os.O_RDWR,  # which some network volumes want of whoever locks a file
+}
+"""Kind and mode of what is ours -> how it is opened."""
 _NAME = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{32}}")
 
 
@@ -82,10 +87,12 @@ def private_directory(beside: Path | None = None) -> Iterator[Path]:
 
 
 def abandoned(root: Path) -> Iterator[Path]:
-    """The directories of :func:`private_directory` in ``root`` whose process is no more.
+    """What is in ``root`` under a name of ours for a time, and whose process is no more.
 
-    Only what is ours beyond doubt: a real directory of such a name and mode that belongs to the
-    caller and that nobody has locked.  Whatever else stands there is passed over.
+    That are directories of :func:`private_directory`, and files of
+    :class:`~person_unify.files.new.NewFiles` that had not yet got their names.  Only what is ours
+    beyond doubt: a real directory or file of such a name and mode that belongs to the caller and
+    that nobody has locked.  Whatever else stands there is passed over.
     """
     try:
         names = sorted(os.listdir(root))
@@ -99,7 +106,7 @@ def abandoned(root: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove a directory that :func:`abandoned` told of, unless a process has it now.
+    """Remove what :func:`abandoned` told of, unless a process has it now.
 
     It stays locked until it is gone, so that nobody begins to work in it meanwhile.
     """
@@ -107,7 +114,10 @@ def remove_abandoned(path: Path) -> None:
     if lock is None:
         return
     try:
-        shutil.rmtree(path)
+        if stat.S_ISDIR(os.fstat(lock).st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     finally:
         os.close(lock)
 
@@ -130,17 +140,22 @@ def _made(root: Path) -> tuple[Path, int]:
 
 
 def _locked(path: Path) -> int | None:
-    """The descriptor of a directory of ours, locked; None if it is not ours or in use."""
+    """The descriptor of a directory or file of ours, locked; None if not ours or in use."""
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+        flags = _OURS[_kind(path.lstat())]
+        lock = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, KeyError):
         return None
     try:
         there = os.fstat(lock)
-        if there.st_uid == os.geteuid() and stat.S_IMODE(there.st_mode) == 0o700:
+        if there.st_uid == os.geteuid() and _kind(there) in _OURS:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return lock
     except OSError:
         pass
     os.close(lock)
     return None
+
+
+def _kind(facts: os.stat_result) -> tuple[int, int]:
+    return stat.S_IFMT(facts.st_mode), stat.S_IMODE(facts.st_mode)

@@ -13,7 +13,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def read_decisions(path: Path) -> Decisions:
             "review import"
         )
     listed = document.pop("decision", [])
-    problems = [f"unknown keys beside the decisions: {_names(document)}"] if document else []
+    problems = [_beside(raw, document)] if document else []
     found = []
     entries = listed if isinstance(listed, list) else [None]
     for place, entry in zip(_places(raw, len(entries)), entries, strict=True):
@@ -170,6 +170,19 @@ def _parsed(path: Path, raw: bytes) -> dict[str, Any]:
         raise DecisionsRefused(
             f"{path} is not valid TOML{where}: write it with person-unify review import"
         ) from error
+
+
+def _beside(raw: bytes, unknown: Mapping[str, Any]) -> str:
+    """That there are keys which belong to no decision, with the line of the first if it is told."""
+    said = f"unknown keys beside the decisions: {_names(unknown)}"
+    name = rb"[\"']?" + re.escape(min(unknown).encode()) + rb"(?![\w-])"
+    # What is no header stands before the first one.
+    places = (re.search(rb"(?m)^\s*" + before + name, raw) for before in (rb"\[+\s*", b""))
+    found = next(filter(None, places), None)
+    if found is None:
+        return said
+    line = raw.count(b"\n", 0, found.end()) + 1
+    return f"line {line}: {said}"
 
 
 def _places(raw: bytes, count: int) -> list[str]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +22,14 @@ from person_unify.cli.paths import placed, shown
 from person_unify.cli.render import sized
 from person_unify.cli.streams import printable, write_event, write_line
 from person_unify.errors import SourceError
+from person_unify.files import read_bounded
+from person_unify.report import shaped
 
 _BYTES_PER_SECOND = 11_000_000
 """Of the source, from the snapshot to the published target; measured on two cores."""
+
+_MOST_BYTES = 64_000_000
+"""Of the list of checkpoints."""
 
 _DRIVERS = ("polars", "pyarrow", "connectorx", "adbc-driver-sqlite", "tzdata")
 
@@ -58,6 +63,16 @@ def status(new_db: NewDb, as_json: Json = False) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Entry:
+    """A checkpoint as far as it is told, by the names that its file has."""
+
+    timestamp: str
+    phase: str
+    table: str | None
+    recordsProcessed: int  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
 class _Points:
     """What the checkpoints of a run come to; last: when the latest was made, ISO 8601."""
 
@@ -70,14 +85,14 @@ class _Points:
     def of(cls, path: Path) -> _Points:
         """Those of a file; none where it is not there or not ours."""
         try:
-            entries = json.loads(path.read_text("utf-8"))
-            loaded = [int(e["recordsProcessed"]) for e in entries if e["table"] is not None]
-            over = tuple(str(e["phase"]) for e in entries if e["table"] is None)
-            last = str(entries[-1]["timestamp"]) if entries else None
-            if last is not None:
-                datetime.fromisoformat(last)
-        except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
+            entries = [shaped(_Entry, raw) for raw in json.loads(read_bounded(path, _MOST_BYTES))]
+            last = entries[-1].timestamp if entries else None
+            if last is not None and datetime.fromisoformat(last).utcoffset() != timedelta(0):
+                return cls()
+        except (ValueError, TypeError, RecursionError):
             return cls()
+        over = tuple(entry.phase for entry in entries if entry.table is None)
+        loaded = [entry.recordsProcessed for entry in entries if entry.table is not None]
         return cls(over, len(loaded), sum(loaded), last)
 
     def told(self, phases: tuple[str, ...]) -> Iterator[str]:

@@ -107,7 +107,7 @@ def as_markdown(rows: Sequence[Row]) -> Iterator[str]:
         for row in found:
             target, column = row["target_table"], row["target_column"]
             place = as_code(f"{target}.{column}") if target else ""
-            cells = [as_code(row["source_column"]), row["disposition"], place]
+            cells = [as_code(row["source_column"]), in_markdown(row["disposition"]), place]
             cells += [in_markdown(row["rule"]), *(f"{row[c]:,}" for c in counts)]
             yield f"| {' | '.join(cells)} |"
 

@@ -104,7 +104,8 @@ def _add_decided(tree: Tree, trace: Trace) -> None:
         line = Text(printable(f"{about}: {words}"))
         given = f"{datetime.fromtimestamp(entry.when / 1000, UTC):%Y-%m-%d}"
         by = printable(entry.reviewer or "nobody who is named")
-        line.append(f"  by {by}, {entry.outcome} in the run of {given}", style=DIM)
+        outcome = printable(entry.outcome)
+        line.append(f"  by {by}, {outcome} in the run of {given}", style=DIM)
         node = branch.add(line)
         if entry.note:
             node.add(Text(printable(entry.note)))

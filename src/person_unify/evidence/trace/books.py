@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from person_unify.evidence.finished import ArchiveTable, archives
+from person_unify.errors import TargetError
+from person_unify.evidence.finished import ArchiveTable, archives, lines_in
 from person_unify.files.database import Database
 from person_unify.frames.ledger import CATALOG
 from person_unify.mappings import COLLISIONS, ID_MAPS, SHORT_NAMES
@@ -52,13 +53,27 @@ class Books:
 
     @classmethod
     def of(cls, database: Database, target: Schema) -> Books:
-        """The books of a finished run; the ledger is attached."""
-        lines = database.rows(
-            "SELECT source_table, source_column, target_table, target_column, rule "
-            f"FROM {CATALOG}.lineage"
+        """The books of a finished run; the ledger is attached.
+
+        Raises :class:`TargetError` where its lineage does not go with the target.
+        """
+        said = tuple(
+            Line(
+                line.source_table,
+                known(line.source_table, line.source_column),
+                line.target_table,
+                line.target_column,
+                line.rule,
+            )
+            for line in lines_in(database)
         )
-        said = (Line(table, known(table, column), *rest) for table, column, *rest in lines)
-        return cls(database, target, tuple(said), archives(database))
+        lacks = [line.target for line in said if line.target and line.target not in target]
+        if lacks:
+            raise TargetError(
+                f"the ledger's lineage leads to {lacks[0]}, a table that the new database lacks: "
+                "one of the two has been changed since the run"
+            )
+        return cls(database, target, said, archives(database))
 
     def has(self, table: str) -> bool:
         """Whether the ledger has a table."""

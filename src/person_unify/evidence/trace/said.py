@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from person_unify.evidence.finished import names_of
+from person_unify.evidence.finished import names_of, rows_as
 from person_unify.evidence.trace.books import NOT_CARRIED, Books, Record, known, literal, matches
+from person_unify.findings import Severity
 from person_unify.frames.ledger import CATALOG
+from person_unify.report import Kind
 from person_unify.schema import OLD, quote
 
 PEOPLE = {"patients": "patient_id", "children": "child_id"}
@@ -28,8 +30,8 @@ class Archived:
 class Logged:
     """Discrepancies of one kind and wording: ``count`` of them, on a record or on related rows."""
 
-    kind: str
-    severity: str
+    kind: Kind
+    severity: Severity
     table: str
     source_id: str | None
     field: str | None
@@ -143,11 +145,13 @@ def logged(books: Books, old: Sequence[Record], new: Sequence[Record]) -> Iterat
     columns = "kind, severity, source_table, source_id, field, message"
     ids = ", ".join(literal(record.key[0]) for record in (*old, *new))
     own = " OR ".join([*(f"({_of_row(record)})" for record in old), f"related_id IN ({ids})"])
-    for row in books.database.rows(
+    yield from rows_as(
+        Logged,
+        books.database,
+        "discrepancies",
         f"SELECT DISTINCT {columns} FROM {CATALOG}.discrepancies WHERE {own} "
-        "ORDER BY source_table, source_id, kind, field"
-    ):
-        yield Logged(*row)
+        "ORDER BY source_table, source_id, kind, field",
+    )
     persons = [record.key[0] for record in new if record.table == "persons"]
     if persons:
         yield from _of_persons(books, persons, own)
@@ -155,11 +159,14 @@ def logged(books: Books, old: Sequence[Record], new: Sequence[Record]) -> Iterat
 
 def _of_persons(books: Books, persons: Sequence[str], own: str) -> Iterator[Logged]:
     ids = ", ".join(map(literal, persons))
-    for kind, severity, table, count in books.database.rows(
-        f"SELECT kind, severity, source_table, count(*) FROM {CATALOG}.discrepancies "
-        f"WHERE person_id IN ({ids}) AND ({own}) IS NOT 1 GROUP BY 1, 2, 3 ORDER BY 3, 1"
-    ):
-        yield Logged(kind, severity, table, None, None, "on rows of this person", int(count))
+    columns = "kind, severity, source_table, NULL, NULL, 'on rows of this person', count(*)"
+    yield from rows_as(
+        Logged,
+        books.database,
+        "discrepancies",
+        f"SELECT {columns} FROM {CATALOG}.discrepancies "
+        f"WHERE person_id IN ({ids}) AND ({own}) IS NOT 1 GROUP BY 1, 2, 3 ORDER BY 3, 1",
+    )
 
 
 def decided(books: Books, old: Sequence[Record]) -> Iterator[Decided]:
