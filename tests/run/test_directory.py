@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.faults.site import write_small
 from tests.migration.test_resume import MOMENT
+from tests.strategies.examples import examples
+from typer.testing import CliRunner
 
 from person_unify import __version__
+from person_unify.cli.app import app
 from person_unify.errors import TargetError
 from person_unify.files import locks
 from person_unify.files.names import stamp
@@ -29,6 +35,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with an unfinished run, whose copy of the source is in another beside it."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    return _site(tmp_path)
+
+
+def _site(tmp_path: Path) -> Path:
     for name in ("run", "backups"):
         (tmp_path / "site" / name).mkdir(parents=True)
     copy = tmp_path / "site" / "backups" / NAME
@@ -233,3 +243,36 @@ def test_checkpoints_that_were_replaced_during_the_run_stay(site: Path) -> None:
     assert checkpoints.read_text() == "dear"
     assert not target.exists()
     assert not run_directory(target).exists()
+
+
+@st.composite
+def edited_facts(draw: st.DrawFn, facts: dict[str, object]) -> bytes:
+    """The facts of a run with some of them changed, lost, or cut off."""
+    values: st.SearchStrategy[object] = st.sampled_from(
+        [None, "", "x", "\0", "../bystander", "/etc/passwd", [], [[]], {}, -1, 2**70, 1.5, True]
+    )
+    for name in draw(st.lists(st.sampled_from(sorted(facts)), max_size=4)):
+        if draw(st.booleans()):
+            facts[name] = draw(values)
+        else:
+            facts.pop(name, None)
+    content = json.dumps(facts).encode()
+    return content[: draw(st.integers(0, len(content)))] if draw(st.booleans()) else content
+
+
+@settings(deadline=None, max_examples=examples(40))
+@given(data=st.data())
+def test_edited_facts_are_believed_or_refused_and_lead_nowhere(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        site = _site(Path(name))
+        bystander = Path(name) / "bystander"
+        bystander.write_bytes(b"somebody else's")
+        path = run_directory(site / "run" / "new.db") / "run.json"
+        path.write_bytes(data.draw(edited_facts(json.loads(path.read_text("utf-8")))))
+
+        for words in (["status"], ["purge"], ["purge", "--yes"]):
+            done = CliRunner().invoke(app, [*words, str(site / "run" / "new.db")])
+            assert done.exit_code in (0, 1, 3), done.output
+            assert "internal error" not in done.output
+            assert len(done.stderr.splitlines()) == bool(done.exit_code)
+        assert bystander.read_bytes() == b"somebody else's"

@@ -60,23 +60,6 @@ def record_artefacts(ledger: Ledger, artefacts: Iterable[Artefact]) -> None:
     ledger.append_rows("artefacts", map(asdict, artefacts))
 
 
-def recorded_artefacts(ledger: Path) -> dict[ArtefactKind, Artefact] | None:
-    """The files of the run that a ledger stands for, by kind; None if it is no complete ledger.
-
-    Opened for writing, so that SQLite can settle what a commit that was cut off left behind.
-    """
-    if not ledger.is_file():
-        return None
-    try:
-        with Database(ledger) as database:
-            if not database.value("SELECT count(*) FROM run"):
-                return None
-            found = database.rows("SELECT kind, path, sha256, bytes FROM artefacts ORDER BY rowid")
-    except DatabaseError:
-        return None
-    return {kind: Artefact(kind, path, digest, size) for kind, path, digest, size in found}
-
-
 def recorded_files(ledger: Path, target: Path) -> Mapping[ArtefactKind, Artefact]:
     """The files of the run that the ledger beside ``target`` stands for; it is only read.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from person_unify.postgres.mirror import mirror
 from person_unify.postgres.server import Server
 from person_unify.progress import Progress, silent
 from person_unify.report import Report
-from person_unify.run.directory import RunDirectory
+from person_unify.run.directory import RunDirectory, place_of
 from person_unify.run.unfinished import state_of
 from person_unify.schema import UNIFIED, Catalogue, Schema
 from person_unify.stages.publish import ledger_path, publish
@@ -78,11 +78,13 @@ def make(run: Run, progress: Progress = silent) -> Report:
     if isinstance(run.source, Path):
         return pipeline.migrate(options, progress)
     _keep_snapshot(run.source, options, progress)
+    kept = place_of(options.source)
     try:
         return pipeline.migrate(options, progress)
     except BaseException:
-        if state_of(options.target) == "none":
-            options.source.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if state_of(options.target) == "none" and place_of(options.source) == kept:
+                options.source.unlink()
         raise
 
 
