@@ -9,7 +9,8 @@ import pytest
 from person_unify.cli.render import render
 from person_unify.cli.streams import WIDTH, Screen
 from person_unify.findings import FINDINGS, QUESTIONS
-from person_unify.page.sections import Folded, Grid, sections
+from person_unify.page.blocks import Folded, Grid
+from person_unify.page.sections import sections
 from person_unify.report import (
     CheckResult,
     DecisionCount,

@@ -18,17 +18,8 @@ from person_unify import __version__
 from person_unify.cli.paths import shown
 from person_unify.cli.streams import printable, write_line
 from person_unify.page.advice import Step, Verdict, diff_command, next_steps, verdict
-from person_unify.page.sections import (
-    Block,
-    Cell,
-    Folded,
-    Grid,
-    Section,
-    Tone,
-    brief,
-    files_of,
-    sections,
-)
+from person_unify.page.blocks import Block, Cell, Folded, Grid, Section, Tone, brief
+from person_unify.page.sections import files_of, sections
 from person_unify.report import ASKS, Equation, FileFacts, Report
 
 MOST_LINES = 40

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from person_unify import __version__
 from person_unify.page.advice import Step, Verdict, command
+from person_unify.page.blocks import Cell, Grid, Head, Section
 from person_unify.page.render import page_of
-from person_unify.page.sections import Cell, Grid, Head, Section, checks_in_words, sections
+from person_unify.page.sections import checks_in_words, sections
 from person_unify.report import (
     DiscrepancyCount,
     Equation,

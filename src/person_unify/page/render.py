@@ -15,7 +15,8 @@ from markupsafe import Markup
 from person_unify import __version__
 from person_unify.escaping.text import on_page
 from person_unify.page.advice import Step, Verdict, next_steps, verdict
-from person_unify.page.sections import Folded, Grid, Section, sections
+from person_unify.page.blocks import Folded, Grid, Section
+from person_unify.page.sections import sections
 from person_unify.report import Report
 
 

@@ -1,91 +1,36 @@
 """The report as sections that terminal and page both print: what stands in it is decided here.
 
-A section is plain data.  ``cli/render.py`` lays it out in columns of text, the page's template as
-tables; neither adds a figure of its own.
+``cli/render.py`` lays sections out in columns of text, the page's template as tables; neither adds
+a figure of its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from person_unify.findings import FINDINGS, Acts
+from person_unify.page.blocks import (
+    Block,
+    Cell,
+    Folded,
+    Lines,
+    Section,
+    Tone,
+    grid_of,
+    lines_of,
+)
 from person_unify.report import DiscrepancyCount, Equation, Outcome, Report, TableCount
-
-Tone = Literal["", "good", "bad", "error", "warning", "info", "soft"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A text in a tone; ``code``: a name or path, set as such and never broken.
-
-    few: what of a long text stands in the page's table, where the rest is folded below it.
-    """
-
-    text: str
-    tone: Tone = ""
-    code: bool = False
-    few: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The heading of a column, and whether it holds numbers."""
-
-    title: str
-    number: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table; ``more`` says what is left out of it, and where that is."""
-
-    heads: tuple[Head, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    more: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Sentences, one per line."""
-
-    lines: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """Blocks that are opened on demand, under a name and what it comes to."""
-
-    name: Cell
-    comes_to: str
-    grid: Grid
-
-
-Block: TypeAlias = Grid | Lines | Folded
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One section: ``says`` explains it to a reader of the page.
-
-    ``brief``: it belongs to the summary on the screen too; else only where all is asked for.
-    """
-
-    id: str
-    title: str
-    blocks: tuple[Block, ...]
-    says: str = ""
-    brief: bool = False
-
 
 WHO: dict[Acts, str] = {
     "clinic": "For the clinic's staff to judge",
     "engineer": "For the engineer",
     "nobody": "Worth knowing, nothing to do",
 }
+_FINDING = ("severity", "kind", ">count", "where", "what it says", "what to do")
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -109,20 +54,6 @@ def sections(report: Report) -> list[Section]:
     return [section for section in made if section.blocks]
 
 
-def brief(section: Section, most: int) -> Section:
-    """The section with at most so many rows and lines in each block."""
-    return replace(section, blocks=tuple(_cut(block, most) for block in section.blocks))
-
-
-def _cut(block: Block, most: int) -> Block:
-    if isinstance(block, Grid) and len(block.rows) > most:
-        return replace(block, rows=block.rows[:most], more=f"and {len(block.rows) - most:,} more")
-    if isinstance(block, Lines) and len(block.lines) > most:
-        more = Cell(f"and {len(block.lines) - most:,} more", "soft")
-        return Lines((*block.lines[:most], more))
-    return block
-
-
 def equation_text(equation: Equation) -> str:
     """``1,630 = patients 1,206 + standalone 424``."""
     terms = [f"{t.sign} {t.label} {t.count:,}" for t in equation.terms] or ["0"]
@@ -141,7 +72,7 @@ def _equations(report: Report) -> Section:
     return Section(
         "equations",
         "Does it add up?",
-        _grid(("what", "equation", ">residual"), rows),
+        grid_of(("what", "equation", ">residual"), rows),
         "Every line counts the same things twice, in the old database and in the new one. A "
         "residual that is not 0 would mean rows that nobody can account for.",
         brief=True,
@@ -179,7 +110,9 @@ def _findings(report: Report) -> Iterator[Section]:
             _IDS[who],
             f"{title}: {total:,}",
             (
-                *_grid(("severity", "kind", ">count", "where", "what it says", "what to do"), rows),
+                *grid_of(
+                    ("severity", "kind", ">count", "where", "what it says", "what to do"), rows
+                ),
                 *(_everywhere(d) for d in own if len(d.places) > _NAMED_PLACES),
             ),
             _WHY[who],
@@ -220,7 +153,7 @@ def _everywhere(found: DiscrepancyCount) -> Folded:
     )
     tables = len({place.table for place in found.places})
     comes_to = f"{found.count:,} in {len(rows):,} columns of {tables:,} tables"
-    grid = _grid(("table", "column", ">count"), rows)[0]
+    grid = grid_of(("table", "column", ">count"), rows)[0]
     return Folded(Cell(found.kind, code=True), comes_to, grid)
 
 
@@ -241,7 +174,7 @@ def _decisions(report: Report) -> Section:
     return Section(
         "decisions",
         "Decisions",
-        _grid(("outcome", "kind", ">count", "records without effect"), tuple(rows)),
+        grid_of(("outcome", "kind", ">count", "records without effect"), tuple(rows)),
         "What people decided in a review. Only what is applied had an effect: stale decisions were "
         "made about values that have changed since, decisions that are not needed answer a "
         "question that nobody asks any more.",
@@ -260,7 +193,7 @@ def _kept_ids(report: Report) -> Section:
     return Section(
         "kept_ids",
         "Ids of the earlier run",
-        _grid(("new table", ">kept", "others"), rows),
+        grid_of(("new table", ">kept", "others"), rows),
         "Records that the earlier run knew have the same new ids as then, so that links and test "
         "data made after it still hold.",
         brief=True,
@@ -268,7 +201,9 @@ def _kept_ids(report: Report) -> Section:
 
 
 def _drift(report: Report) -> Section:
-    return Section("drift", "Differences from the expected schema", _lines(map(Cell, report.drift)))
+    return Section(
+        "drift", "Differences from the expected schema", lines_of(map(Cell, report.drift))
+    )
 
 
 def _failed(report: Report) -> Section:
@@ -283,7 +218,7 @@ def _failed(report: Report) -> Section:
         for c in report.failed_checks
     )
     heads = ("failed check", "table", ">expected", ">actual", "detail")
-    return Section("failed", "Checks that failed", _grid(heads, rows), brief=True)
+    return Section("failed", "Checks that failed", grid_of(heads, rows), brief=True)
 
 
 def _tables(report: Report) -> Section:
@@ -300,7 +235,7 @@ def _tables(report: Report) -> Section:
         for t in filled
     )
     heads = ("old table", ">rows", ">loaded", ">archived", "why archived", "became")
-    blocks: tuple[Block, ...] = _grid(heads, rows)
+    blocks: tuple[Block, ...] = grid_of(heads, rows)
     empty = [t.source for t in report.tables if t not in filled]
     if empty:
         blocks += (Lines((Cell(f"no rows: {', '.join(empty)}", "soft"),)),)
@@ -344,7 +279,7 @@ def _normalised(report: Report) -> Section:
     return Section(
         "normalised",
         "Values brought into one form",
-        _grid(("rule", ">cells", ">columns"), rows),
+        grid_of(("rule", ">cells", ">columns"), rows),
         "The same value in the form that the new database expects, an instant as a number for "
         "instance. Where the form held more than the value, the ledger keeps the old cell too.",
     )
@@ -378,7 +313,7 @@ def _verification(report: Report) -> Section:
         for name, ended in ends.items()
     )
     heads = ("check", "what it proves", ">passed", ">not applicable", ">failed")
-    grid = _grid(heads, rows)[0]
+    grid = grid_of(heads, rows)[0]
     return Section(
         "verification",
         "Verification",
@@ -401,7 +336,7 @@ def _time(report: Report) -> Section:
     if rows:
         took = (report.finished_ms - report.started_ms) / 1000
         rows.append((Cell("all"), Cell(""), Cell(f"{took:,.2f}"), Cell("")))
-    return Section("time", "Time", _grid(("phase", ">rows", ">seconds", ">rows/s"), tuple(rows)))
+    return Section("time", "Time", grid_of(("phase", ">rows", ">seconds", ">rows/s"), tuple(rows)))
 
 
 def _files(report: Report) -> Section:
@@ -409,7 +344,7 @@ def _files(report: Report) -> Section:
         (Cell(label), Cell(path, code=True), Cell(digest or "", "soft", code=True))
         for label, path, digest in files_of(report)
     ]
-    return Section("files", "Files", _grid(("what", "path", "SHA-256"), tuple(rows)), brief=True)
+    return Section("files", "Files", grid_of(("what", "path", "SHA-256"), tuple(rows)), brief=True)
 
 
 def files_of(report: Report) -> Iterator[tuple[str, str, str | None]]:
@@ -428,7 +363,7 @@ def _options(report: Report) -> Section:
     rows = tuple(
         (Cell(_words(name)), Cell(str(value), code=True)) for name, value in report.options.items()
     )
-    return Section("options", "Options", _grid(("option", "value"), rows))
+    return Section("options", "Options", grid_of(("option", "value"), rows))
 
 
 def _lineage(report: Report) -> Section:
@@ -448,7 +383,7 @@ def _lineage(report: Report) -> Section:
             )
             for line in lines
         )
-        grid = _grid(("column", "becomes", "target", "rule"), rows)[0]
+        grid = grid_of(("column", "becomes", "target", "rule"), rows)[0]
         blocks.append(Folded(Cell(name, code=True), comes_to, grid))
     return Section(
         "lineage",
@@ -460,17 +395,6 @@ def _lineage(report: Report) -> Section:
 
 def _place(table: str | None, column: str | None) -> str:
     return ".".join(filter(None, (table, column)))
-
-
-def _grid(titles: Iterable[str], rows: tuple[tuple[Cell, ...], ...]) -> tuple[Grid, ...]:
-    """A grid if there are rows; a title that starts with ``>`` is that of a column of numbers."""
-    heads = tuple(Head(t.removeprefix(">"), t.startswith(">")) for t in titles)
-    return (Grid(heads, rows),) if rows else ()
-
-
-def _lines(lines: Iterable[Cell]) -> tuple[Lines, ...]:
-    listed = tuple(lines)
-    return (Lines(listed),) if listed else ()
 
 
 def _words(name: str) -> str:

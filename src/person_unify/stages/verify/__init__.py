@@ -23,7 +23,6 @@ from person_unify.mappings.known import readable_tables, unified_tables
 from person_unify.stages.rebuild import definitions
 from person_unify.stages.verify.check import NAMES, Check, VerifyOptions
 from person_unify.stages.verify.context import Context
-from person_unify.stages.verify.core import check_children, check_links, check_patients
 from person_unify.stages.verify.decided import check_decisions, read_decisions
 from person_unify.stages.verify.families import implied_grants, read_families
 from person_unify.stages.verify.findings import KINDS, Answers, Difference, Findings, Found, Kind
@@ -31,7 +30,9 @@ from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.humans import check_notes, settle_humans
 from person_unify.stages.verify.inverse import Inverse
 from person_unify.stages.verify.kept import check_kept_ids
+from person_unify.stages.verify.links import check_links
 from person_unify.stages.verify.logs import check_log
+from person_unify.stages.verify.patients import check_children, check_patients
 from person_unify.stages.verify.people import check_people, read_people
 from person_unify.stages.verify.reader import PART, File
 from person_unify.stages.verify.records import check_counts, check_records, read_books
