@@ -31,5 +31,6 @@ def trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
     assert function.__doc__, f"{function.__name__} does not say what it tries"
     counted = Trials(function.__doc__.splitlines()[0].rstrip("."))
     yield counted
-    counted.record(re.sub(r"\W+", "-", request.node.name))
+    # Two files have tests of one name.
+    counted.record(re.sub(r"\W+", "-", f"{request.node.path.stem} {request.node.name}"))
     counted.require_none_failed()
