@@ -37,6 +37,7 @@ from person_unify.mappings.known import unified_tables
 from person_unify.options import POSTGRESQL, CheckOptions, MigrateOptions
 from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
 from person_unify.report import FileFacts, Report
+from person_unify.run import staged
 from person_unify.run.acceptance import run_checks
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
@@ -59,7 +60,6 @@ from person_unify.run.preflight import (
 )
 from person_unify.run.stream import Stream
 from person_unify.run.unfinished import (
-    CHECKPOINTS,
     can_be_resumed,
     copy_target,
     discard,
@@ -198,7 +198,7 @@ def _carry_out(
     facts: Facts,
     progress: Progress,
 ) -> Report:
-    shown = checkpoints_path(options.target), directory.path / CHECKPOINTS
+    shown = checkpoints_path(options.target), directory.path / staged.CHECKPOINTS
     checkpoints = Checkpoints(shown)
     clock = Clock(progress, checkpoints=checkpoints)
     if "snapshot" not in facts.phases:

@@ -24,7 +24,7 @@ from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import PHASES, Event, Note, TableAdvanced, TableFinished
 from person_unify.run.budget import Budget
 from person_unify.run.directory import ENDED, Facts, RunDirectory, run_directory, this_machine
-from person_unify.run.unfinished import BEFORE
+from person_unify.run.staged import BEFORE
 from person_unify.stages.publish import ledger_path
 from person_unify.stages.snapshot import snapshot_path
 

@@ -24,6 +24,14 @@ from person_unify.stages.extract import Extractor
 
 PERSONS = 30
 
+FURTHER = (
+    "CREATE TABLE activity_notes (id text PRIMARY KEY, data jsonb NOT NULL)",
+    "INSERT INTO activity_notes VALUES ('n', '{}')",
+    "ALTER TABLE persons ADD COLUMN entered_by text NOT NULL DEFAULT current_user",
+    "ALTER TABLE persons ADD COLUMN entered_at timestamp(3) DEFAULT CURRENT_TIMESTAMP",
+)
+"""What a platform may have besides: a table with rows, columns that the server fills."""
+
 
 def every_version(database: str) -> pytest.MarkDecorator:
     """Run a test on a server of every version at hand; ``database``: its fixture."""

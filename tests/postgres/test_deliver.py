@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from tests.migration.support import SMALL, change, query
 from tests.postgres.server import Database
-from tests.postgres.support import Run, every_version, made, place, rows_of, untouched
+from tests.postgres.support import FURTHER, Run, every_version, made, place, rows_of, untouched
 
 from person_unify.errors import (
     MigrationError,
@@ -97,12 +97,7 @@ def test_further_tables_and_columns_are_left_alone(run: Run, empty: Database) ->
 
 
 def test_further_tables_keep_their_rows(run: Run, empty: Database) -> None:
-    empty.execute(
-        "CREATE TABLE activity_notes (id text PRIMARY KEY, data jsonb NOT NULL)",
-        "INSERT INTO activity_notes VALUES ('n', '{}')",
-        "ALTER TABLE persons ADD COLUMN entered_by text NOT NULL DEFAULT current_user",
-        "ALTER TABLE persons ADD COLUMN entered_at timestamp(3) DEFAULT CURRENT_TIMESTAMP",
-    )
+    empty.execute(*FURTHER)
     before = empty.dump()
 
     deliver(run.target, place(empty))

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.migration.support import SMALL, change, old_database, query
 from tests.postgres.server import SECRET, Database
-from tests.postgres.support import Run, every_version, fill, place, rows_of
+from tests.postgres.support import FURTHER, Run, every_version, fill, place, rows_of
 from typer.testing import CliRunner, Result
 
 from person_unify.cli.app import app
@@ -129,12 +129,9 @@ def test_a_run_into_a_schema_with_more_in_it_leaves_that_alone(
 ) -> None:
     source, ledger = old_database(tmp_path / "old.db", SMALL), str(tmp_path / "new.ledger.db")
     empty.execute(
-        "CREATE TABLE activity_notes (id text PRIMARY KEY, data jsonb NOT NULL)",
-        "INSERT INTO activity_notes VALUES ('n', '{}')",
+        *FURTHER,
         "ALTER TABLE persons DROP COLUMN migration_notes",
         "ALTER TABLE persons ADD COLUMN tenant text DEFAULT 'clinic'",
-        "ALTER TABLE persons ADD COLUMN entered_by text NOT NULL DEFAULT current_user",
-        "ALTER TABLE persons ADD COLUMN entered_at timestamp(3) DEFAULT CURRENT_TIMESTAMP",
         "CREATE UNIQUE INDEX ON persons (id, entered_at)",
     )
     before = empty.dump()

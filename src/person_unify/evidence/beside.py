@@ -7,7 +7,6 @@ or lists the very checkpoints that the ledger holds.
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from person_unify.errors import DatabaseError
-from person_unify.evidence.finished import run_record
+from person_unify.evidence.finished import RunRecord, run_record
 from person_unify.evidence.recorded import recorded_checkpoints
 from person_unify.files import NotRead, read_bounded
 from person_unify.files.database import Database
+from person_unify.files.names import is_regular
 
 _MOST_BYTES = 256 << 20
 _UNREADABLE = (ValueError, TypeError, LookupError, RecursionError, OverflowError)
@@ -28,11 +28,10 @@ _UNREADABLE = (ValueError, TypeError, LookupError, RecursionError, OverflowError
 class Marks:
     """What reports of one run say, and those of no other.
 
-    started: ms since the epoch.  checkpoints: the entries that the ledger holds, as JSON texts.
+    checkpoints: the entries that the ledger holds, as JSON texts.
     """
 
-    started: int
-    source_sha256: str
+    run: RunRecord
     checkpoints: frozenset[str]
 
     @classmethod
@@ -44,13 +43,13 @@ class Marks:
                 entries = {_text(c.public()) for c in recorded_checkpoints(database, "main")}
             except (DatabaseError, *_UNREADABLE):
                 entries = set()  # an earlier release's, or edited: then they prove nothing
-        return cls(run.started, run.source_sha256, frozenset(entries))
+        return cls(run, frozenset(entries))
 
     def are_in(self, path: Path) -> bool:
         """Whether a report, a page or a list of checkpoints is of that run; links are not."""
+        if not is_regular(path):
+            return False
         try:
-            if not stat.S_ISREG(path.lstat().st_mode):
-                return False
             content = read_bounded(path, _MOST_BYTES)
             if content.startswith(b"<!doctype html>"):
                 return self._are_on_page(content)
@@ -62,13 +61,12 @@ class Marks:
             return False
 
     def _are_on_page(self, page: bytes) -> bool:
-        began = datetime.fromtimestamp(self.started / 1000, UTC)
+        began = datetime.fromtimestamp(self.run.started / 1000, UTC)
         told = f"{began:%Y-%m-%d %H:%M} UTC · person-unify "
-        return told.encode() in page and self.source_sha256.encode() in page
+        return told.encode() in page and self.run.source_sha256.encode() in page
 
     def _are_in_report(self, report: Mapping[str, Any]) -> bool:
-        source = report["source"]["sha256"]
-        return (report["started_ms"], source) == (self.started, self.source_sha256)
+        return self.run.is_of(report["started_ms"], report["source"]["sha256"])
 
     def _are_in_checkpoints(self, entries: list[Any]) -> bool:
         """Publishing ends after the ledger is written, which therefore does not hold it."""

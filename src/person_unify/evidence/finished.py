@@ -58,6 +58,10 @@ class RunRecord:
     source_sha256: str
     options: Mapping[str, Any]
 
+    def is_of(self, started: object, source_sha256: object) -> bool:
+        """Whether a report that says when its run began, and of which source, is of this run."""
+        return (started, source_sha256) == (self.started, self.source_sha256)
+
 
 _DEMANDED = {"run", "lineage", "patient_to_person", "child_to_person", "discrepancies"}
 """Tables that every release has written."""

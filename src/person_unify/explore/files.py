@@ -208,10 +208,7 @@ class Files:
             report = Report.from_json(json.loads(read_bounded(path, _MOST_BYTES)))
         except (ValueError, TypeError, RecursionError):
             return None  # moved away, or written by something else: the ledger knows enough
-        ours = (report.started_ms, report.source.sha256) == (
-            self.record.started,
-            self.record.source_sha256,
-        )
+        ours = self.record.is_of(report.started_ms, report.source.sha256)
         return report if ours else None
 
     @property

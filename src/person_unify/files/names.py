@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,14 @@ STAMP = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 _LONGEST_SUFFIX = len(".pre-migration-20260102T030405.000000Z-journal")
 _MOST_BYTES_OF_A_PATH = 512
 """What SQLite's libraries take."""
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a regular file of that very name: no link to one, no directory, no pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def stamp(moment: datetime) -> str:

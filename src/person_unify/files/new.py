@@ -19,7 +19,6 @@ import fcntl
 import json
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any, BinaryIO, Self
 
 from person_unify.errors import DiskError, MigrationError, TargetError, UsageError
 from person_unify.files import locks
+from person_unify.files.names import is_regular
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -204,9 +204,9 @@ def rewrite(path: Path, content: bytes, own: Path, *, durable: bool = False) -> 
 
 def is_rewritten(path: Path, own: Path) -> bool:
     """Whether a file is the one that :func:`rewrite` wrote, or, in a copied directory, like it."""
+    if not is_regular(path):
+        return False
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return False
         known = (known for known in (own, _coming_after(own)) if known.exists())
         return any(locks.alike(path, one) for one in known)
     except OSError:

@@ -30,7 +30,6 @@ WHO: dict[Acts, str] = {
     "engineer": "For the engineer",
     "nobody": "Worth knowing, nothing to do",
 }
-_FINDING = ("severity", "kind", ">count", "where", "what it says", "what to do")
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
 

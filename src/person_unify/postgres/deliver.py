@@ -2,8 +2,8 @@
 
 One transaction: lock, check that the tables are empty and that their indexes can hold the rows, put
 keys, indexes and triggers aside, COPY, put them back, read everything back and compare it cell by
-cell, commit.  The ledger says before the
-commit what is about to be, and the server says after it what became of that.
+cell, commit.  The ledger says before the commit what is about to be, and the server says after it
+what became of that.
 """
 
 from __future__ import annotations

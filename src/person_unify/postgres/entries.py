@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import polars as pl
 
@@ -45,7 +45,9 @@ def require_entries(server: Server, extractor: Extractor, columns: Columns, budg
     if not numbers:
         return
     server.execute(f"CREATE TEMP TABLE {_TRIAL} (LIKE {table} INCLUDING ALL)")
-    found = list(islice(_unfit(server, _rows(extractor, columns, budget, texts, numbers)), _NAMED))
+    parts = _rows(extractor, columns, budget, texts, numbers)
+    unfit = chain.from_iterable(_unfit(server, part) for part in parts)
+    found = list(islice(unfit, _NAMED))
     if found:
         names = sorted({_name(server, table, index) for _, index in found})
         more = len(found) == _NAMED
@@ -101,13 +103,8 @@ def _rows(
             yield long.with_columns(pl.Series(_NUMBER, here, dtype=pl.Int64))
 
 
-def _unfit(server: Server, parts: Iterator[pl.DataFrame]) -> Iterator[tuple[int, str]]:
+def _unfit(server: Server, rows: pl.DataFrame) -> Iterator[tuple[int, str]]:
     """Number of each row that no entry can hold, and the trial's index that says so."""
-    for part in parts:
-        yield from _halved(server, part)
-
-
-def _halved(server: Server, rows: pl.DataFrame) -> Iterator[tuple[int, str]]:
     server.execute(f"SAVEPOINT {_TRIAL}")
     try:
         server.copy(_TRIAL, rows.drop(_NUMBER), "pg_temp")
@@ -119,8 +116,8 @@ def _halved(server: Server, rows: pl.DataFrame) -> Iterator[tuple[int, str]]:
             yield rows.item(0, _NUMBER), error.constraint
             return
         half = rows.height // 2
-        yield from _halved(server, rows.head(half))
-        yield from _halved(server, rows.slice(half))
+        yield from _unfit(server, rows.head(half))
+        yield from _unfit(server, rows.slice(half))
 
 
 def _name(server: Server, table: str, trial: str) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,18 +21,11 @@ from typing import Any, Self
 from person_unify.errors import MigrationError, TargetError
 from person_unify.files import locks, write_json
 from person_unify.files.names import stamp
-from person_unify.files.new import PREFIX
 from person_unify.files.private import abandoned, remove_abandoned
+from person_unify.run import staged
 from person_unify.stages.publish import evidence_stem
 
 LOCK, FACTS = "lock", "run.json"
-_STAGED = re.compile(
-    r"(target|ledger|pre-migration|changed)\.db(-[-\w]+)?"  # and what SQLite puts beside them
-    r"|(loaded\.json|checkpoints\.json|report\.json|report\.html)(\.new|\.link)?"
-    rf"|{re.escape(PREFIX)}[0-9a-f]+|etilqs_\w+|tmp\w+"  # of ours, SQLite's, Python's
-)
-"""What a run puts into its directory besides."""
-
 Place = tuple[int, int]
 """Device and inode: which file or directory it is, wherever it was moved."""
 
@@ -266,8 +258,8 @@ class RunDirectory:
         return None
 
     def unproven(self, facts: Facts) -> Path | None:
-        """A file where the facts say that the copy is, which is not provably the run's own."""
-        if not _is_name_of_copy(facts) or self.snapshot(facts) is not None:
+        """A file where the facts say that the copy is, of a run of which none is provably it."""
+        if not _is_name_of_copy(facts):
             return None
         made = Path(facts.snapshot)
         found = (directory / made.name for directory in (self._seen(facts), made.parent))
@@ -281,14 +273,15 @@ class RunDirectory:
         same = (p for p in places if p.is_file() and locks.sha256(p) == facts.snapshot_sha256)
         return own or next(same, None)
 
-    def remove_snapshot(self, facts: Facts) -> None:
-        """Remove the run's own copy of the source, and what a kill left of its making."""
+    def remove_snapshot(self, facts: Facts) -> bool:
+        """Remove what a kill left of the copy's making, and the run's own copy if there is one."""
         for directory in self._backups(facts):
             for left in abandoned(directory):
                 remove_abandoned(left)
         path = self.snapshot(facts)
         if path is not None:
             path.unlink()
+        return path is not None
 
     def _backups(self, facts: Facts) -> list[Path]:
         """Where the run's copy of the source may stand: where the operator is, or names.
@@ -335,7 +328,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove the files that a run puts into the directory, but for the lock and the facts."""
         for path in self.path.iterdir():
-            if _STAGED.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
+            if staged.NAMES.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
                 path.unlink(missing_ok=True)
 
 

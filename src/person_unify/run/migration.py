@@ -33,7 +33,7 @@ from person_unify.options import MigrateOptions
 from person_unify.page import render_page
 from person_unify.progress import PHASES, Note, PhaseStarted
 from person_unify.report import CheckResult, FileFacts, Report
-from person_unify.run import resume_state
+from person_unify.run import resume_state, staged
 from person_unify.run.acceptance import require_no_errors, require_sound, run_checks
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
@@ -52,11 +52,6 @@ from person_unify.run.preflight import (
 )
 from person_unify.run.stream import Stream
 from person_unify.run.unfinished import (
-    BEFORE,
-    PAGE,
-    REPORT,
-    STAGED_LEDGER,
-    STAGED_TARGET,
     is_verified,
     target_backup,
 )
@@ -195,9 +190,9 @@ class Migration:
 
     def _verify(self, plan: Plan, people: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
-        staged = (self.snapshot.path, self._staged_target, self._staged_ledger)
+        paths = (self.snapshot.path, self._staged_target, self._staged_ledger)
         part = budget_of(self.options.memory).part
-        files = Files(*staged, earlier=self.earlier.ledger, part=part)
+        files = Files(*paths, earlier=self.earlier.ledger, part=part)
         digest = Background(partial(locks.sha256, self._staged_target))
         with self.clock.phase("verify"), digest:
             checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
@@ -229,8 +224,8 @@ class Migration:
 
     def _sync(self) -> None:
         """Have what is verified on the disk, and say so."""
-        for staged in (self._staged_target, self._staged_ledger):
-            locks.sync(staged)
+        for path in (self._staged_target, self._staged_ledger):
+            locks.sync(path)
         self.facts = self.directory.done(self.facts, "verify")
 
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
@@ -245,15 +240,15 @@ class Migration:
 
     @property
     def _staged_target(self) -> Path:
-        return self.staging / STAGED_TARGET
+        return self.staging / staged.TARGET
 
     @property
     def _staged_ledger(self) -> Path:
-        return self.staging / STAGED_LEDGER
+        return self.staging / staged.LEDGER
 
     @property
     def _before(self) -> Path:
-        return self.staging / BEFORE
+        return self.staging / staged.BEFORE
 
     @property
     def _target_backup(self) -> Path:
@@ -383,8 +378,8 @@ class Migration:
             outcome="published",
         )
         own = self.staging
-        rewrite(report_path(target), as_json(final.to_json()), own / REPORT, durable=True)
-        rewrite(page_path(target), render_page(final).encode(), own / PAGE, durable=True)
+        rewrite(report_path(target), as_json(final.to_json()), own / staged.REPORT, durable=True)
+        rewrite(page_path(target), render_page(final).encode(), own / staged.PAGE, durable=True)
         return final
 
 

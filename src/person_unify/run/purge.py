@@ -11,7 +11,6 @@ run recorded.  A path in a ledger is never followed, for a ledger travels.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, recorded_files
 from person_unify.files import locks
 from person_unify.files.copies import is_database
-from person_unify.files.names import STAMP, stamped
+from person_unify.files.names import STAMP, is_regular, stamped
 from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory
 from person_unify.run.rollback import ROLLED_BACK, begun
@@ -78,7 +77,7 @@ def leftovers(
         marks = Marks.of(ledger)
         for path in evidence_of(target):
             (found if marks.are_in(path) else foreign)[path.absolute()] = "report"
-        (found if _is_file(ledger) else foreign)[ledger.absolute()] = "ledger"
+        (found if is_regular(ledger) else foreign)[ledger.absolute()] = "ledger"
     listed = [_leftover(path, kind) for path, kind in found.items()]
     left = [_leftover(path, kind, "unproven") for path, kind in foreign.items()]
     return [*listed, *left, *_elsewhere(target, ledger, looked)]
@@ -93,7 +92,7 @@ def purge(target: Path, found: Iterable[Leftover]) -> None:
             _discard(target, [other.path.parent for other in here])
         elif leftover.kind == KILLED:
             remove_abandoned(path)
-        elif _is_file(path):
+        elif is_regular(path):
             path.unlink()
         locks.sync(path.parent)
 
@@ -107,7 +106,7 @@ def _of_a_dead_run(target: Path, looked: Sequence[Path]) -> tuple[dict[Path, str
         facts = directory.facts()
         over = facts is not None and is_over(directory, facts)
         snapshot = None if facts is None else directory.snapshot(facts)
-        unproven = None if facts is None else directory.unproven(facts)
+        unproven = directory.unproven(facts) if facts is not None and snapshot is None else None
     finally:
         directory.leave()
     if over:
@@ -136,7 +135,7 @@ def _of_finished_runs(
         if begun(ledger):
             raise TargetError(f"a rollback of {target} was stopped: finish it with rollback")
         yield from _copies(target, ledger, looked)
-    for aside in filter(_is_file, stamped(ledger, ROLLED_BACK)):
+    for aside in filter(is_regular, stamped(ledger, ROLLED_BACK)):
         moment = aside.name.rpartition(ROLLED_BACK)[2]
         try:
             yield from _copies(target, aside, looked)
@@ -148,7 +147,7 @@ def _of_finished_runs(
             if marks.are_in(kept):
                 yield kept, "report of a run rolled back"
         kept = target.with_name(f"{target.name}{ROLLED_BACK}{moment}")
-        if _is_file(kept) and is_database(kept):
+        if is_regular(kept) and is_database(kept):
             yield kept, "target that was rolled back"
         yield aside, "ledger of a run rolled back"
 
@@ -188,18 +187,11 @@ def _name_of_copy(snapshot: Artefact) -> str:
 
 def _holds(path: Path, recorded: Artefact) -> bool:
     """Whether a file is, byte for byte, the one that was recorded."""
-    if not _is_file(path) or path.stat().st_size != recorded.bytes:
+    if not is_regular(path) or path.stat().st_size != recorded.bytes:
         return False
     try:
         return locks.sha256(path) == recorded.sha256
     except OSError:
-        return False
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):
         return False
 
 

@@ -11,16 +11,15 @@ from typing import Any
 
 from person_unify.files import write_json
 from person_unify.report import TableCount
+from person_unify.run import staged
 from person_unify.run.clock import Clock, Worked
 from person_unify.run.counts import Counts
-
-_NAME = "loaded.json"
 
 
 def save(directory: Path, people: Mapping[str, int], counts: Counts, clock: Clock) -> None:
     """Write down what was counted; ``people`` are the terms of the equations."""
     write_json(
-        directory / _NAME,
+        directory / staged.COUNTS,
         {
             "people": dict(people),
             "counts": _counts_to_json(counts),
@@ -34,7 +33,7 @@ def save(directory: Path, people: Mapping[str, int], counts: Counts, clock: Cloc
 def restore(directory: Path, counts: Counts, clock: Clock) -> dict[str, int] | None:
     """Bring back what :func:`save` wrote, and its counts; None if it is missing or damaged."""
     try:
-        raw = json.loads((directory / _NAME).read_text("utf-8"))
+        raw = json.loads((directory / staged.COUNTS).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     _counts_from_json(counts, raw["counts"])

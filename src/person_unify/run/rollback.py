@@ -19,8 +19,9 @@ from person_unify.evidence.recorded import Artefact, ArtefactKind, recorded_file
 from person_unify.files import locks
 from person_unify.files.copies import HEADER_BYTES, Exclusive
 from person_unify.files.journal import SIDE_FILES, beside
-from person_unify.files.names import stamp, stamped
+from person_unify.files.names import is_regular, stamp, stamped
 from person_unify.files.new import rename_to_free
+from person_unify.run import staged
 from person_unify.run.directory import FACTS, RunDirectory
 from person_unify.stages.publish import PRE_MIGRATION, evidence_of, ledger_path
 
@@ -106,7 +107,7 @@ def _undo(
     if backup is None:
         for suffix in SIDE_FILES:  # what belonged to a created target goes with it
             side = beside(target, suffix)
-            if side.is_file() and not side.is_symlink():
+            if is_regular(side):
                 side.unlink()
     _begin(target, moment)
     return kept
@@ -177,7 +178,7 @@ def _keep_changed(held: Exclusive, directory: RunDirectory, moment: str, force: 
             f"{path} has changed since the run, or the run could not note what it left: what was "
             "written since would be lost; --force rolls back all the same and keeps a copy"
         )
-    kept, copy = _aside(path, moment), directory.path / "changed.db"
+    kept, copy = _aside(path, moment), directory.path / staged.CHANGED
     copy.unlink(missing_ok=True)
     locks.copy(path, copy, beside=True)
     if kept.exists() and not locks.alike(copy, kept):

@@ -26,6 +26,7 @@ from person_unify.files.names import stamp
 from person_unify.files.new import is_rewritten
 from person_unify.options import MigrateOptions
 from person_unify.progress import Note, Progress
+from person_unify.run import staged
 from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
 from person_unify.stages.publish import PRE_MIGRATION, checkpoints_path, is_put_back, ledger_path
 from person_unify.stages.snapshot import (
@@ -33,11 +34,6 @@ from person_unify.stages.snapshot import (
     changed_since,
     sha256_now,
 )
-
-STAGED_TARGET, STAGED_LEDGER = "target.db", "ledger.db"
-CHECKPOINTS, REPORT, PAGE = "checkpoints.json", "report.json", "report.html"
-BEFORE = "pre-migration.db"
-"""The copy of a target that was there before the run."""
 
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -87,8 +83,7 @@ def take_up(
                 f"{options.target} is filled and verified by an earlier run, which only lacks its "
                 "last steps: pass --resume to finish it"
             )
-        left = directory.unproven(facts)
-        discard(directory, facts)
+        left = None if discard(directory, facts) else directory.unproven(facts)
         if left is not None:
             said = "is not provably the copy of the source that the discarded run took, and stays"
             progress(Note(f"{left} {said}"))
@@ -111,37 +106,39 @@ def is_over(directory: RunDirectory, facts: Facts, wait: float = 5.0) -> bool:
     """
     if not is_verified(directory, facts):
         return False
-    staged = directory.path / STAGED_TARGET
+    filled = directory.path / staged.TARGET
     target = directory.target
     if facts.in_place:
         begun = "verify" in facts.phases
-        return begun and target.exists() and is_put_back(staged, target, wait)
-    return target.exists() and locks.alike(staged, target)
+        return begun and target.exists() and is_put_back(filled, target, wait)
+    return target.exists() and locks.alike(filled, target)
 
 
 def is_verified(directory: RunDirectory, facts: Facts) -> bool:
     """Whether the run got as far as recording in its ledger that everything is verified."""
-    return recorded_run_id(directory.path / STAGED_LEDGER) == facts.id
+    return recorded_run_id(directory.path / staged.LEDGER) == facts.id
 
 
-def discard(directory: RunDirectory, facts: Facts) -> None:
+def discard(directory: RunDirectory, facts: Facts) -> bool:
     """Remove what a run that is not over has made: its ledger, copies, checkpoints and staging.
 
-    A file that has its name already goes only if it is the one that still is staged.
+    A file that has its name already goes only if it is the one that still is staged.  Returns
+    whether the run's own copy of the source was among it.
     """
     target = directory.target
-    for staged, final in (
-        (STAGED_LEDGER, ledger_path(target)),
-        (BEFORE, target_backup(target, facts)),
+    for name, final in (
+        (staged.LEDGER, ledger_path(target)),
+        (staged.BEFORE, target_backup(target, facts)),
     ):
-        made = directory.path / staged
+        made = directory.path / name
         if made.is_file() and final.is_file() and locks.alike(made, final):
             final.unlink()
-    directory.remove_snapshot(facts)
+    had_copy = directory.remove_snapshot(facts)
     shown = checkpoints_path(target)
-    if is_rewritten(shown, directory.path / CHECKPOINTS):
+    if is_rewritten(shown, directory.path / staged.CHECKPOINTS):
         shown.unlink()
     directory.forget()
+    return had_copy
 
 
 def target_backup(target: Path, facts: Facts) -> Path:
@@ -161,7 +158,7 @@ def copy_target(directory: RunDirectory, facts: Facts, wait: float) -> str:
 
     Raises :class:`TargetInUse` when another program has it locked for more than ``wait`` seconds.
     """
-    copy = directory.path / BEFORE
+    copy = directory.path / staged.BEFORE
     copy.unlink(missing_ok=True)  # an attempt may have died here
     with Exclusive(directory.target, wait, alone=False) as held:
         return held.copy(copy)
@@ -172,10 +169,11 @@ def require_copies(directory: RunDirectory, facts: Facts) -> Path:
 
     Raises :class:`SourceError` or :class:`TargetError` where one is gone or was changed.
     """
-    if facts.in_place and sha256_now(directory.path / BEFORE) != facts.target_sha256:
+    copied = directory.path / staged.BEFORE
+    if facts.in_place and sha256_now(copied) != facts.target_sha256:
         raise TargetError(
-            f"{directory.path / BEFORE}, the unfinished run's copy of the target, is gone or was "
-            "changed: pass --fresh to start anew"
+            f"{copied}, the unfinished run's copy of the target, is gone or was changed: pass "
+            "--fresh to start anew"
         )
     path = directory.readable_snapshot(facts)
     if path is None:
@@ -229,7 +227,7 @@ def _require_same(
         )
     if facts.in_place and not options.target.exists():
         raise TargetError(f"{options.target}, which the unfinished run fills, is gone{begin}")
-    copied = directory.path / BEFORE
+    copied = directory.path / staged.BEFORE
     # Where no digest is noted, a kill may have left half a copy, which is taken anew.
     taken = facts.target_sha256 is not None and copied.exists()
     if taken and fingerprint(copied) != fingerprint(options.target):

@@ -14,7 +14,7 @@ from person_unify.errors import DatabaseError, MigrationError, TargetError
 from person_unify.files import locks
 from person_unify.files.copies import Exclusive, fingerprint, is_database
 from person_unify.files.journal import SIDE_FILES
-from person_unify.files.names import require_room_for_names
+from person_unify.files.names import is_regular, require_room_for_names
 
 PRE_MIGRATION = ".pre-migration-"
 """What stands in the name of a target's copy before the instant of its run."""
@@ -118,7 +118,7 @@ def require_publishable(target: Path, ledger: Path) -> bool:
             f"those of {target.name}: choose a target whose name differs before its suffix"
         )
     for path in evidence_of(target):
-        if path.is_symlink() or not path.is_file():
+        if not is_regular(path):
             raise TargetError(
                 f"{path} is no file that a run wrote: move it away or choose another target"
             )

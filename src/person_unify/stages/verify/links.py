@@ -13,11 +13,9 @@ from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side
 from person_unify.stages.verify.context import Context, entries, gathered
 from person_unify.stages.verify.families import Families
-from person_unify.stages.verify.pairs import TEXTS, VIEW, PairsOf, instant_of, view_columns
+from person_unify.stages.verify.pairs import NONE, TEXTS, VIEW, PairsOf, instant_of, view_columns
 from person_unify.stages.verify.parts import bound_to, counted, finish, settled, side_of
 from person_unify.stages.verify.words import Expected, Words
-
-NONE = pl.Series([None], dtype=pl.UInt32)
 
 
 def check_links(context: Context, families: Families) -> None:

@@ -16,6 +16,8 @@ from person_unify.stages.verify.words import Expected, Words
 
 TEXTS = ("medical_history", "current_concerns", "developmental_notes")
 VIEW = "parent_child_views"
+NONE = pl.Series([None], dtype=pl.UInt32)
+"""No place in a target table."""
 
 
 class PairsOf:

@@ -14,11 +14,9 @@ from person_unify.stages.verify.context import Context, Rows, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.humans import Humans
 from person_unify.stages.verify.logs import note_unreadable, readings
-from person_unify.stages.verify.pairs import TEXTS, VIEW, PairsOf, instant_of, view_columns
+from person_unify.stages.verify.pairs import NONE, TEXTS, VIEW, PairsOf, instant_of, view_columns
 from person_unify.stages.verify.parts import bound_to, counted, finish, places_of, settled, side_of
 from person_unify.stages.verify.words import Expected, Words
-
-NONE = pl.Series([None], dtype=pl.UInt32)
 
 
 def check_patients(context: Context, humans: Humans) -> None:
