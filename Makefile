@@ -92,6 +92,7 @@ bench-full: setup ## hours: every size to 1,000,000 persons, kept and put into t
 	$(RUN) -m bench.scale --keep 10000 100000 300000 1000000
 	$(RUN) -m bench.odd --keep
 	$(RUN) -m bench.smallest --keep
+	$(RUN) -m bench.floor --keep --rounds 3
 	$(MAKE) bench-pages
 
 bench-guard: setup ## fail if time or memory, against sql-tuned, got over 20% worse than kept

@@ -20,11 +20,36 @@ NO_FAULTS, FAULTS = "no faults", "2% faults"
 IMPORTS, HELP, CHECK = "imports", "--help", "check"
 """What :mod:`bench.smallest` runs beside migrations; no persons stands for two rows a table."""
 
+READ = "source: read by ADBC"
+NEEDED = (
+    "source: copied and hashed",
+    READ,
+    "target: written by ADBC, then its indexes",
+    "ledger: written by ADBC, then its indexes",
+    "all three: quick_check",
+    "target and ledger: read by connectorx",
+)
+"""What :mod:`bench.floor` times of what no run of ours does without, whatever it computes."""
+
+INSTEAD = (
+    "target: written sorted by key",
+    "target: rows copied within SQLite",
+    "references to persons: joined as text",
+    "references to persons: joined as 16 bytes",
+    "references to persons: joined as numbers",
+)
+"""Other ways of doing a part, or parts of one."""
+
+PARTS = (*NEEDED, *INSTEAD)
+"""All that :mod:`bench.floor` times beside whole runs."""
+
 BASE, COMPARED, GROWN = 100_000, 300_000, 1_000_000
 """Sizes in persons at which the goals are set."""
 
+TUNED = "sql-tuned"
+
 AIMS = (
-    ("sql-tuned", 1 / 1.5, "at most 1.5x the time of sql-tuned"),
+    (TUNED, 1 / 1.5, "at most 1.5x the time of sql-tuned"),
     ("sql-naive", 1.0, "faster than sql-naive"),
 )
 """Peer at the large sizes, the least ratio of rows per second, and the same in words."""
@@ -106,6 +131,25 @@ def large(measured: Measured) -> tuple[int, float] | None:
         return None
     best = max(mine, key=lambda m: m.persons)
     return best.persons, best.median("rows_per_second") / measured.median("rows_per_second")
+
+
+def floor(measured: Iterable[Measured]) -> dict[str, tuple[float, float]]:
+    """Seconds and CPU seconds of whole runs, of each part of :data:`PARTS`, and of all it needs.
+
+    measured: those of one size.
+    """
+    took = {one.name: (one.median("seconds"), one.median("cpu_seconds")) for one in measured}
+    needed = [took[name] for name in (*NEEDED, READ)]
+    return {
+        OURS: took[OURS],
+        TUNED: took[TUNED],
+        **{name: took[name] for name in NEEDED},
+        "**together, the source read twice**": (
+            sum(seconds for seconds, _ in needed),
+            sum(cpu for _, cpu in needed),
+        ),
+        **{f"instead: {name}": took[name] for name in INSTEAD},
+    }
 
 
 def goals(

@@ -21,6 +21,7 @@ from bench.figures import (
     ONE_ODD,
     Goal,
     Measured,
+    floor,
     goals,
     large,
     newest,
@@ -50,6 +51,7 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     fill(page, "scale", scale_table(scaled))
     fill(page, "phases", phases_table(scaled))
     fill(page, "odd", odd_table(odd))
+    fill(page, "floor", floor_table(newest(kept("floor", results))))
     fill(readme, "bench", scale_table(scaled))
 
 
@@ -140,6 +142,21 @@ def odd_table(measured: Sequence[Measured]) -> list[str]:
         )
     head = ("", "source rows", "rounds", "CPU seconds without", "with", "ratio")
     return [*_where(measured), *_table(head, rows)] if rows else []
+
+
+def floor_table(measured: Sequence[Measured]) -> list[str]:
+    """What the drivers alone take, beside whole runs, at each size that was measured."""
+    lines = _where(measured) if measured else []
+    head = ("", "seconds", "CPU seconds", "of person-unify's CPU")
+    for persons in dict.fromkeys(one.persons for one in measured):
+        figures = floor([one for one in measured if one.persons == persons])
+        whole = figures[OURS][1]
+        rows = [
+            (name, f"{seconds:,.2f}", f"{cpu:,.2f}", f"{cpu / whole:.1%}")
+            for name, (seconds, cpu) in figures.items()
+        ]
+        lines += [f"{persons:,} persons:", "", *_table(head, rows), ""]
+    return lines[:-1]
 
 
 def _where(measured: Sequence[Measured]) -> list[str]:

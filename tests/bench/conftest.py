@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bench.figures import NO_ODD, ONE_ODD
+from bench.figures import NO_ODD, ONE_ODD, PARTS, TUNED
 from bench.measuring import OURS, Record, Run
 
 RUN = Run(
@@ -26,7 +26,9 @@ RUN = Run(
     phases={"extract": 1.0, "load": 1.5, "verify": 1.0},
 )
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-MARKS = "compare goals scale phases odd bench picture:ratios picture:size picture:phases".split()
+MARKS = (
+    "compare goals scale phases odd floor bench picture:ratios picture:size picture:phases".split()
+)
 
 
 def run(name: str = OURS, persons: int = 1_000, number: int = 1, seconds: float = 4.0) -> Run:
@@ -55,6 +57,8 @@ def results(tmp_path: Path) -> Path:
     record("scale", run(), run(persons=2_000, seconds=8.0)).keep(directory)
     odd = replace(run(), name=ONE_ODD, cpu_seconds=7.5)
     record("odd", replace(run(), name=NO_ODD), odd).keep(directory)
+    parts = [replace(run(name), seconds=1.5, cpu_seconds=0.5) for name in (TUNED, *PARTS)]
+    record("floor", run(), *parts).keep(directory)
     return directory
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench.compare import FAST, LIMIT, in_turn
+from bench.figures import PARTS, TUNED
 from bench.measuring import OURS, ROOT
 from bench.profile import masked
 
@@ -26,6 +27,8 @@ SCRIPTS = (
     "odd",
     "deliver",
     "smallest",
+    "floor",
+    "floor_parts",
 )
 NAME = "Zebulon"
 
@@ -90,6 +93,14 @@ def test_profile_names_phases_and_statements_and_no_cell(tmp_path: Path) -> None
     assert "stages.verify." in done.stdout
     assert "'" not in done.stdout.replace("'s", "")
     assert [path.name for path in tmp_path.iterdir()] == ["old.db"]
+
+
+def test_floor_times_every_part_of_a_migration() -> None:
+    done = ran("bench.floor", "--persons", "30")
+
+    assert done.returncode == 0, done.stderr
+    for name in (OURS, TUNED, *PARTS):
+        assert re.search(rf"^{re.escape(name)} +\d+\.\d\d s ", done.stdout, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(

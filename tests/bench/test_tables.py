@@ -57,6 +57,10 @@ def test_every_table_is_filled(results: Path, page: Path) -> None:
     assert table(page, "odd") == [
         ["no odd cell, one odd cell", "25,000", "1", "6.0", "7.5", "1.25x"]
     ]
+    took = {row[0]: row[1:] for row in table(page, "floor")}
+    assert took["person-unify"] == ["4.00", "6.00", "100.0%"]
+    assert took["all three: quick_check"] == ["1.50", "0.50", "8.3%"]
+    assert took["**together, the source read twice**"] == ["10.50", "3.50", "58.3%"]
     assert table(page, "phases")[0] == ["1,000", "1.0", "1.5", "1.0"]
     assert "load average before 0.2" in page.read_text()
 
