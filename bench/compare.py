@@ -37,6 +37,17 @@ LIMIT = "limit"
 FAST = ("sql-naive", "sql-tuned", "sql-unsafe", LIMIT)
 SLOW = ("row-by-row", "sqlalchemy", "pandas")
 PRISMA = ("prisma-many", "prisma-create")
+PEERS = {
+    "sql-naive": "INSERT ... SELECT with joins, into the target with its indexes",
+    "sql-tuned": "the same by an expert: sorted by key, indexes last, cache, exclusive lock",
+    "sql-unsafe": "sql-tuned without journal and without syncing",
+    LIMIT: "VACUUM INTO of the finished target",
+    "row-by-row": "slow: Python's sqlite3, a row at a time",
+    "sqlalchemy": "slow: ORM objects and bulk inserts",
+    "pandas": "slow: read_sql, merge, to_sql; core tables",
+    "prisma-many": "slow: Prisma's createMany in batches of 1000; core tables",
+    "prisma-create": "slow: Prisma, one create at a time; core tables",
+}
 
 
 def main() -> int:
@@ -68,14 +79,20 @@ def main() -> int:
 def parsed() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.compare", description="Compare person-unify with its peers."
+        prog="python -m bench.compare",
+        description="Compare person-unify with its peers.",
+        epilog="\n".join(("peers:", *(f"  {name:<15}{is_}" for name, is_ in PEERS.items()))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--persons", type=int, default=100_000, help="size for the fast ones")
-    parser.add_argument("--slow", type=int, default=5_000, help="size for the slow ones")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slow-rounds", type=int, help="rounds of the slow ones, if others")
+    for name, default, of in (("--persons", 100_000, "fast"), ("--slow", 5_000, "slow")):
+        said = f"size for the {of} peers (default: {default})"
+        parser.add_argument(name, type=int, default=default, help=said)
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument(
-        "--only", nargs="+", choices=(*FAST, *SLOW, *PRISMA), help="these peers, and person-unify"
+        "--slow-rounds", type=int, help="rounds of the slow peers (default: as of the fast)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=PEERS, metavar="PEER", help="these peers (default: all)"
     )
     return keepable(parser).parse_args()
 

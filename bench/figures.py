@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +17,21 @@ CORE_ONLY = ("pandas", *PRISMA)
 NO_ODD, ONE_ODD = "no odd cell", "one odd cell"
 NO_FAULTS, FAULTS = "no faults", "2% faults"
 """What :mod:`bench.odd` runs, by pairs."""
+
+_MEMORY = re.compile(r"--memory ([1-9][0-9]*)([MG])")
+
+
+def with_memory(size: str) -> str:
+    """The name of a run that was told how much memory to take; size as in ``512M`` or ``2G``.
+
+    >>> with_memory("2G")
+    '--memory 2G'
+    """
+    name = f"--memory {size}"
+    if _MEMORY.fullmatch(name) is None:
+        raise SystemExit(f"{size} is no size such as 512M or 2G")
+    return name
+
 
 IMPORTS, HELP, CHECK = "imports", "--help", "check"
 """What :mod:`bench.smallest` runs beside migrations; no persons stands for two rows a table."""
@@ -176,7 +192,9 @@ def goals(
         aim = "2% faults at most 1.25x the time without"
         yield _at_most(aim, f"{by[FAULTS].persons:,}", faulty, 1.25)
     yield from _least({(one.name, one.persons): one for one in smallest})
-    yield from _growth(scaled, max(scaled, key=lambda one: one.persons, default=None))
+    own = [one for one in scaled if one.name == OURS]
+    yield from _growth(own, max(own, key=lambda one: one.persons, default=None))
+    yield from _bounded(scaled)
 
 
 def _least(found: Mapping[tuple[str, int], Measured]) -> Iterator[Goal]:
@@ -216,6 +234,17 @@ def _growth(scaled: Sequence[Measured], largest: Measured | None) -> Iterator[Go
             said = f"{peak:,.0f} MiB at {measured.persons:,} persons"
             met = _met(peak <= mebibytes, measured.persons, persons)
             yield Goal(f"peak memory at most {mebibytes:,} MiB", f"{persons:,}", said, met)
+
+
+def _bounded(scaled: Sequence[Measured]) -> Iterator[Goal]:
+    """Of runs that were told how much memory to take."""
+    for one in scaled:
+        if (told := _MEMORY.fullmatch(one.name)) is not None:
+            size = int(told[1]) * 2 ** {"M": 20, "G": 30}[told[2]]
+            peak = one.median("peak_rss_bytes")
+            said = f"{peak / 2**20:,.0f} MiB, {peak / size:.2f}x"
+            aim = f"{one.name} held within 15%"
+            yield Goal(aim, f"{one.persons:,}", said, _answer(peak <= 1.15 * size))
 
 
 def _met(reached: bool, measured: int, aimed: int) -> str:

@@ -93,7 +93,8 @@ def main() -> int:
 
 def draw_all(page: Path = PAGE, plots: Path = PLOTS, results: Path = RESULTS) -> list[Path]:
     """Write ``<plots>/*.svg`` and the lines that show them; returns the files."""
-    drawn = charts(newest(kept("compare", results)), newest(kept("scale", results)))
+    own = [one for one in newest(kept("scale", results)) if one.name == OURS]
+    drawn = charts(newest(kept("compare", results)), own)
     plots.mkdir(parents=True, exist_ok=True)
     for name, chart in drawn.items():
         (plots / f"{name}.svg").write_text(svg(chart), encoding="utf-8")

@@ -1,17 +1,21 @@
 """Time ``person-unify migrate`` by size: seconds, memory and phases.
 
-    python -m bench.scale 10000 100000 300000      these sizes, in persons
+    python -m bench.scale 10000 100000 300000              these sizes, in persons
+    python -m bench.scale 100000 --faults both             and once more without faults
+    python -m bench.scale 100000 --memory 512M             told how much memory to take
 
-The samples have faults, as real databases do.  Every run is a process of its own; prints what it
-measures; ``--keep`` puts the runs where the pages look.
+The samples have faults, as real databases do, unless others are asked for.  Every run is a process
+of its own; prints what it measures; ``--keep`` puts the runs where the pages look.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from bench.figures import NO_FAULTS, with_memory
 from bench.measuring import (
     ROOT,
     SAMPLES,
@@ -25,6 +29,7 @@ from bench.measuring import (
 )
 
 SIZES = (10_000, 100_000)
+_FAULTS = {"with": (True,), "without": (False,), "both": (True, False)}
 
 
 def main() -> int:
@@ -34,19 +39,33 @@ def main() -> int:
     )
     parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000 100000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
+    parser.add_argument("--faults", choices=_FAULTS, default="with", help="default: with")
+    parser.add_argument("--memory", help="as for migrate (default: what it takes by itself)")
     arguments = keepable(parser).parse_args()
+    if arguments.memory and arguments.faults != "with":
+        parser.error("--memory is measured on samples with faults only")
     record = Record("scale", vars(arguments))
     warn_if_busy()
     for number in range(1, arguments.rounds + 1):
         for persons in arguments.persons or SIZES:
-            source = sample(persons)
-            require_room(source, 3)
-            with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
-                record.add(migrated(source, persons, number, Path(folder)))
-            show(record.runs[-1])
-            record.keep()
+            for faults in _FAULTS[arguments.faults]:
+                source = sample(persons, faults=faults)
+                require_room(source, 3)
+                run = alone(source, persons, number, arguments.memory)
+                record.add(run if faults else replace(run, name=NO_FAULTS))
+                print("2% faults:" if faults else f"{NO_FAULTS}:")
+                show(run)
+                record.keep()
     print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
+
+
+def alone(source: Path, persons: int, number: int, memory: str | None) -> Run:
+    """One migration, whose files are removed; named by its memory, if it was told any."""
+    options = ("--memory", memory) if memory else ()
+    with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
+        run = migrated(source, persons, number, Path(folder), *options)
+    return replace(run, name=with_memory(memory)) if memory else run
 
 
 def show(run: Run) -> None:

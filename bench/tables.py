@@ -49,10 +49,11 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     odd, smallest = (newest(kept(kind, results)) for kind in ("odd", "smallest"))
     fill(page, "goals", goals_table(goals(compared, scaled, odd, smallest)))
     fill(page, "scale", scale_table(scaled))
-    fill(page, "phases", phases_table(scaled))
+    own = [one for one in scaled if one.name == OURS]
+    fill(page, "phases", phases_table(own))
     fill(page, "odd", odd_table(odd))
     fill(page, "floor", floor_table(newest(kept("floor", results))))
-    fill(readme, "bench", scale_table(scaled))
+    fill(readme, "bench", scale_table(own))
 
 
 def compare_table(compared: Sequence[Measured]) -> list[str]:
@@ -89,10 +90,11 @@ def goals_table(found: Iterable[Goal]) -> list[str]:
 
 def scale_table(scaled: Sequence[Measured]) -> list[str]:
     """Our own runs by size."""
-    head = ("persons", "source rows", "seconds", "CPU seconds", "rows/s", "peak MiB")
+    head = ("", "persons", "source rows", "seconds", "CPU seconds", "rows/s", "peak MiB")
     sizes = ("source MB", "target MB", "ledger MB")
     rows = [
         (
+            FAULTS if one.name == OURS else one.name,
             f"{one.persons:,}",
             f"{one.median('source_rows'):,.0f}",
             f"{one.median('seconds'):,.1f}",
@@ -106,7 +108,7 @@ def scale_table(scaled: Sequence[Measured]) -> list[str]:
         )
         for one in scaled
     ]
-    return [*_where(scaled), *_table((*head, *sizes), rows, words=0)] if rows else []
+    return [*_where(scaled), *_table((*head, *sizes), rows)] if rows else []
 
 
 def phases_table(scaled: Sequence[Measured]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench.figures import FAULTS, NO_FAULTS, goals, newest, ratios
+from bench.figures import FAULTS, NO_FAULTS, goals, newest, ratios, with_memory
 from bench.measuring import OURS, Record, kept
 from bench.tables import fill_pages
 from tests.bench.conftest import record, run
@@ -49,9 +49,9 @@ def test_every_table_is_filled(results: Path, page: Path) -> None:
     assert compared["sql-tuned", "1,000"][-2:] == ["2.0x as fast", ""]
     assert compared["limit", "1,000"][-2] == "2.0x slower"
     assert compared["prisma-many, core tables", "100"][-1] == "66.7x as fast (1,000)"
-    assert [row[:3] for row in table(page, "scale")] == [
-        ["1,000", "25,000", "4.0"],
-        ["2,000", "25,000", "8.0"],
+    assert [row[:4] for row in table(page, "scale")] == [
+        ["2% faults", "1,000", "25,000", "4.0"],
+        ["2% faults", "2,000", "25,000", "8.0"],
     ]
     assert table(page, "bench") == table(page, "scale")
     assert table(page, "odd") == [
@@ -132,6 +132,26 @@ def test_growth_and_memory_are_judged_by_size(tmp_path: Path) -> None:
         ("1,000,000", "80% at 1,000,000 persons", "no"),
         ("100,000", "300 MiB at 100,000 persons", "yes"),
         ("1,000,000", "300 MiB at 1,000,000 persons", "yes"),
+    ]
+
+
+def test_runs_without_faults_and_told_their_memory_stand_apart(tmp_path: Path, page: Path) -> None:
+    told = [replace(run(), name=with_memory(size)) for size in ("256M", "1G")]
+    clean = replace(run(seconds=2.0), name=NO_FAULTS)
+    record("scale", run(seconds=4.0), clean, *told).keep(tmp_path)
+
+    fill_pages(page, page, tmp_path)
+
+    assert [row[0] for row in table(page, "scale")] == [
+        "2% faults",
+        "no faults",
+        "--memory 256M",
+        "--memory 1G",
+    ]
+    assert [row[:2] for row in table(page, "bench")] == [["2% faults", "1,000"]]
+    assert [row for row in table(page, "goals") if "--memory" in row[0]] == [
+        ["--memory 256M held within 15%", "1,000", "300 MiB, 1.17x", "no"],
+        ["--memory 1G held within 15%", "1,000", "300 MiB, 0.29x", "yes"],
     ]
 
 
