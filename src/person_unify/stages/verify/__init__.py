@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from person_unify.allocators import give_memory_back
 from person_unify.background import Beside
 from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import Plan
@@ -137,9 +138,11 @@ def _carry_out(context: Context) -> None:
         look_at_files(context)
     for name in sorted(filled_tables(context) & set(context.target.tables)):
         context.homes[name] = Home.of(context.target, context.target.tables[name])
+    give_memory_back()
     read_ahead(context, _FIRST[0])
     context.decisions = read_decisions(context)
     context.people = read_people(context, context.decisions.moves)
+    give_memory_back()
     for usual, then in pairwise((*_FIRST, "patients")):
         read_ahead(context, then)
         _check_bound(context, usual)

@@ -69,6 +69,12 @@ class Cells:
             return self
         return self.take(self.row.search_sorted(row).cast(pl.UInt32))
 
+    def owned(self) -> Cells:
+        """The same rows in memory of their own, see :func:`owned`."""
+        columns = {name: _owned(column) for name, column in self.columns.items()}
+        odd = {name: owned(cells) for name, cells in self.odd.items()}
+        return Cells(self.row, columns, odd, self.without_nul)
+
     def beside(self, other: Cells) -> Cells:
         """The same rows with the columns of another reading as well."""
         columns, odd = self.columns | other.columns, self.odd | other.odd
@@ -90,6 +96,18 @@ class Cells:
         missing = ~present(self.columns[column])
         odd = self.odd.get(column)
         return missing if odd is None else missing & ~mark(odd["at"], self.height)
+
+
+def owned(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows in memory of their own, for what outlives the table that it comes from.
+
+    Texts otherwise point into those of all rows that were read with them, of every column.
+    """
+    return pl.DataFrame(map(_owned, frame))
+
+
+def _owned(values: pl.Series) -> pl.Series:
+    return pl.Series(values.name, values.to_arrow())
 
 
 def mark(at: pl.Series, height: int) -> pl.Series:

@@ -11,7 +11,7 @@ import polars as pl
 from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
 from person_unify.stages.verify.cells import Cells, equal, mark
-from person_unify.stages.verify.context import Context, Rows, entries
+from person_unify.stages.verify.context import Context, Note, Rows, entries
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
 from person_unify.stages.verify.held import EVERY, Range
 from person_unify.stages.verify.homes import Home, lanes_of
@@ -31,7 +31,8 @@ class Arm:
     live: source rows that have one.  at: its position, null where it is missing.  decided: by
     target column what is not a word of its own.  checks: the check that a target column's cells
     belong to, ``cells_match`` if it is not named.  quiet: rows whose target row another one speaks
-    for.  log: what the log owes the live rows of a part, which stand at some positions.
+    for.  log: what the log owes the live rows of a part, which stand at some positions, and whose
+    unreadable cells it notes.
     """
 
     bound: BoundMapping
@@ -41,7 +42,7 @@ class Arm:
     decided: Mapping[str, Decided] = field(default_factory=dict)
     checks: Mapping[str, str] = field(default_factory=dict)
     quiet: pl.Series | None = None
-    log: Callable[[Words, pl.Series], None] | None = None
+    log: Callable[[Words, pl.Series, Note], None] | None = None
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Side:
     compared: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, list[pl.Series]] = field(default_factory=dict)
     early: set[str] = field(default_factory=set)
-    look: Callable[[Rows, int], None] | None = None
+    look: Callable[[Side, Rows, int], None] | None = None
 
     def own(self, column: str | None) -> str | None:
         """A column's name, if the file has it."""
@@ -93,7 +94,7 @@ class Side:
             frame = pl.DataFrame({"id": ids.gather(at)})
             if person is not None:
                 frame = frame.with_columns(person=person.gather(at))
-            self.context.owed.append(
+            self.context.owe(
                 entries(
                     frame,
                     "unreadable_value",
@@ -105,7 +106,7 @@ class Side:
             )
         columns = pl.DataFrame({"column": sorted(self.early)}, schema={"column": pl.String})
         early = entries(columns, "implausible_instant", self.name, field=pl.col("column"))
-        self.context.owed.append(early)
+        self.context.owe(early)
 
     @property
     def name(self) -> str:
@@ -172,7 +173,7 @@ def _compare_part(side: Side, start: int, stop: int) -> None:
         if number := int(found.sum()):
             known[place] = known.get(place, 0) + number
     if side.look is not None:
-        side.look(rows, start)
+        side.look(side, rows, start)
 
 
 def _compare_arm(side: Side, arm: Arm, rows: Rows, place: tuple[int, int], counts: Counts) -> None:
@@ -195,7 +196,7 @@ def _compare_arm(side: Side, arm: Arm, rows: Rows, place: tuple[int, int], count
             side.note_early(words.rows, expected)
     arm.home.see(found, wrong)
     if arm.log is not None:
-        arm.log(words, live + start)
+        arm.log(words, live + start, side.note)
     for (column, rule), those in words.counts.found.items():
         every = those.len() == rows.height
         counts.add(column, rule, those if every else mark(live.filter(those), rows.height))

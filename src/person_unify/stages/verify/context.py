@@ -13,7 +13,7 @@ from person_unify.background import Beside
 from person_unify.mappings.bind import BoundMapping, Plan
 from person_unify.mappings.spec import Type
 from person_unify.schema import OLD, Table
-from person_unify.stages.verify.cells import Cells, alike
+from person_unify.stages.verify.cells import Cells, alike, owned
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
 from person_unify.stages.verify.reader import File
@@ -40,6 +40,10 @@ LOG = (
     *("kind", "severity", "source_table", "source_id", "related_id", "person_id", "field"),
     *("child_value", "patient_value", "chosen_value"),
 )
+
+
+Note = Callable[[str, pl.Series], None]
+"""Notes the rows, by position, whose cell of a column cannot be read."""
 
 
 @dataclass
@@ -87,6 +91,11 @@ class Context:
                 file.forget(name)
         if not self.source.small(self.source.tables[source]):
             give_memory_back()
+
+    def owe(self, frame: pl.DataFrame) -> None:
+        """Expect the discrepancies of a frame of :data:`ENTRY` in the log."""
+        if frame.height:
+            self.owed.append(owned(frame))
 
     def mapping(self, usual: str) -> BoundMapping | None:
         """The first mapping of an old table that fills a target table."""

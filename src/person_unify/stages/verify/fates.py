@@ -15,7 +15,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.platform import CLOSED
 from person_unify.mappings.spec import Copy, NewId, Person, Via
 from person_unify.schema import OLD
-from person_unify.stages.verify.cells import alike
+from person_unify.stages.verify.cells import alike, owned
 from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, Rows, entries, gathered, key_of
 from person_unify.stages.verify.words import Words
@@ -118,7 +118,7 @@ def owe(
     """Add expected discrepancies; rows have ``source_id`` and ``person``."""
     if rows.height:
         columns = {"source_id": pl.col("source_id"), "person_id": pl.col("person"), **columns}
-        context.owed.append(entries(rows, kind, bound.name, **columns))
+        context.owe(entries(rows, kind, bound.name, **columns))
 
 
 def _nothing(rows: Rows) -> pl.Series:
@@ -361,9 +361,8 @@ def _remember(context: Context, words: Words, fates: Fates) -> None:
     bound, rows, usual = words.bound, words.rows, words.bound.mapping.source
     assert bound.target is not None
     if any(b.mapping.shares_ids_with == usual for b in context.plan.bound):
-        context.known[f"{usual} in the file"] = pl.DataFrame(
-            {"old": rows.value("id", "TEXT")}
-        ).unique()
+        ids = pl.DataFrame({"old": rows.value("id", "TEXT")})
+        context.known[f"{usual} in the file"] = owned(ids.unique())
     named = {b.names for other in context.plan.bound for b in other.columns}
     attributes = attributes_of(context, usual)
     if (
@@ -384,9 +383,8 @@ def _remember(context: Context, words: Words, fates: Fates) -> None:
     if usual == "users":
         columns["closed"] = _closed_accounts(rows)
     frame = pl.DataFrame({name: column.rename(name) for name, column in columns.items()})
-    context.known[usual] = frame.filter(fates.loaded).unique(
-        "old", keep="first", maintain_order=True
-    )
+    loaded = frame.filter(fates.loaded).unique("old", keep="first", maintain_order=True)
+    context.known[usual] = owned(loaded)
 
 
 def _own_key(words: Words, key: str) -> pl.Series:

@@ -35,7 +35,7 @@ class Home:
     def of(cls, file: File, table: Table) -> Home:
         """Read the keys of a target table."""
         columns = table.primary_key or table.column_names[:1]
-        cells = file.read(table, columns, lanes=lanes_of(table), whole=False)
+        cells = file.read(table, columns, lanes=lanes_of(table), whole=False).owned()
         claimed = alike(False, cells.height, pl.Boolean())
         return cls(file, table, cells, keys(cells, columns), claimed)
 

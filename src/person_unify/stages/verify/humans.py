@@ -176,7 +176,7 @@ def _mismatches(
             .filter(differ)
         )
     frame = pl.concat(found)
-    context.owed.append(
+    context.owe(
         entries(
             frame,
             "demographic_mismatch",
@@ -239,7 +239,7 @@ def _genders(context: Context) -> dict[str, pl.Series]:
         settled = own.zip_with(own.is_not_null(), borrowed)
         origin = frame["alone"] if usual == "children" else alike(True, frame.height)
         missing = frame.filter(settled.is_null() & origin)
-        context.owed.append(
+        context.owe(
             entries(
                 missing,
                 "missing_gender",
@@ -285,7 +285,7 @@ def _udids(context: Context) -> dict[str, pl.Series]:
     found = {}
     for usual, part in zip(PEOPLE, parts, strict=True):
         lost = ranked.filter((pl.col("usual") == usual) & (pl.col("n") > 0))
-        context.owed.append(
+        context.owe(
             entries(
                 lost,
                 "duplicate_udid",
@@ -309,7 +309,7 @@ def _owe_contradictions(context: Context, mismatches: pl.DataFrame) -> None:
         .len()
         .filter(pl.col("len") == 3)
     )
-    context.owed.append(
+    context.owe(
         entries(
             apart,
             "contradicting_link",
@@ -328,7 +328,7 @@ def _owe_births(context: Context, traits: dict[str, pl.DataFrame]) -> None:
     for usual, frame in (("patients", people.patients), ("children", people.children)):
         born = traits[usual]["date_of_birth"]
         origin = frame["alone"] if usual == "children" else alike(True, frame.height)
-        context.owed.append(
+        context.owe(
             entries(
                 frame.filter(born.is_null() & origin),
                 "missing_birth_date",
@@ -348,7 +348,7 @@ def _owe_links(context: Context) -> None:
     strays = of_row.filter(pl.col("named").is_null() & (pl.col("link") != ""))
     common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
     field = pl.lit("linked_patient_id")
-    context.owed.append(
+    context.owe(
         entries(
             strays, "missing_linked_patient", name, related_id=pl.col("link"), field=field, **common
         )
@@ -360,7 +360,7 @@ def _owe_links(context: Context) -> None:
         .filter(pl.int_range(pl.len()).over("beside") > 0)
     )
     beside = beside.with_columns(patient_old=people.patients["old"].gather(beside["beside"]))
-    context.owed.append(
+    context.owe(
         entries(
             beside,
             "shared_linked_patient",
@@ -374,7 +374,7 @@ def _owe_links(context: Context) -> None:
     hidden = of_row.join(
         people.patients.filter("deleted").select(patient="human", patient_old="old"), on="patient"
     )
-    context.owed.append(
+    context.owe(
         entries(
             hidden,
             "deleted_patient",
@@ -408,7 +408,7 @@ def _owe_duplicates(context: Context, traits: dict[str, pl.DataFrame]) -> None:
         .filter(pl.col("n") > 0)
     )
     for usual in PEOPLE:
-        context.owed.append(
+        context.owe(
             entries(
                 groups.filter(usual=usual),
                 "suspected_duplicate",
@@ -429,7 +429,7 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
         members, left_on="at", right_on="row", how="anti", maintain_order="left"
     )
     common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
-    context.owed.append(
+    context.owe(
         entries(
             without,
             "orphaned_record",
@@ -446,10 +446,10 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
         on=["human", "parent"],
     ).filter(pl.col("row") != pl.col("child"))
     merged = merged.with_columns(by=people.person.gather(merged["human"]))
-    context.owed.append(
+    context.owe(
         entries(merged, "merged_child_rows", name, related_id=pl.col("child_old"), **common)
     )
-    context.owed.append(
+    context.owe(
         entries(
             people.patients.filter(~seen),
             "orphaned_record",
@@ -466,7 +466,7 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
         ("no_primary_caregiver", (pl.col("flags") == 0) & (pl.col("family") > 1)),
     ):
         for usual in PEOPLE:
-            context.owed.append(
+            context.owe(
                 entries(
                     primary.filter(which & (pl.col("usual") == usual)),
                     kind,

@@ -11,7 +11,7 @@ from person_unify.mappings.spec import Copy, Decided, Type
 from person_unify.stages.verify.archive import NOT_CARRIED
 from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side
-from person_unify.stages.verify.context import Context, entries, gathered
+from person_unify.stages.verify.context import Context, Note, entries, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.pairs import NONE, TEXTS, VIEW, PairsOf, instant_of, view_columns
 from person_unify.stages.verify.parts import bound_to, counted, finish, settled, side_of
@@ -40,7 +40,7 @@ def check_links(context: Context, families: Families) -> None:
     kept = alike(None, rows.height, pl.String()) if side.archive is None else side.archive.kept_out
     side.due = side.due & kept.is_null()
     side.whole = (of.of("links") > 1).fill_null(value=False)
-    arm.log = _noting_links(side, of, bound)
+    arm.log = _noting_links(side.context, of, bound)
     types: dict[str, Type] = {
         "relationship_type": "TEXT",
         "added_at": "DATETIME",
@@ -56,13 +56,13 @@ def check_links(context: Context, families: Families) -> None:
 
 
 def _noting_links(
-    side: Side, of: PairsOf, bound: BoundMapping
-) -> Callable[[Words, pl.Series], None]:
-    children = bound_to(side.context, "children", VIEW)
+    context: Context, of: PairsOf, bound: BoundMapping
+) -> Callable[[Words, pl.Series, Note], None]:
+    children = bound_to(context, "children", VIEW)
     theirs = {b.target.name for b in of.extras(children)}
     with_child = of.of("children") > 0
 
-    def log(words: Words, at: pl.Series) -> None:
+    def log(words: Words, at: pl.Series, note: Note) -> None:
         for binding in of.extras(bound):
             if binding.target.name in theirs:
                 spots = ~with_child.gather(at).fill_null(value=False)
@@ -71,7 +71,7 @@ def _noting_links(
             assert isinstance(binding.word, Copy)
             mask = words.rows.read(binding.word.column, binding.type).unreadable
             if mask is not None:
-                side.note(binding.word.column, at.filter(mask & spots))
+                note(binding.word.column, at.filter(mask & spots))
 
     return log
 
@@ -148,7 +148,7 @@ def _owe_links(
     )
     lost = frame.filter(~pl.col("there"))
     known = pl.col("known")
-    context.owed.append(
+    context.owe(
         entries(
             lost,
             "orphaned_record",
@@ -160,7 +160,7 @@ def _owe_links(
         )
     )
     children = frame.filter(pl.col("there") & pl.col("child"))
-    context.owed.append(
+    context.owe(
         entries(
             children,
             "child_id_in_patient_column",

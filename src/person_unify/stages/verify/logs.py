@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.schema import UNIFIED
 from person_unify.stages.verify.cells import alike
-from person_unify.stages.verify.context import ENTRY, Context, entries
+from person_unify.stages.verify.context import ENTRY, Context, Note, entries
 from person_unify.stages.verify.fates import MERGED, source_ids
 from person_unify.stages.verify.words import PEOPLE, Words
 
@@ -32,10 +32,6 @@ _WHERE = {
     "suspected_duplicates": "persons",
 }
 _KEPT_OUT = ("orphaned_record", "orphaned_consent_grant", "duplicate_key", MERGED)
-
-
-Note = Callable[[str, pl.Series], None]
-"""Notes the rows, by position, whose cell of a column cannot be read."""
 
 
 def owed_of_row(words: Words, person: pl.Series | None, positions: pl.Series, note: Note) -> None:
@@ -80,7 +76,7 @@ def _owe(words: Words, frame: pl.DataFrame, where: pl.Series, kind: str, column:
             person_id=pl.col("person"),
             field=pl.lit(column),
         )
-        words.context.owed.append(entry)
+        words.context.owe(entry)
 
 
 def _broken(words: Words) -> Iterator[tuple[str, str, pl.Series, pl.Series]]:

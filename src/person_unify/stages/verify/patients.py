@@ -10,7 +10,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import Copy, Type
 from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side
-from person_unify.stages.verify.context import Context, Rows, gathered
+from person_unify.stages.verify.context import Context, Note, Rows, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.humans import Humans
 from person_unify.stages.verify.logs import note_unreadable, readings
@@ -47,7 +47,7 @@ def check_patients(context: Context, humans: Humans) -> None:
     side = side_of(context, "patients", arms, at.is_not_null())
     for arm in arms:
         asked = [pair for pair in readings(arm.bound) if pair[0] != "clinician_id"]
-        arm.log = _noting(side, asked)
+        arm.log = _noting(asked)
     lost = seen & view_at.is_null()
     side.tell(
         "minus", ("clinician_patient_views", None, "without the clinician's view"), lost.arg_true()
@@ -55,9 +55,9 @@ def check_patients(context: Context, humans: Humans) -> None:
     finish(side, frame["person"])
 
 
-def _noting(side: Side, asked: Sequence[tuple[str, Type]]) -> Callable[[Words, pl.Series], None]:
-    def log(words: Words, at: pl.Series) -> None:
-        note_unreadable(words, asked, at, side.note)
+def _noting(asked: Sequence[tuple[str, Type]]) -> Callable[[Words, pl.Series, Note], None]:
+    def log(words: Words, at: pl.Series, note: Note) -> None:
+        note_unreadable(words, asked, at, note)
 
     return log
 
@@ -139,19 +139,19 @@ def check_children(context: Context, humans: Humans, families: Families) -> None
     ]
     side = side_of(context, "children", arms, frame["person"].is_not_null())
     side.whole = ~alone
-    arms[0].log = _noting(side, readings(persons))
-    side.look = _looking(side, of, views)
+    arms[0].log = _noting(readings(persons))
+    side.look = _looking(of, views)
     lost = of.there & of.at.is_null()
     side.tell("minus", (VIEW, None, "without the parent's view"), lost.arg_true())
     finish(side, person)
 
 
-def _looking(side: Side, of: PairsOf, views: BoundMapping) -> Callable[[Rows, int], None]:
+def _looking(of: PairsOf, views: BoundMapping) -> Callable[[Side, Rows, int], None]:
     """Children that speak for a view or a person, though another row may hold what they say."""
     extras = of.extras(views)
-    children = side.context.people.children
 
-    def look(rows: Rows, start: int) -> None:
+    def look(side: Side, rows: Rows, start: int) -> None:
+        children = side.context.people.children
         at = pl.arange(start, start + rows.height, eager=True)
         paired, first = of.there.gather(at), of.first.gather(at)
         asked: list[tuple[str, Type, pl.Series]] = [(column, "TEXT", paired) for column in TEXTS]

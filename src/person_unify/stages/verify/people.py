@@ -100,7 +100,7 @@ def narrow(context: Context, usual: str) -> Rows:
     table = context.source.tables[name]
     decisive = (c for c in _NARROW[usual] if table.column(c) is not None)
     columns = list(dict.fromkeys((*table.primary_key, *decisive)))
-    return Rows(table, context.source.read(table, columns, whole=False))
+    return Rows(table, context.source.read(table, columns, whole=False).owned())
 
 
 def read_people(context: Context, moves: pl.DataFrame) -> People:

@@ -67,7 +67,7 @@ def check_table(context: Context, bound: BoundMapping) -> None:
     arm = Arm(bound, home, live, at, checks=CHECKS.get(bound.mapping.source, {}))
     key = key_columns(rows, bound.mapping.source)
     side = Side(context, bound.mapping.source, rows, archive, [arm], at.is_not_null(), key=key)
-    arm.log = lambda words, there: owed_of_row(words, fates.person, there, side.note)
+    arm.log = lambda words, there, note: owed_of_row(words, fates.person, there, note)
     ids = source_ids(bound, rows)
     check_ids(context, bound.name, ids)
     _check_fates(side, home, fates, (kept, live, places))

@@ -107,7 +107,7 @@ def _check_seen(context: Context, members: pl.DataFrame, viewed: pl.Series) -> N
 
 def owe_implied(context: Context, implied: pl.DataFrame) -> None:
     """The log owes each grant that a link implies, whatever was made of it."""
-    context.owed.append(
+    context.owe(
         entries(
             implied.with_columns(person=context.people.person.gather(implied["human"])),
             "implied_grant",
