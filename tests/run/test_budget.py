@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.faults.site import write_small
 
 from person_unify.errors import UsageError
-from person_unify.pipeline import CheckOptions, check
+from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
 from person_unify.progress import Event, Note
 from person_unify.run import budget
 from person_unify.run.budget import Budget
@@ -104,6 +104,13 @@ def test_few_people_fit_and_many_are_told_of() -> None:
     assert "2GiB of memory; 1024MiB are allowed" in str(Budget(GIB).too_small_for(2_000_000))
 
 
+def test_rows_of_which_the_verification_keeps_much_are_told_of() -> None:
+    assert Budget(GIB).too_small_for(1000, 1000) is None
+    told = str(Budget(GIB).too_small_for(1000, 10_000_000))
+    assert told.startswith("the verification keeps the ids of all rows")
+    assert "1024MiB are allowed (--memory)" in told
+
+
 def test_run_says_when_persons_need_more_than_it_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +124,20 @@ def test_run_says_when_persons_need_more_than_it_may_take(
 
     assert [message.count("(--memory)") for message in told] == [1]
     assert not [event for event in events if isinstance(event, Note)]
+
+
+def test_migration_says_when_its_verification_needs_more_than_it_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_KEPT_BYTES", GIB)
+    source, events = write_small(tmp_path / "old.db"), list[Event]()
+
+    check(CheckOptions(source, memory=GIB), events.append)
+    assert not [event for event in events if isinstance(event, Note)]  # which verifies nothing
+    migrate(MigrateOptions(source, tmp_path / "new.db", memory=GIB), events.append)
+
+    told = [event.message for event in events if isinstance(event, Note)]
+    assert [message.startswith("the verification keeps") for message in told] == [True]
 
 
 ARENAS = """

@@ -40,6 +40,9 @@ those that are read ahead included."""
 _PERSON_BYTES = 1_000
 """What a row of patients, children or their links takes while persons are resolved; measured."""
 
+_KEPT_BYTES = 300
+"""What the verification keeps of a row of the source until its end, ids above all; measured."""
+
 
 def parse(text: str) -> int:
     """Bytes of a size such as ``512M``, ``2G`` (as ``2GiB``) or ``300MB``; else UsageError.
@@ -115,14 +118,23 @@ class Budget:
         """Bytes of a table that the verification has in memory at once, in a few such parts."""
         return min(_PART, self.size // _SHARE_OF_PART)
 
-    def too_small_for(self, people: int) -> str | None:
-        """A sentence where so many rows of patients, children and links need over half of it."""
-        need = people * _PERSON_BYTES
+    def too_small_for(self, people: int, verified: int = 0) -> str | None:
+        """A sentence where what cannot be done in parts needs over half of it.
+
+        people: rows of patients, children and links.  verified: rows of the source, if it will be.
+        """
+        resolving, verifying = people * _PERSON_BYTES, verified * _KEPT_BYTES
+        need = max(resolving, verifying)
         if need <= self.size // 2:
             return None
+        why = (
+            "persons are resolved from all patients, children and links at once"
+            if resolving >= verifying
+            else "the verification keeps the ids of all rows until its end"
+        )
         return (
-            "persons are resolved from all patients, children and links at once, which may take "
-            f"{shown(LEAST + need)} of memory; {shown(self.size)} are allowed (--memory)"
+            f"{why}, which may take {shown(LEAST + need)} of memory; {shown(self.size)} are "
+            "allowed (--memory)"
         )
 
 

@@ -104,16 +104,17 @@ class Stream:
         names = {*(b.name for b in self.plan.bound), *(t.name for t in self.plan.unmapped)}
         rows = sum(map(self.extractor.count, names))
         self.clock.progress(Planned(rows, len(names), self.phases))
+        core = (self.plan.source_names.get(table) for table in CORE_TABLES)
+        people = sum(self.extractor.count(name) for name in core if name)
+        verified = rows if "verify" in self.phases else 0
+        if warning := self.budget.too_small_for(people, verified):
+            self.clock.progress(Note(warning))
         for source in FIRST:
             for bound in self.plan.of(source):
                 yield from self._transformed(bound)
 
     def people(self) -> Resolution:
         """The resolved persons, from the columns that decide; raises SourceError for bad keys."""
-        names = [self.plan.source_names.get(table) for table in CORE_TABLES]
-        people = sum(self.extractor.count(name) for name in names if name)
-        if warning := self.budget.too_small_for(people):
-            self.clock.progress(Note(warning))
         tables = Tables(*(self.plan.source_names.get(table, table) for table in CORE_TABLES))
         core = Core(tables, *(self._core(table) for table in (*CORE_TABLES, "consent_grants")))
         started = perf_counter()
