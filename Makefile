@@ -89,7 +89,8 @@ bench-full: setup ## hours: every size to 1,000,000 persons, kept and put into t
 	$(RUN) -m bench.compare --keep --persons 10000 --slow 1000 --rounds 5
 	$(RUN) -m bench.compare --keep --persons 100000 --slow 10000 --rounds 5 --slow-rounds 3
 	$(RUN) -m bench.compare --keep --persons 300000 --rounds 3 --only sql-naive sql-tuned sql-unsafe limit
-	$(RUN) -m bench.scale --keep 10000 100000 300000 1000000
+	$(RUN) -m bench.scale --keep 10000 100000 300000 1000000 --faults both
+	$(RUN) -m bench.scale --keep 100000 --memory 512M
 	$(RUN) -m bench.odd --keep
 	$(RUN) -m bench.smallest --keep
 	$(RUN) -m bench.floor --keep --rounds 3
