@@ -155,6 +155,16 @@ def test_runs_without_faults_and_told_their_memory_stand_apart(tmp_path: Path, p
     ]
 
 
+def test_growth_is_judged_by_the_samples_that_were_measured_furthest(tmp_path: Path) -> None:
+    clean = [run(persons=100_000, seconds=40.0), run(persons=1_000_000, seconds=800.0)]
+    record("scale", run(persons=100_000, seconds=50.0)).keep(tmp_path)
+    record("scale", *(replace(one, name=NO_FAULTS) for one in clean), days=1).keep(tmp_path)
+
+    first, *_ = goals([], newest(kept("scale", tmp_path)))
+
+    assert (first.measured, first.met) == ("50% at 1,000,000 persons, no faults", "no")
+
+
 def test_a_smaller_size_than_the_goals_proves_nothing(tmp_path: Path) -> None:
     record("scale", run(persons=100_000), run(persons=200_000, seconds=8.0)).keep(tmp_path)
 
