@@ -93,8 +93,7 @@ def main() -> int:
 
 def draw_all(page: Path = PAGE, plots: Path = PLOTS, results: Path = RESULTS) -> list[Path]:
     """Write ``<plots>/*.svg`` and the lines that show them; returns the files."""
-    own = [one for one in newest(kept("scale", results)) if one.name == OURS]
-    drawn = charts(newest(kept("compare", results)), own)
+    drawn = charts(newest(kept("compare", results)), newest(kept("scale", results)))
     plots.mkdir(parents=True, exist_ok=True)
     for name, chart in drawn.items():
         (plots / f"{name}.svg").write_text(svg(chart), encoding="utf-8")
@@ -108,16 +107,17 @@ def draw_all(page: Path = PAGE, plots: Path = PLOTS, results: Path = RESULTS) ->
 def charts(
     compared: Sequence[Measured], scaled: Sequence[Measured]
 ) -> Mapping[str, alt.LayerChart]:
-    """The pictures by name, without those for which nothing is kept."""
-    sized = sizes(compared, scaled)
+    """The pictures by name, without those for which nothing is kept; of ours, those with faults."""
+    own = [one for one in scaled if one.name == OURS]
+    sized = sizes(compared, own)
     found = {}
     if sized.height:
         found["time"] = by_size(sized, "seconds", "Time by size", "seconds")
         found["memory"] = by_size(sized, "mebibytes", "Memory by size", "peak memory, MiB")
     if compared:
         found["ratios"] = multiples(compared)
-    if scaled:
-        found["phases"] = phases(scaled)
+    if own:
+        found["phases"] = phases(own)
     return found
 
 
