@@ -53,7 +53,7 @@ PEERS = {
 def main() -> int:
     """Run all rounds and keep the figures."""
     arguments = parsed()
-    wanted = set(arguments.only or (*FAST, *SLOW, *PRISMA))
+    wanted = set(arguments.only or PEERS)
     if wanted & set(PRISMA) and not prisma_is_ready():
         wanted -= set(PRISMA)
     record = Record("compare", vars(arguments))
@@ -84,9 +84,12 @@ def parsed() -> argparse.Namespace:
         epilog="\n".join(("peers:", *(f"  {name:<15}{is_}" for name, is_ in PEERS.items()))),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, default, of in (("--persons", 100_000, "fast"), ("--slow", 5_000, "slow")):
-        said = f"size for the {of} peers (default: {default})"
-        parser.add_argument(name, type=int, default=default, help=said)
+    parser.add_argument(
+        "--persons", type=int, default=100_000, help="size for the fast peers (default: 100000)"
+    )
+    parser.add_argument(
+        "--slow", type=int, default=5_000, help="size for the slow peers (default: 5000)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument(
         "--slow-rounds", type=int, help="rounds of the slow peers (default: as of the fast)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -10,6 +9,7 @@ from typing import Any
 
 from bench.compare import PRISMA, SLOW
 from bench.measuring import OURS, Run, runs_of
+from person_unify.run.budget import parse
 
 CORE_ONLY = ("pandas", *PRISMA)
 """Peers that move the core tables only, so that only their rows per second compare."""
@@ -18,46 +18,33 @@ NO_ODD, ONE_ODD = "no odd cell", "one odd cell"
 NO_FAULTS, FAULTS = "no faults", "2% faults"
 """What :mod:`bench.odd` runs, by pairs."""
 
-_MEMORY = re.compile(r"--memory ([1-9][0-9]*)([MG])")
-
-
-def with_memory(size: str) -> str:
-    """The name of a run that was told how much memory to take; size as in ``512M`` or ``2G``.
-
-    >>> with_memory("2G")
-    '--memory 2G'
-    """
-    name = f"--memory {size}"
-    if _MEMORY.fullmatch(name) is None:
-        raise SystemExit(f"{size} is no size such as 512M or 2G")
-    return name
-
+MEMORY = "--memory"
+"""Begins the name of a run that was told how much memory to take, as in ``--memory 512M``."""
 
 IMPORTS, HELP, CHECK = "imports", "--help", "check"
 """What :mod:`bench.smallest` runs beside migrations; no persons stands for two rows a table."""
 
-READ = "source: read by ADBC"
-NEEDED = (
-    "source: copied and hashed",
-    READ,
-    "target: written by ADBC, then its indexes",
-    "ledger: written by ADBC, then its indexes",
-    "all three: quick_check",
-    "target and ledger: read by connectorx",
-)
+NEEDED = {
+    "copy": "source: copied and hashed",
+    "read": "source: read by ADBC",
+    "write_target": "target: written by ADBC, then its indexes",
+    "write_ledger": "ledger: written by ADBC, then its indexes",
+    "check": "all three: quick_check",
+    "read_back": "target and ledger: read by connectorx",
+}
 """What :mod:`bench.floor` times of what no run of ours does without, whatever it computes."""
 
-INSTEAD = (
-    "target: written sorted by key",
-    "target: rows copied within SQLite",
-    "references to persons: joined as text",
-    "references to persons: joined as 16 bytes",
-    "references to persons: joined as numbers",
-)
+INSTEAD = {
+    "write_by_key": "target: written sorted by key",
+    "copy_rows": "target: rows copied within SQLite",
+    "join_texts": "references to persons: joined as text",
+    "join_bytes": "references to persons: joined as 16 bytes",
+    "join_numbers": "references to persons: joined as numbers",
+}
 """Other ways of doing a part, or parts of one."""
 
-PARTS = (*NEEDED, *INSTEAD)
-"""All that :mod:`bench.floor` times beside whole runs."""
+PARTS = NEEDED | INSTEAD
+"""All that :mod:`bench.floor` times beside whole runs: functions of ``floor_parts``, in words."""
 
 BASE, COMPARED, GROWN = 100_000, 300_000, 1_000_000
 """Sizes in persons at which the goals are set."""
@@ -119,6 +106,11 @@ def newest(records: Iterable[Mapping[str, Any]]) -> list[Measured]:
     return sorted(found.values(), key=lambda measured: measured.persons)
 
 
+def named(measured: Iterable[Measured], name: str) -> list[Measured]:
+    """Those of one contender."""
+    return [one for one in measured if one.name == name]
+
+
 def ours(record: Mapping[str, Any], persons: int) -> Measured:
     """Our runs at one size of a result; raises :class:`LookupError` where there are none."""
     for measured in groups(record):
@@ -155,16 +147,16 @@ def floor(measured: Iterable[Measured]) -> dict[str, tuple[float, float]]:
     measured: those of one size.
     """
     took = {one.name: (one.median("seconds"), one.median("cpu_seconds")) for one in measured}
-    needed = [took[name] for name in (*NEEDED, READ)]
+    needed = [took[name] for name in (*NEEDED.values(), NEEDED["read"])]
     return {
         OURS: took[OURS],
         TUNED: took[TUNED],
-        **{name: took[name] for name in NEEDED},
+        **{name: took[name] for name in NEEDED.values()},
         "**together, the source read twice**": (
             sum(seconds for seconds, _ in needed),
             sum(cpu for _, cpu in needed),
         ),
-        **{f"instead: {name}": took[name] for name in INSTEAD},
+        **{f"instead: {name}": took[name] for name in INSTEAD.values()},
     }
 
 
@@ -219,7 +211,7 @@ def _at_most(aim: str, at: str, ratio: float, most: float) -> Goal:
 
 def _furthest(scaled: Sequence[Measured]) -> list[Measured]:
     """The samples with faults, or those without, whichever were measured at the larger size."""
-    kinds = ([one for one in scaled if one.name == name] for name in (OURS, NO_FAULTS))
+    kinds = (named(scaled, name) for name in (OURS, NO_FAULTS))
     return max(kinds, key=lambda kind: max((one.persons for one in kind), default=0))
 
 
@@ -245,9 +237,8 @@ def _growth(scaled: Sequence[Measured]) -> Iterator[Goal]:
 def _bounded(scaled: Sequence[Measured]) -> Iterator[Goal]:
     """Of runs that were told how much memory to take."""
     for one in scaled:
-        if (told := _MEMORY.fullmatch(one.name)) is not None:
-            size = int(told[1]) * 2 ** {"M": 20, "G": 30}[told[2]]
-            peak = one.median("peak_rss_bytes")
+        if one.name.startswith(MEMORY):
+            size, peak = parse(one.name.split()[1]), one.median("peak_rss_bytes")
             said = f"{peak / 2**20:,.0f} MiB, {peak / size:.2f}x"
             aim = f"{one.name} held within 15%"
             yield Goal(aim, f"{one.persons:,}", said, _answer(peak <= 1.15 * size))

@@ -53,20 +53,21 @@ def main() -> int:
             record.add(shown(ours), shown(tuned))
             target = Path(folder) / "person-unify.db"
             files = (source, target, target.with_name("person-unify.ledger.db"))
-            for name in PARTS:
-                record.add(shown(apart(name, files, arguments.persons, number)))
+            for part, name in PARTS.items():
+                process = apart(part, files)
+                record.add(shown(described((name, arguments.persons, number), process)))
         record.keep()
     print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
 
 
-def apart(name: str, files: tuple[Path, ...], persons: int, number: int) -> Run:
+def apart(part: str, files: tuple[Path, ...]) -> Process:
     """One part in a process, which says what the part took without its start."""
-    command = [sys.executable, "-m", "bench.floor_parts", name, *map(str, files)]
+    command = [sys.executable, "-m", "bench.floor_parts", part, *map(str, files)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     if done.returncode:
-        raise SystemExit(f"{name} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return described((name, persons, number), Process(**json.loads(done.stdout)))
+        raise SystemExit(f"{part} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return Process(**json.loads(done.stdout))
 
 
 def shown(run: Run) -> Run:

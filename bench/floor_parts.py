@@ -11,11 +11,11 @@ import hashlib
 import json
 import resource
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,31 @@ import adbc_driver_sqlite.dbapi as adbc
 import polars as pl
 
 from bench.figures import PARTS
-from person_unify.files.database import read_frame
-from person_unify.schema import quote
+from bench.measuring import Process, peak_bytes
+from person_unify.files.database import Database, inspect, read_frame
+from person_unify.schema import Column, Table, quote
 from person_unify.stages.verify.cells import lane_of
 from person_unify.stages.verify.queries import LITERALS
 
 _BATCH_ROWS = {"adbc.sqlite.query.batch_rows": "16384"}
+_SETTINGS = (
+    "PRAGMA page_size = 8192",
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA cache_size = -32768",
+)
+"""How the tool writes its staged files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Those of a finished migration, and a new one."""
+
+    source: Path
+    target: Path
+    ledger: Path
+    new: Path
 
 
 class Clock:
@@ -57,92 +76,93 @@ def main() -> None:
     asked = parser.parse_args()
     clock = Clock()
     with tempfile.TemporaryDirectory(dir=asked.target.parent) as folder:
-        new = Path(folder) / "part.db"
-        _DOING[asked.part](clock, asked.source, asked.target, asked.ledger, new)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
-    figures = {"seconds": clock.seconds, "cpu_seconds": clock.cpu, "peak_rss_bytes": peak}
-    print(json.dumps(figures))
+        files = Files(asked.source, asked.target, asked.ledger, Path(folder) / "part.db")
+        _DOING[asked.part](clock, files)
+    peak = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+    print(json.dumps(asdict(Process(clock.seconds, clock.cpu, peak))))
 
 
-def copy(clock: Clock, source: Path, _target: Path, _ledger: Path, new: Path) -> None:
+def copy(clock: Clock, files: Files) -> None:
     """The copy that a run works on, and its digest."""
-    with clock.on(), closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(new)) as made:
+    with (
+        clock.on(),
+        closing(sqlite3.connect(files.source)) as old,
+        closing(sqlite3.connect(files.new)) as made,
+    ):
         old.backup(made)
-        with new.open("rb") as file:
+        with files.new.open("rb") as file:
             hashlib.file_digest(file, "sha256")
 
 
-def check(clock: Clock, source: Path, target: Path, ledger: Path, _new: Path) -> None:
+def check(clock: Clock, files: Files) -> None:
     """The pages and rows of all three files."""
     with clock.on():
-        for path in (source, target, ledger):
+        for path in (files.source, files.target, files.ledger):
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA cache_size = -65536")
                 connection.execute("PRAGMA quick_check").fetchall()
 
 
-def read(clock: Clock, source: Path, _target: Path, _ledger: Path, _new: Path) -> None:
+def read(clock: Clock, files: Files) -> None:
     """Every cell of the source through ADBC, batch by batch."""
-    with clock.on(), closing(adbc.connect(str(source))) as connection:
-        for table in tables(source):
-            for _ in batches(connection, table, columns(source, table)):
+    found = tables(files.source)
+    with clock.on(), closing(adbc.connect(str(files.source))) as connection:
+        for table in found:
+            for _ in batches(connection, table):
                 pass
 
 
-def read_back(clock: Clock, _source: Path, target: Path, ledger: Path, _new: Path) -> None:
+def read_back(clock: Clock, files: Files) -> None:
     """Every cell of target and ledger through connectorx, table by table."""
-    with clock.on():
-        for path in (target, ledger):
-            for table in tables(path):
-                names = columns(path, table)
-                cells = ", ".join(cell(name, kind) for name, kind in names.items())
-                sentinel = f"SELECT {literals(names)} LIMIT 0"
-                read_frame(path, sentinel, [f"SELECT {cells} FROM {quote(table)}"], list(names))
+    for path in (files.target, files.ledger):
+        found = tables(path)
+        with clock.on():
+            for table in found:
+                sentinel = f"SELECT {literals(table)} LIMIT 0"
+                read_frame(path, sentinel, [select(table)], table.column_names)
 
 
-def write_target(clock: Clock, _source: Path, target: Path, _ledger: Path, new: Path) -> None:
+def write_target(clock: Clock, files: Files) -> None:
     """The target's rows through ADBC, in the order in which they lie there, then the indexes."""
-    written(clock, target, new)
+    written(clock, files.target, files.new)
 
 
-def write_ledger(clock: Clock, _source: Path, _target: Path, ledger: Path, new: Path) -> None:
+def write_ledger(clock: Clock, files: Files) -> None:
     """The ledger's rows, likewise."""
-    written(clock, ledger, new)
+    written(clock, files.ledger, files.new)
 
 
-def write_by_id(clock: Clock, _source: Path, target: Path, _ledger: Path, new: Path) -> None:
+def write_by_key(clock: Clock, files: Files) -> None:
     """The target's rows sorted by their first column, which is the key."""
-    written(clock, target, new, order=True)
+    written(clock, files.target, files.new, order=" ORDER BY 1")
 
 
-def copy_rows(clock: Clock, _source: Path, target: Path, _ledger: Path, new: Path) -> None:
+def copy_rows(clock: Clock, files: Files) -> None:
     """The target's rows by ``INSERT … SELECT`` from the attached file, then the indexes."""
-    made, after = definitions(target)
-    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-        connection.executescript(f"{settings()}; {made}")
-        connection.execute("ATTACH ? AS finished", [str(target)])
+    made, after = definitions(files.target)
+    with closing(sqlite3.connect(files.new, isolation_level=None)) as connection:
+        connection.executescript(";".join((*_SETTINGS, *made)))
+        connection.execute("ATTACH ? AS finished", [str(files.target)])
+        names = [quote(table.name) for table in tables(files.target)]
         with clock.on():
             connection.execute("BEGIN")
-            for table in tables(target):
-                here, there = quote(table), f"finished.{quote(table)}"
-                connection.execute(f"INSERT INTO main.{here} SELECT * FROM {there}")
-            for statement in after:
+            for name in names:
+                connection.execute(f"INSERT INTO main.{name} SELECT * FROM finished.{name}")
+            for statement in (*after, "COMMIT"):
                 connection.execute(statement)
-            connection.execute("COMMIT")
 
 
-def join_texts(clock: Clock, _source: Path, target: Path, _ledger: Path, _new: Path) -> None:
+def join_texts(clock: Clock, files: Files) -> None:
     """Every reference to a person looked up among the persons, as text."""
-    persons, references = ids(target)
+    persons, references = ids(files.target)
     with clock.on():
         for frame in references:
             frame.join(persons, "id", how="left")
 
 
-def join_bytes(clock: Clock, _source: Path, target: Path, _ledger: Path, _new: Path) -> None:
+def join_bytes(clock: Clock, files: Files) -> None:
     """The same as 16 bytes, made of the text and turned back into it."""
-    persons, references = ids(target)
+    persons, references = ids(files.target)
     plain = pl.col("id").str.replace_all("-", "", literal=True).str.decode("hex", strict=False)
     with clock.on():
         persons = persons.with_columns(plain)
@@ -151,9 +171,9 @@ def join_bytes(clock: Clock, _source: Path, target: Path, _ledger: Path, _new: P
             joined.with_columns(pl.col("id").bin.encode("hex"))
 
 
-def join_numbers(clock: Clock, _source: Path, target: Path, _ledger: Path, _new: Path) -> None:
+def join_numbers(clock: Clock, files: Files) -> None:
     """The same by numbers, as a later lookup would find them: without making them of the text."""
-    persons, references = ids(target)
+    persons, references = ids(files.target)
     numbered = [frame.join(persons, "id", how="left").select("number") for frame in references]
     numbers = persons.select("number", back="number")
     with clock.on():
@@ -161,106 +181,77 @@ def join_numbers(clock: Clock, _source: Path, target: Path, _ledger: Path, _new:
             frame.join(numbers, "number", how="left")
 
 
-_DOING: Mapping[str, Callable[[Clock, Path, Path, Path, Path], None]] = dict(
-    zip(
-        PARTS,
-        (
-            copy,
-            read,
-            write_target,
-            write_ledger,
-            check,
-            read_back,
-            write_by_id,
-            copy_rows,
-            join_texts,
-            join_bytes,
-            join_numbers,
-        ),
-        strict=True,
+_DOING: Mapping[str, Callable[[Clock, Files], None]] = {
+    part.__name__: part
+    for part in (
+        *(copy, read, write_target, write_ledger, check, read_back, write_by_key, copy_rows),
+        *(join_texts, join_bytes, join_numbers),
     )
-)
+}
 
 
-def written(clock: Clock, finished: Path, new: Path, *, order: bool = False) -> None:
+def written(clock: Clock, finished: Path, new: Path, order: str = "") -> None:
     """A file's tables made anew in one transaction without a journal; reading them is not timed."""
     made, after = definitions(finished)
-    with closing(sqlite3.connect(new)) as empty:
-        empty.executescript(f"PRAGMA page_size = 8192; {made}")
     with (
         closing(adbc.connect(str(finished))) as old,
         closing(adbc.connect(str(new), autocommit=True)) as connection,
         connection.cursor() as cursor,
     ):
-        for setting in settings().split("; "):
-            cursor.execute(setting)
-            cursor.fetchall()
-        with clock.on():
-            cursor.execute("BEGIN")
-        for table in tables(finished):
-            for batch in batches(old, table, columns(finished, table), order=order):
-                with clock.on():
-                    cursor.adbc_ingest(table, batch, mode="append")
-        with clock.on():
-            for statement in (*after, "COMMIT"):
+
+        def run(*statements: str) -> None:
+            for statement in statements:
                 cursor.execute(statement)
-                cursor.fetchall()
+                cursor.fetchall()  # ADBC steps lazily
+
+        run(*_SETTINGS, *made)
+        with clock.on():
+            run("BEGIN")
+        for table in tables(finished):
+            for batch in batches(old, table, order):
+                with clock.on():
+                    cursor.adbc_ingest(table.name, batch, mode="append")
+        with clock.on():
+            run(*after, "COMMIT")
 
 
-def settings() -> str:
-    """How the tool writes its staged files."""
-    return (
-        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
-        "PRAGMA cache_size = -32768"
-    )
-
-
-def definitions(path: Path) -> tuple[str, list[str]]:
+def definitions(path: Path) -> tuple[list[str], list[str]]:
     """What makes a file's tables, and what comes after their rows."""
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute(
             "SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
         ).fetchall()
     made = [sql for kind, sql in found if kind == "table"]
-    return ";".join(made), [sql for kind, sql in found if kind == "index"]
+    return made, [sql for kind, sql in found if kind == "index"]
 
 
-def tables(path: Path) -> list[str]:
-    """Names of a file's tables."""
-    with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        return [name for (name,) in connection.execute(query)]
+def tables(path: Path) -> list[Table]:
+    """A file's tables."""
+    with Database(path, read_only=True) as database:
+        return list(inspect(database).values())
 
 
-def columns(path: Path, table: str) -> dict[str, str]:
-    """A table's columns, and the type that each declares."""
-    with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT name, upper(type) FROM pragma_table_info(?)"
-        return dict(connection.execute(query, [table]).fetchall())
-
-
-def literals(names: Mapping[str, str]) -> str:
+def literals(table: Table) -> str:
     """A cell of each column's type: it says which type that is to a driver that asks the rows."""
-    return ", ".join(f"{LITERALS[lane_of(kind)]} AS {quote(name)}" for name, kind in names.items())
+    return ", ".join(f"{LITERALS[lane_of(c.type)]} AS {quote(c.name)}" for c in table.columns)
 
 
-def cell(name: str, kind: str) -> str:
+def select(table: Table) -> str:
+    """The query of a table's rows."""
+    return f"SELECT {', '.join(map(cell, table.columns))} FROM {quote(table.name)}"
+
+
+def cell(column: Column) -> str:
     """A column; one without a type, which may hold anything, as text."""
-    return quote(name) if kind else f"CAST({quote(name)} AS TEXT)"
+    return quote(column.name) if column.type else f"CAST({quote(column.name)} AS TEXT)"
 
 
-def batches(
-    connection: adbc.Connection, table: str, names: Mapping[str, str], *, order: bool = False
-) -> Iterator[Any]:
+def batches(connection: adbc.Connection, table: Table, order: str = "") -> Iterator[Any]:
     """A table's rows through ADBC, as record batches of Arrow."""
-    cells = ", ".join(cell(name, kind) for name, kind in names.items())
-    by = " ORDER BY 1" if order else ""
     with connection.cursor() as cursor:
         cursor.adbc_statement.set_options(**_BATCH_ROWS)
-        cursor.execute(
-            f"SELECT {literals(names)} "
-            f"UNION ALL SELECT * FROM (SELECT {cells} FROM {quote(table)}{by})"
-        )
+        rows = f"SELECT * FROM ({select(table)}{order})"
+        cursor.execute(f"SELECT {literals(table)} UNION ALL {rows}")
         first = 1  # the row of literals
         for batch in cursor.fetch_record_batch():
             yield batch.slice(first)
@@ -269,26 +260,15 @@ def batches(
 
 def ids(target: Path) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The persons with a number each, and every column that refers to them."""
-    with closing(adbc.connect(str(target))) as connection:
-        query = "SELECT '' AS id UNION ALL SELECT id FROM persons"
-        persons = one_column(connection, query).with_row_index("number")
-        references = [
-            one_column(
-                connection, f"SELECT '' AS id UNION ALL SELECT person_id FROM {quote(table)}"
-            )
-            for table in tables(target)
-            if "person_id" in columns(target, table)
-        ]
-    return persons, references
+    with Database(target, read_only=True) as database:
 
+        def column(name: str, table: str) -> pl.DataFrame:
+            rows = f"SELECT '' AS id UNION ALL SELECT {name} FROM {quote(table)}"
+            return database.frame(rows)[1:].rename({"c0": "id"})
 
-def one_column(connection: adbc.Connection, query: str) -> pl.DataFrame:
-    """A query's rows after the first, which only says the type."""
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        frame = pl.from_arrow(cursor.fetch_arrow_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame.slice(1)
+        persons = column("id", "persons").with_row_index("number")
+        referring = [t.name for t in inspect(database).values() if t.column("person_id")]
+        return persons, [column("person_id", name) for name in referring]
 
 
 if __name__ == "__main__":

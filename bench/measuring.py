@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -171,6 +172,12 @@ def migrated(source: Path, persons: int, number: int, folder: Path, *options: st
     )
 
 
+def migration(source: Path, persons: int, number: int, *options: str) -> Run:
+    """One migration, whose files are removed."""
+    with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
+        return migrated(source, persons, number, Path(folder), *options)
+
+
 def finished(
     name: str, persons: int, number: int, process: Process, source: Path, target: Path
 ) -> Run:
@@ -220,8 +227,13 @@ def timed(*arguments: str) -> Process:
     return Process(
         round(seconds, 3),
         round(usage.ru_utime + usage.ru_stime, 3),
-        usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        peak_bytes(usage),
     )
+
+
+def peak_bytes(usage: resource.struct_rusage) -> int:
+    """Peak memory of a process; its unit is the system's."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def sample(persons: int, *, faults: bool = True) -> Path:

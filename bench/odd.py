@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.figures import FAULTS, NO_FAULTS, NO_ODD, ONE_ODD
-from bench.measuring import ROOT, SAMPLES, Record, keepable, migrated, sample, warn_if_busy
+from bench.measuring import ROOT, SAMPLES, Record, keepable, migration, sample, warn_if_busy
 from bench.scale import show
 
 _FEW = 100
@@ -44,8 +44,7 @@ def main() -> int:
         }
         for number in range(1, arguments.rounds + 1):
             for name, (source, persons) in sources.items():
-                with tempfile.TemporaryDirectory(dir=folder) as place:
-                    run = migrated(source, persons, number, Path(place))
+                run = migration(source, persons, number)
                 record.add(replace(run, name=name))
                 print(f"{name}:")
                 show(run)

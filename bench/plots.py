@@ -18,7 +18,7 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from bench.figures import CORE_ONLY, Measured, newest, ratios
+from bench.figures import CORE_ONLY, Measured, named, newest, ratios
 from bench.measuring import OURS, RESULTS, ROOT, fill, kept
 from person_unify.explore.theme import (
     BLUE,
@@ -108,7 +108,7 @@ def charts(
     compared: Sequence[Measured], scaled: Sequence[Measured]
 ) -> Mapping[str, alt.LayerChart]:
     """The pictures by name, without those for which nothing is kept; of ours, those with faults."""
-    own = [one for one in scaled if one.name == OURS]
+    own = named(scaled, OURS)
     sized = sizes(compared, own)
     found = {}
     if sized.height:

@@ -11,18 +11,16 @@ of its own; prints what it measures; ``--keep`` puts the runs where the pages lo
 from __future__ import annotations
 
 import argparse
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
-from bench.figures import NO_FAULTS, with_memory
+from bench.figures import FAULTS, MEMORY, NO_FAULTS
 from bench.measuring import (
+    OURS,
     ROOT,
-    SAMPLES,
     Record,
     Run,
     keepable,
-    migrated,
+    migration,
     require_room,
     sample,
     warn_if_busy,
@@ -40,10 +38,11 @@ def main() -> int:
     parser.add_argument("persons", nargs="*", type=int, help="sizes (default: 10000 100000)")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each size (default: 1)")
     parser.add_argument("--faults", choices=_FAULTS, default="with", help="default: with")
-    parser.add_argument("--memory", help="as for migrate (default: what it takes by itself)")
+    parser.add_argument(MEMORY, help="as for migrate (default: what it takes by itself)")
     arguments = keepable(parser).parse_args()
     if arguments.memory and arguments.faults != "with":
         parser.error("--memory is measured on samples with faults only")
+    told = (MEMORY, arguments.memory) if arguments.memory else ()
     record = Record("scale", vars(arguments))
     warn_if_busy()
     for number in range(1, arguments.rounds + 1):
@@ -51,21 +50,13 @@ def main() -> int:
             for faults in _FAULTS[arguments.faults]:
                 source = sample(persons, faults=faults)
                 require_room(source, 3)
-                run = alone(source, persons, number, arguments.memory)
-                record.add(run if faults else replace(run, name=NO_FAULTS))
-                print("2% faults:" if faults else f"{NO_FAULTS}:")
+                run = migration(source, persons, number, *told)
+                record.add(replace(run, name=" ".join(told) or (OURS if faults else NO_FAULTS)))
+                print(f"{FAULTS if faults else NO_FAULTS}:")
                 show(run)
                 record.keep()
     print(f"written to {record.keep().relative_to(ROOT)}")
     return 0
-
-
-def alone(source: Path, persons: int, number: int, memory: str | None) -> Run:
-    """One migration, whose files are removed; named by its memory, if it was told any."""
-    options = ("--memory", memory) if memory else ()
-    with tempfile.TemporaryDirectory(dir=SAMPLES) as folder:
-        run = migrated(source, persons, number, Path(folder), *options)
-    return replace(run, name=with_memory(memory)) if memory else run
 
 
 def show(run: Run) -> None:

@@ -24,7 +24,7 @@ from bench.measuring import (
     Run,
     described,
     keepable,
-    migrated,
+    migration,
     rows_in,
     sample,
     timed,
@@ -52,9 +52,9 @@ def main() -> int:
             record.add(
                 alone(IMPORTS, number, "-c", _LIBRARIES),
                 alone(HELP, number, "-m", "person_unify", "--help"),
-                migration(small, 0, number),
+                shown(small, 0, number),
                 checked(large, arguments.persons, number),
-                migration(large, arguments.persons, number),
+                shown(large, arguments.persons, number),
             )
             record.keep()
     print(f"written to {record.keep().relative_to(ROOT)}")
@@ -91,10 +91,9 @@ def told(run: Run) -> Run:
     return run
 
 
-def migration(source: Path, persons: int, number: int) -> Run:
-    """One migration, whose files are removed."""
-    with tempfile.TemporaryDirectory(dir=SAMPLES) as place:
-        run = migrated(source, persons, number, Path(place))
+def shown(source: Path, persons: int, number: int) -> Run:
+    """One migration, printed."""
+    run = migration(source, persons, number)
     show(run)
     return run
 

@@ -24,6 +24,7 @@ from bench.figures import (
     floor,
     goals,
     large,
+    named,
     newest,
     ratios,
     spoken,
@@ -49,7 +50,7 @@ def fill_pages(page: Path = PAGE, readme: Path = README, results: Path = RESULTS
     odd, smallest = (newest(kept(kind, results)) for kind in ("odd", "smallest"))
     fill(page, "goals", goals_table(goals(compared, scaled, odd, smallest)))
     fill(page, "scale", scale_table(scaled))
-    own = [one for one in scaled if one.name == OURS]
+    own = named(scaled, OURS)
     fill(page, "phases", phases_table(own))
     fill(page, "odd", odd_table(odd))
     fill(page, "floor", floor_table(newest(kept("floor", results))))
@@ -151,7 +152,7 @@ def floor_table(measured: Sequence[Measured]) -> list[str]:
     lines = _where(measured) if measured else []
     head = ("", "seconds", "CPU seconds", "of person-unify's CPU")
     for persons in dict.fromkeys(one.persons for one in measured):
-        figures = floor([one for one in measured if one.persons == persons])
+        figures = floor(one for one in measured if one.persons == persons)
         whole = figures[OURS][1]
         rows = [
             (name, f"{seconds:,.2f}", f"{cpu:,.2f}", f"{cpu / whole:.1%}")

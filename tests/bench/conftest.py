@@ -57,7 +57,7 @@ def results(tmp_path: Path) -> Path:
     record("scale", run(), run(persons=2_000, seconds=8.0)).keep(directory)
     odd = replace(run(), name=ONE_ODD, cpu_seconds=7.5)
     record("odd", replace(run(), name=NO_ODD), odd).keep(directory)
-    parts = [replace(run(name), seconds=1.5, cpu_seconds=0.5) for name in (TUNED, *PARTS)]
+    parts = [replace(run(name), seconds=1.5, cpu_seconds=0.5) for name in (TUNED, *PARTS.values())]
     record("floor", run(), *parts).keep(directory)
     return directory
 

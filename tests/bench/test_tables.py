@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench.figures import FAULTS, NO_FAULTS, goals, newest, ratios, with_memory
+from bench.figures import FAULTS, MEMORY, NO_FAULTS, goals, newest, ratios
 from bench.measuring import OURS, Record, kept
 from bench.tables import fill_pages
 from tests.bench.conftest import record, run
@@ -136,7 +136,7 @@ def test_growth_and_memory_are_judged_by_size(tmp_path: Path) -> None:
 
 
 def test_runs_without_faults_and_told_their_memory_stand_apart(tmp_path: Path, page: Path) -> None:
-    told = [replace(run(), name=with_memory(size)) for size in ("256M", "1G")]
+    told = [replace(run(), name=f"{MEMORY} {size}") for size in ("256M", "1G")]
     clean = replace(run(seconds=2.0), name=NO_FAULTS)
     record("scale", run(seconds=4.0), clean, *told).keep(tmp_path)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.faults.site import write_small
 
 from person_unify.errors import UsageError
 from person_unify.pipeline import CheckOptions, MigrateOptions, check, migrate
-from person_unify.progress import Event, Note
+from person_unify.progress import Event, Note, Progress
 from person_unify.run import budget
 from person_unify.run.budget import Budget
 
@@ -99,6 +101,13 @@ def test_where_no_group_is_told_there_is_no_limit(tmp_path: Path) -> None:
     assert list(budget.control_group_limits(tmp_path)) == []
 
 
+def notes(run: Callable[[Progress], object]) -> list[str]:
+    """What a run tells beside its progress."""
+    events: list[Event] = []
+    run(events.append)
+    return [event.message for event in events if isinstance(event, Note)]
+
+
 def test_few_people_fit_and_many_are_told_of() -> None:
     assert Budget(GIB).too_small_for(1000) is None
     assert "2GiB of memory; 1024MiB are allowed" in str(Budget(GIB).too_small_for(2_000_000))
@@ -115,28 +124,23 @@ def test_run_says_when_persons_need_more_than_it_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "_PERSON_BYTES", GIB)
-    source, events = write_small(tmp_path / "old.db"), list[Event]()
+    source = write_small(tmp_path / "old.db")
 
-    check(CheckOptions(source, memory=GIB), events.append)
-    told = [event.message for event in events if isinstance(event, Note)]
-    events.clear()
-    check(CheckOptions(source, memory=64 * GIB), events.append)
+    told = notes(partial(check, CheckOptions(source, memory=GIB)))
 
     assert [message.count("(--memory)") for message in told] == [1]
-    assert not [event for event in events if isinstance(event, Note)]
+    assert not notes(partial(check, CheckOptions(source, memory=64 * GIB)))
 
 
 def test_migration_says_when_its_verification_needs_more_than_it_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "_KEPT_BYTES", GIB)
-    source, events = write_small(tmp_path / "old.db"), list[Event]()
+    source = write_small(tmp_path / "old.db")
 
-    check(CheckOptions(source, memory=GIB), events.append)
-    assert not [event for event in events if isinstance(event, Note)]  # which verifies nothing
-    migrate(MigrateOptions(source, tmp_path / "new.db", memory=GIB), events.append)
+    assert not notes(partial(check, CheckOptions(source, memory=GIB)))  # which verifies nothing
+    told = notes(partial(migrate, MigrateOptions(source, tmp_path / "new.db", memory=GIB)))
 
-    told = [event.message for event in events if isinstance(event, Note)]
     assert [message.startswith("the verification keeps") for message in told] == [True]
 
 

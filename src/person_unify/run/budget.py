@@ -123,15 +123,13 @@ class Budget:
 
         people: rows of patients, children and links.  verified: rows of the source, if it will be.
         """
-        resolving, verifying = people * _PERSON_BYTES, verified * _KEPT_BYTES
-        need = max(resolving, verifying)
+        resolved = "persons are resolved from all patients, children and links at once"
+        kept = "the verification keeps the ids of all rows until its end"
+        needs = {resolved: people * _PERSON_BYTES, kept: verified * _KEPT_BYTES}
+        why = max(needs, key=needs.__getitem__)
+        need = needs[why]
         if need <= self.size // 2:
             return None
-        why = (
-            "persons are resolved from all patients, children and links at once"
-            if resolving >= verifying
-            else "the verification keeps the ids of all rows until its end"
-        )
         return (
             f"{why}, which may take {shown(LEAST + need)} of memory; {shown(self.size)} are "
             "allowed (--memory)"
