@@ -11,7 +11,7 @@ import polars as pl
 from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
 from person_unify.stages.verify.cells import Cells, equal, mark
-from person_unify.stages.verify.context import Context, Note, Rows, entries
+from person_unify.stages.verify.context import Context, Note, Rows
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
 from person_unify.stages.verify.held import EVERY, Range
 from person_unify.stages.verify.homes import Home, lanes_of
@@ -95,18 +95,15 @@ class Side:
             if person is not None:
                 frame = frame.with_columns(person=person.gather(at))
             self.context.owe(
-                entries(
-                    frame,
-                    "unreadable_value",
-                    self.name,
-                    source_id=pl.col("id"),
-                    person_id=None if person is None else pl.col("person"),
-                    field=pl.lit(column),
-                )
+                frame,
+                "unreadable_value",
+                self.name,
+                source_id=pl.col("id"),
+                person_id=None if person is None else pl.col("person"),
+                field=pl.lit(column),
             )
         columns = pl.DataFrame({"column": sorted(self.early)}, schema={"column": pl.String})
-        early = entries(columns, "implausible_instant", self.name, field=pl.col("column"))
-        self.context.owe(early)
+        self.context.owe(columns, "implausible_instant", self.name, field=pl.col("column"))
 
     @property
     def name(self) -> str:

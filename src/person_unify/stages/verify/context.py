@@ -92,10 +92,17 @@ class Context:
         if not self.source.small(self.source.tables[source]):
             give_memory_back()
 
-    def owe(self, frame: pl.DataFrame) -> None:
-        """Expect the discrepancies of a frame of :data:`ENTRY` in the log."""
-        if frame.height:
-            self.owed.append(owned(frame))
+    def owe(self, frame: pl.DataFrame, kind: str, table: str, **columns: pl.Expr | None) -> None:
+        """Expect one discrepancy in the log for each row; columns not given are NULL."""
+        if not frame.height:
+            return
+        given = {"kind": pl.lit(kind), "source_table": pl.lit(table), **columns}
+
+        def column(name: str) -> pl.Expr:
+            expression = given.get(name)
+            return pl.lit(None, pl.String) if expression is None else expression.cast(pl.String)
+
+        self.owed.append(owned(frame.select(column(name).alias(name) for name in ENTRY)))
 
     def mapping(self, usual: str) -> BoundMapping | None:
         """The first mapping of an old table that fills a target table."""
@@ -130,23 +137,6 @@ ENTRY = {
     "chosen_value": pl.String,
 }
 """What of a discrepancy can be told from the source."""
-
-
-def entries(frame: pl.DataFrame, kind: str, table: str, **columns: pl.Expr | None) -> pl.DataFrame:
-    """One expected discrepancy per row of a frame; columns that are not given are NULL."""
-    if not frame.height:
-        return pl.DataFrame(schema=ENTRY)
-    given: dict[str, pl.Expr | None] = {
-        "kind": pl.lit(kind),
-        "source_table": pl.lit(table),
-        **columns,
-    }
-
-    def column(name: str) -> pl.Expr:
-        expression = given.get(name)
-        return pl.lit(None, pl.String) if expression is None else expression.cast(pl.String)
-
-    return frame.select(column(name).alias(name) for name in ENTRY)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from person_unify.mappings.spec import Copy, NewId, Person, Via
 from person_unify.schema import OLD
 from person_unify.stages.verify.cells import alike, owned
 from person_unify.stages.verify.collations import as_compared
-from person_unify.stages.verify.context import Context, Rows, entries, gathered, key_of
+from person_unify.stages.verify.context import Context, Rows, gathered, key_of
 from person_unify.stages.verify.words import Words
 
 LOADED = "loaded"
@@ -116,9 +116,8 @@ def owe(
     context: Context, bound: BoundMapping, rows: pl.DataFrame, kind: str, **columns: pl.Expr | None
 ) -> None:
     """Add expected discrepancies; rows have ``source_id`` and ``person``."""
-    if rows.height:
-        columns = {"source_id": pl.col("source_id"), "person_id": pl.col("person"), **columns}
-        context.owe(entries(rows, kind, bound.name, **columns))
+    columns = {"source_id": pl.col("source_id"), "person_id": pl.col("person"), **columns}
+    context.owe(rows, kind, bound.name, **columns)
 
 
 def _nothing(rows: Rows) -> pl.Series:

@@ -9,7 +9,7 @@ import polars as pl
 
 from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.collations import as_compared
-from person_unify.stages.verify.context import Context, entries, gathered
+from person_unify.stages.verify.context import Context, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.people import KNOWN_BY
 from person_unify.stages.verify.reading import DAY_MS, iso
@@ -177,15 +177,13 @@ def _mismatches(
         )
     frame = pl.concat(found)
     context.owe(
-        entries(
-            frame,
-            "demographic_mismatch",
-            context.file_name("children"),
-            source_id=pl.col("old"),
-            related_id=pl.col("patient_old"),
-            person_id=pl.col("person"),
-            **{c: pl.col(c) for c in ("field", "child_value", "patient_value", "chosen_value")},
-        )
+        frame,
+        "demographic_mismatch",
+        context.file_name("children"),
+        source_id=pl.col("old"),
+        related_id=pl.col("patient_old"),
+        person_id=pl.col("person"),
+        **{c: pl.col(c) for c in ("field", "child_value", "patient_value", "chosen_value")},
     )
     return frame
 
@@ -240,14 +238,12 @@ def _genders(context: Context) -> dict[str, pl.Series]:
         origin = frame["alone"] if usual == "children" else alike(True, frame.height)
         missing = frame.filter(settled.is_null() & origin)
         context.owe(
-            entries(
-                missing,
-                "missing_gender",
-                context.file_name(usual),
-                source_id=pl.col("old"),
-                person_id=pl.col("person"),
-                field=pl.lit("gender"),
-            )
+            missing,
+            "missing_gender",
+            context.file_name(usual),
+            source_id=pl.col("old"),
+            person_id=pl.col("person"),
+            field=pl.lit("gender"),
         )
         found[usual] = settled.fill_null("unknown")
     return found
@@ -286,15 +282,13 @@ def _udids(context: Context) -> dict[str, pl.Series]:
     for usual, part in zip(PEOPLE, parts, strict=True):
         lost = ranked.filter((pl.col("usual") == usual) & (pl.col("n") > 0))
         context.owe(
-            entries(
-                lost,
-                "duplicate_udid",
-                context.file_name(usual),
-                source_id=pl.col("old"),
-                related_id=pl.col("keeper"),
-                person_id=pl.col("person"),
-                field=pl.lit("udid_number"),
-            )
+            lost,
+            "duplicate_udid",
+            context.file_name(usual),
+            source_id=pl.col("old"),
+            related_id=pl.col("keeper"),
+            person_id=pl.col("person"),
+            field=pl.lit("udid_number"),
         )
         own = part["udid"].zip_with(part["udid"] != "", pl.Series([None], dtype=pl.String))
         found[usual] = own.scatter(lost["row"], None) if lost.height else own
@@ -310,15 +304,13 @@ def _owe_contradictions(context: Context, mismatches: pl.DataFrame) -> None:
         .filter(pl.col("len") == 3)
     )
     context.owe(
-        entries(
-            apart,
-            "contradicting_link",
-            context.file_name("children"),
-            source_id=pl.col("old"),
-            related_id=pl.col("patient_old"),
-            person_id=pl.col("person"),
-            field=pl.lit("linked_patient_id"),
-        )
+        apart,
+        "contradicting_link",
+        context.file_name("children"),
+        source_id=pl.col("old"),
+        related_id=pl.col("patient_old"),
+        person_id=pl.col("person"),
+        field=pl.lit("linked_patient_id"),
     )
 
 
@@ -329,14 +321,12 @@ def _owe_births(context: Context, traits: dict[str, pl.DataFrame]) -> None:
         born = traits[usual]["date_of_birth"]
         origin = frame["alone"] if usual == "children" else alike(True, frame.height)
         context.owe(
-            entries(
-                frame.filter(born.is_null() & origin),
-                "missing_birth_date",
-                context.file_name(usual),
-                source_id=pl.col("old"),
-                person_id=pl.col("person"),
-                field=pl.lit("date_of_birth"),
-            )
+            frame.filter(born.is_null() & origin),
+            "missing_birth_date",
+            context.file_name(usual),
+            source_id=pl.col("old"),
+            person_id=pl.col("person"),
+            field=pl.lit("date_of_birth"),
         )
 
 
@@ -349,9 +339,7 @@ def _owe_links(context: Context) -> None:
     common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
     field = pl.lit("linked_patient_id")
     context.owe(
-        entries(
-            strays, "missing_linked_patient", name, related_id=pl.col("link"), field=field, **common
-        )
+        strays, "missing_linked_patient", name, related_id=pl.col("link"), field=field, **common
     )
     beside = (
         of_row.with_columns(beside=pl.coalesce("named", "patient"))
@@ -361,28 +349,24 @@ def _owe_links(context: Context) -> None:
     )
     beside = beside.with_columns(patient_old=people.patients["old"].gather(beside["beside"]))
     context.owe(
-        entries(
-            beside,
-            "shared_linked_patient",
-            name,
-            related_id=pl.col("patient_old"),
-            field=field,
-            **common,
-        )
+        beside,
+        "shared_linked_patient",
+        name,
+        related_id=pl.col("patient_old"),
+        field=field,
+        **common,
     )
 
     hidden = of_row.join(
         people.patients.filter("deleted").select(patient="human", patient_old="old"), on="patient"
     )
     context.owe(
-        entries(
-            hidden,
-            "deleted_patient",
-            name,
-            related_id=pl.col("patient_old"),
-            field=pl.lit("deleted_at"),
-            **common,
-        )
+        hidden,
+        "deleted_patient",
+        name,
+        related_id=pl.col("patient_old"),
+        field=pl.lit("deleted_at"),
+        **common,
     )
 
 
@@ -409,14 +393,12 @@ def _owe_duplicates(context: Context, traits: dict[str, pl.DataFrame]) -> None:
     )
     for usual in PEOPLE:
         context.owe(
-            entries(
-                groups.filter(usual=usual),
-                "suspected_duplicate",
-                context.file_name(usual),
-                source_id=pl.col("old"),
-                related_id=pl.col("first"),
-                person_id=pl.col("person"),
-            )
+            groups.filter(usual=usual),
+            "suspected_duplicate",
+            context.file_name(usual),
+            source_id=pl.col("old"),
+            related_id=pl.col("first"),
+            person_id=pl.col("person"),
         )
 
 
@@ -430,14 +412,12 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
     )
     common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
     context.owe(
-        entries(
-            without,
-            "orphaned_record",
-            name,
-            related_id=pl.col("parent"),
-            field=pl.lit("parent_id"),
-            **common,
-        )
+        without,
+        "orphaned_record",
+        name,
+        related_id=pl.col("parent"),
+        field=pl.lit("parent_id"),
+        **common,
     )
     merged = members.join(
         families.pairs.filter(pl.col("children") > 1).select(
@@ -446,19 +426,15 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
         on=["human", "parent"],
     ).filter(pl.col("row") != pl.col("child"))
     merged = merged.with_columns(by=people.person.gather(merged["human"]))
+    context.owe(merged, "merged_child_rows", name, related_id=pl.col("child_old"), **common)
     context.owe(
-        entries(merged, "merged_child_rows", name, related_id=pl.col("child_old"), **common)
-    )
-    context.owe(
-        entries(
-            people.patients.filter(~seen),
-            "orphaned_record",
-            context.file_name("patients"),
-            source_id=pl.col("old"),
-            related_id=pl.col("clinician"),
-            person_id=pl.col("person"),
-            field=pl.lit("clinician_id"),
-        )
+        people.patients.filter(~seen),
+        "orphaned_record",
+        context.file_name("patients"),
+        source_id=pl.col("old"),
+        related_id=pl.col("clinician"),
+        person_id=pl.col("person"),
+        field=pl.lit("clinician_id"),
     )
     primary = families.pairs.filter("primary").join(people.origins, on="human")
     for kind, which in (
@@ -467,13 +443,11 @@ def _owe_families(context: Context, families: Families, seen: pl.Series) -> None
     ):
         for usual in PEOPLE:
             context.owe(
-                entries(
-                    primary.filter(which & (pl.col("usual") == usual)),
-                    kind,
-                    context.file_name(usual),
-                    source_id=pl.col("old"),
-                    related_id=pl.col("parent"),
-                    person_id=pl.col("person"),
-                    field=pl.lit("is_primary"),
-                )
+                primary.filter(which & (pl.col("usual") == usual)),
+                kind,
+                context.file_name(usual),
+                source_id=pl.col("old"),
+                related_id=pl.col("parent"),
+                person_id=pl.col("person"),
+                field=pl.lit("is_primary"),
             )

@@ -11,7 +11,7 @@ from person_unify.mappings.spec import Copy, Decided, Type
 from person_unify.stages.verify.archive import NOT_CARRIED
 from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.compare import Arm, Side
-from person_unify.stages.verify.context import Context, Note, entries, gathered
+from person_unify.stages.verify.context import Context, Note, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.pairs import NONE, TEXTS, VIEW, PairsOf, instant_of, view_columns
 from person_unify.stages.verify.parts import bound_to, counted, finish, settled, side_of
@@ -149,27 +149,23 @@ def _owe_links(
     lost = frame.filter(~pl.col("there"))
     known = pl.col("known")
     context.owe(
-        entries(
-            lost,
-            "orphaned_record",
-            side.name,
-            source_id=pl.col("id"),
-            related_id=pl.when(known).then("parent").otherwise("patient"),
-            person_id=pl.col("person"),
-            field=pl.when(known).then(pl.lit("parent_id")).otherwise(pl.lit("patient_id")),
-        )
+        lost,
+        "orphaned_record",
+        side.name,
+        source_id=pl.col("id"),
+        related_id=pl.when(known).then("parent").otherwise("patient"),
+        person_id=pl.col("person"),
+        field=pl.when(known).then(pl.lit("parent_id")).otherwise(pl.lit("patient_id")),
     )
     children = frame.filter(pl.col("there") & pl.col("child"))
     context.owe(
-        entries(
-            children,
-            "child_id_in_patient_column",
-            side.name,
-            source_id=pl.col("id"),
-            related_id=pl.col("patient"),
-            person_id=pl.col("person"),
-            field=pl.lit("patient_id"),
-        )
+        children,
+        "child_id_in_patient_column",
+        side.name,
+        source_id=pl.col("id"),
+        related_id=pl.col("patient"),
+        person_id=pl.col("person"),
+        field=pl.lit("patient_id"),
     )
 
 

@@ -12,7 +12,7 @@ from person_unify.mappings.bind import Binding, BoundMapping
 from person_unify.mappings.spec import ClinicianOf, Computed, Copy, Fold, Person, Type, Via, Word
 from person_unify.schema import UNIFIED
 from person_unify.stages.verify.cells import alike
-from person_unify.stages.verify.context import ENTRY, Context, Note, entries
+from person_unify.stages.verify.context import ENTRY, Context, Note
 from person_unify.stages.verify.fates import MERGED, source_ids
 from person_unify.stages.verify.words import PEOPLE, Words
 
@@ -65,18 +65,15 @@ def note_unreadable(
 
 
 def _owe(words: Words, frame: pl.DataFrame, where: pl.Series, kind: str, column: str) -> None:
-    chosen = frame.filter(where)
-    if chosen.height:
-        entry = entries(
-            chosen,
-            kind,
-            words.bound.name,
-            source_id=pl.col("source_id"),
-            related_id=pl.col("related"),
-            person_id=pl.col("person"),
-            field=pl.lit(column),
-        )
-        words.context.owe(entry)
+    words.context.owe(
+        frame.filter(where),
+        kind,
+        words.bound.name,
+        source_id=pl.col("source_id"),
+        related_id=pl.col("related"),
+        person_id=pl.col("person"),
+        field=pl.lit(column),
+    )
 
 
 def _broken(words: Words) -> Iterator[tuple[str, str, pl.Series, pl.Series]]:
@@ -219,14 +216,10 @@ def check_log(context: Context) -> None:
     soft = pl.DataFrame(
         sorted(context.soft), schema={"table": pl.String, "column": pl.String}, orient="row"
     )
-    owed = [
-        *context.owed,
-        *(
-            entries(soft.filter(table=table), "soft_reference", str(table), field=pl.col("column"))
-            for table in soft["table"].unique()
-        ),
-    ]
-    expected = pl.concat(owed) if owed else pl.DataFrame(schema=ENTRY)
+    for table in soft["table"].unique():
+        of_table = soft.filter(table=table)
+        context.owe(of_table, "soft_reference", str(table), field=pl.col("column"))
+    expected = pl.concat(context.owed) if context.owed else pl.DataFrame(schema=ENTRY)
     found = log.select(*ENTRY).filter(pl.col("kind").is_in(list(FINDINGS)))
     _check_entries(context, expected, found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from person_unify.stages.verify.cells import Cells, alike
-from person_unify.stages.verify.context import Context, entries, gathered
+from person_unify.stages.verify.context import Context, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.findings import Found, texts
 from person_unify.stages.verify.homes import Home, lanes_of
@@ -108,15 +108,13 @@ def _check_seen(context: Context, members: pl.DataFrame, viewed: pl.Series) -> N
 def owe_implied(context: Context, implied: pl.DataFrame) -> None:
     """The log owes each grant that a link implies, whatever was made of it."""
     context.owe(
-        entries(
-            implied.with_columns(person=context.people.person.gather(implied["human"])),
-            "implied_grant",
-            context.file_name("children"),
-            source_id=pl.col("child_old"),
-            related_id=pl.col("patient_old"),
-            person_id=pl.col("person"),
-            field=pl.lit("linked_patient_id"),
-        )
+        implied.with_columns(person=context.people.person.gather(implied["human"])),
+        "implied_grant",
+        context.file_name("children"),
+        source_id=pl.col("child_old"),
+        related_id=pl.col("patient_old"),
+        person_id=pl.col("person"),
+        field=pl.lit("linked_patient_id"),
     )
 
 
