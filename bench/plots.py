@@ -79,7 +79,7 @@ class Ticks:
         shown = [round(mark, 4) for mark in marks if first <= mark <= last]
         return cls(
             alt.Scale(type="log", domain=[shown[0], shown[-1]], nice=False),
-            alt.Axis(values=shown, format=",~r", labelOverlap=True),
+            alt.Axis(values=shown, format=",~r", labelOverlap=True, labelFlush=False),
         )
 
 
