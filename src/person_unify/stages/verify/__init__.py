@@ -190,7 +190,7 @@ def _check_humans(context: Context) -> None:
     with answers.guarded("cells_match", "parent_children"):
         check_links(context, families)
     with answers.guarded("persons_count"):
-        check_people(context, context.homes["persons"].ids)
+        check_people(context, context.homes["persons"])
     with answers.guarded("view_maps"):
         check_views(context, families, humans)
     with answers.guarded("person_notes"):
@@ -221,7 +221,7 @@ def _check_rest(context: Context) -> None:
             "clinician_patient_views",
             "access_grants",
         ):
-            answers.compare("target_rows", name, claimed, home.cells.height)
+            answers.compare("target_rows", name, claimed, home.height)
     if answers.findings is None:
         check_records(context)
         check_structure(context)

@@ -14,6 +14,7 @@ import polars as pl
 from person_unify.schema import Table
 from person_unify.stages.verify.cells import STORED, Cells, Lane, alike, lane_of
 from person_unify.stages.verify.context import Context
+from person_unify.stages.verify.places import Places
 
 NOT_CARRIED = "not_carried"
 
@@ -136,8 +137,7 @@ def archive_of(context: Context, source: Table, cells: Cells) -> Archive | None:
     own = context.ledger.read(table, [*key, listed, reason], lanes=lanes)
     theirs = keys(cells, list(key.values()))
     mine = keys(own, list(key))
-    at = _first_places(theirs, mine)
-    of = _first_places(mine, theirs)
+    at, of = Places(*theirs).of(*mine), Places(*mine).of(*theirs)
     return Archive(table, source, key, stored, listed, reason, own, at, of)
 
 
@@ -173,13 +173,6 @@ def spelled(cells: Cells, column: str) -> pl.Series:
         # In place it would change the cells as they were read, which others look at, too.
         text = text.clone().scatter(odd["at"], "\0" + letter + value)
     return text.fill_null("\0n") if text.null_count() else text
-
-
-def _first_places(among: pl.DataFrame, wanted: pl.DataFrame) -> pl.Series:
-    """Per wanted key, the position of the first of the others that has it."""
-    names = among.columns
-    places = among.with_row_index("place").unique(names, keep="first", maintain_order=True)
-    return wanted.join(places, on=names, how="left", maintain_order="left")["place"]
 
 
 def _own(name: str, sources: set[str], present: set[str]) -> str:

@@ -17,6 +17,9 @@ DTYPES: dict[str, pl.DataType] = {
     "real": pl.Float64(),
     "blob": pl.Binary(),
 }
+LANES: dict[pl.DataType, Lane] = {pl.String(): "text", pl.Int64(): "integer", pl.Float64(): "real"}
+"""The lane of a column by its type."""
+
 STORED = {1: "integer", 2: "real", 3: "text", 4: "blob"}
 """Codes of SQLite's storage classes."""
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
+from person_unify.stages.verify.archive import lanes_of as lanes_of_archive
 from person_unify.stages.verify.cells import Cells, equal, mark
 from person_unify.stages.verify.context import Context, Note, Rows
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
@@ -154,8 +155,13 @@ def _read_ahead(side: Side, start: int, stop: int) -> None:
     context.source.read_part_ahead(context.beside, rows.table, rows.cells.row[start:stop])
     for arm in side.arms:
         home, at = arm.home, arm.at[start:stop].filter(arm.live[start:stop]).drop_nulls()
-        row = home.cells.row.gather(at)
+        row = home.row.gather(at)
         home.file.read_part_ahead(context.beside, home.table, row, lanes_of(home.table))
+    archive = side.archive
+    if archive is not None:
+        row = archive.cells.row.gather(archive.of[start:stop].drop_nulls())
+        lanes = lanes_of_archive(archive.table, archive.source)
+        context.ledger.read_part_ahead(context.beside, archive.table, row, lanes)
 
 
 def _compare_part(side: Side, start: int, stop: int) -> None:
@@ -256,13 +262,12 @@ class _Pair:
         if rows is None:
             return
         home = self.arm.home
-        key = [home.cells.columns[c] for c in home.table.primary_key]
         there = self.at.filter(rows)
         self.side.tell(
             "changed",
             (home.table.name, column, ""),
             self.positions.filter(rows),
-            lambda few: texts(key, there, few.len()),
+            lambda few: home.named(there, few.len()),
             self.side.own(expected.carries),
         )
 

@@ -16,6 +16,7 @@ from person_unify.schema import OLD, Table
 from person_unify.stages.verify.cells import Cells, alike, owned
 from person_unify.stages.verify.check import VerifyOptions
 from person_unify.stages.verify.findings import Answers
+from person_unify.stages.verify.places import Places
 from person_unify.stages.verify.reader import File
 from person_unify.stages.verify.reading import Reading, read
 
@@ -42,6 +43,27 @@ LOG = (
 )
 
 
+@dataclass(frozen=True)
+class Known:
+    """Loaded rows of a table that others look up: ``old``, ``new`` and attributes, by ``old``."""
+
+    rows: pl.DataFrame
+    _places: dict[str, Places] = field(default_factory=dict)
+
+    def of(self, ids: pl.Series, column: str) -> pl.Series:
+        """A column of the rows with some old ids, null where none has one."""
+        return self.rows[column].gather(self._by("old").of(ids))
+
+    def has(self, ids: pl.Series, column: str = "old") -> pl.Series:
+        """Whether some row has each id in a column; false for NULL."""
+        return self._by(column).has(ids)
+
+    def _by(self, column: str) -> Places:
+        if column not in self._places:
+            self._places[column] = Places(self.rows[column])
+        return self._places[column]
+
+
 Note = Callable[[str, pl.Series], None]
 """Notes the rows, by position, whose cell of a column cannot be read."""
 
@@ -51,8 +73,8 @@ class Context:
     """source, target, ledger: the files.  inverse: gives the source's tables back.
 
     maps: the ledger's id maps, each old id once.  known: of tables that others look up, the loaded
-    rows (``old``, ``new`` and attributes).  owed: what the log must hold, as frames of
-    :data:`ENTRY`.  normalised: (table, column, rule) -> cells.
+    rows.  in_file: of tables whose ids win over another's, the ids of all rows.  owed: what the
+    log must hold, as frames of :data:`ENTRY`.  normalised: (table, column, rule) -> cells.
     """
 
     source: File
@@ -65,7 +87,8 @@ class Context:
     beside: Beside
     maps: dict[str, pl.DataFrame] = field(default_factory=dict)
     log: pl.DataFrame = field(default_factory=pl.DataFrame)
-    known: dict[str, pl.DataFrame] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
+    in_file: dict[str, Places] = field(default_factory=dict)
     owed: list[pl.DataFrame] = field(default_factory=list)
     normalised: dict[tuple[str, str, str], int] = field(default_factory=dict)
     homes: dict[str, Home] = field(default_factory=dict)

@@ -76,10 +76,12 @@ def _links(context: Context) -> pl.DataFrame:
 
 def _of_parents(context: Context, frame: pl.DataFrame, views: str) -> pl.DataFrame:
     """Those with a loaded parent, and the view that the map leads to."""
-    loaded = context.known["parents"].select("old", "new") if "parents" in context.known else None
-    if loaded is None:
-        loaded = pl.DataFrame(schema={"old": pl.String, "new": pl.String})
-    frame = frame.join(loaded, left_on="parent", right_on="old", maintain_order="left")
+    parents = context.known.get("parents")
+    if parents is None:
+        frame = frame.clear().with_columns(new=pl.lit(None, pl.String))
+    else:
+        frame = frame.filter(parents.has(frame["parent"]))
+        frame = frame.with_columns(new=parents.of(frame["parent"], "new"))
     view = gathered(context.maps[views], frame["old"], "old_id")["new_id"]
     return frame.select(
         "human",
@@ -186,11 +188,11 @@ def _accounts(context: Context) -> pl.DataFrame:
     users = context.known.get("users")
     if users is None:
         return pl.DataFrame(schema={"old": pl.String, "email": pl.String, "closed": pl.Boolean})
-    return users.select("old", "email", "closed")
+    return users.rows.select("old", "email", "closed")
 
 
 def _parents(context: Context) -> pl.DataFrame:
     parents = context.known.get("parents")
     if parents is None:
         return pl.DataFrame(schema={"old": pl.String, "user_id": pl.String})
-    return parents.select("old", "user_id")
+    return parents.rows.select("old", "user_id")

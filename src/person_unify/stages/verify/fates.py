@@ -17,7 +17,8 @@ from person_unify.mappings.spec import Copy, NewId, Person, Via
 from person_unify.schema import OLD
 from person_unify.stages.verify.cells import alike, owned
 from person_unify.stages.verify.collations import as_compared
-from person_unify.stages.verify.context import Context, Rows, gathered, key_of
+from person_unify.stages.verify.context import Context, Known, Rows, gathered, key_of
+from person_unify.stages.verify.places import Places
 from person_unify.stages.verify.words import Words
 
 LOADED = "loaded"
@@ -165,7 +166,7 @@ def _names_something(words: Words, binding: Binding) -> pl.Series:
     known = words.context.known.get(names)
     if known is None:
         return alike(False, words.rows.height)
-    return words.rows.value(column, "TEXT").is_in(known["old"].implode()).fill_null(value=False)
+    return known.has(words.rows.value(column, "TEXT"))
 
 
 def _person(words: Words) -> pl.Series | None:
@@ -206,10 +207,8 @@ def _keys(context: Context, words: Words, own: pl.Series) -> pl.DataFrame:
 
 def collides(context: Context, bound: BoundMapping, ids: pl.Series) -> pl.Series | None:
     """Whether a row's id is one of the table whose ids win; None where no table's do."""
-    other = bound.mapping.shares_ids_with
-    if other is None or other not in context.known:
-        return None
-    return ids.is_in(context.known[f"{other} in the file"]["old"].implode())
+    other = context.in_file.get(bound.mapping.shares_ids_with or "")
+    return None if other is None else other.has(ids)
 
 
 def _renumbered(context: Context, words: Words, ids: pl.Series) -> pl.Series:
@@ -219,7 +218,7 @@ def _renumbered(context: Context, words: Words, ids: pl.Series) -> pl.Series:
         return ids
     told = context.maps["collision_to_id"].filter(pl.col("source_table") == words.bound.name)
     fresh = gathered(told.select("old_id", "new_id"), ids, "old_id")["new_id"]
-    return fresh.zip_with(both.fill_null(value=False), ids)
+    return fresh.zip_with(both, ids)
 
 
 def _collisions(
@@ -360,8 +359,7 @@ def _remember(context: Context, words: Words, fates: Fates) -> None:
     bound, rows, usual = words.bound, words.rows, words.bound.mapping.source
     assert bound.target is not None
     if any(b.mapping.shares_ids_with == usual for b in context.plan.bound):
-        ids = pl.DataFrame({"old": rows.value("id", "TEXT")})
-        context.known[f"{usual} in the file"] = owned(ids.unique())
+        context.in_file[usual] = Places(rows.value("id", "TEXT"))
     named = {b.names for other in context.plan.bound for b in other.columns}
     attributes = attributes_of(context, usual)
     if (
@@ -383,7 +381,7 @@ def _remember(context: Context, words: Words, fates: Fates) -> None:
         columns["closed"] = _closed_accounts(rows)
     frame = pl.DataFrame({name: column.rename(name) for name, column in columns.items()})
     loaded = frame.filter(fates.loaded).unique("old", keep="first", maintain_order=True)
-    context.known[usual] = owned(loaded)
+    context.known[usual] = Known(owned(loaded))
 
 
 def _own_key(words: Words, key: str) -> pl.Series:

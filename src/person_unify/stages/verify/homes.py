@@ -11,22 +11,26 @@ from person_unify.mappings.bind import type_of
 from person_unify.schema import Column, Table
 from person_unify.stages.verify.archive import keys
 from person_unify.stages.verify.cells import Cells, Lane, alike, mark, present
+from person_unify.stages.verify.findings import Key, texts
+from person_unify.stages.verify.places import Places
 from person_unify.stages.verify.reader import File
 from person_unify.stages.verify.reading import CLASSES, FIRST_INSTANT, LAST_INSTANT
 
 
 @dataclass
 class Home:
-    """One target table: its keys, the rows that a source row claims, and what its cells hold.
+    """One target table: where its rows are, which of them a source row claims, what they hold.
 
+    row: their rowids (or ranks).  keys: of their keys; ids: of the first column of these.
     flaws: column -> cells that are not in their canonical form.  held: column -> hashes of the
     distinct texts of references.
     """
 
     file: File
     table: Table
-    cells: Cells
-    keys: pl.DataFrame
+    row: pl.Series
+    keys: Places
+    ids: Places
     claimed: pl.Series
     flaws: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[pl.Series]] = field(default_factory=dict)
@@ -35,14 +39,18 @@ class Home:
     def of(cls, file: File, table: Table) -> Home:
         """Read the keys of a target table."""
         columns = table.primary_key or table.column_names[:1]
-        cells = file.read(table, columns, lanes=lanes_of(table), whole=False).owned()
+        cells = file.read(table, columns, lanes=lanes_of(table), whole=False)
         claimed = alike(False, cells.height, pl.Boolean())
-        return cls(file, table, cells, keys(cells, columns), claimed)
+        spelled, first = keys(cells, columns), cells.columns[columns[0]]
+        of_rows = Places(*spelled)
+        plain = len(columns) == 1 and spelled["k0"].equals(first)
+        ids = of_rows if plain else Places(first)
+        return cls(file, table, cells.row, of_rows, ids, claimed)
 
     @property
-    def ids(self) -> pl.Series:
-        """The first column of the key."""
-        return self.cells.columns[(self.table.primary_key or self.table.column_names)[0]]
+    def height(self) -> int:
+        """Number of rows."""
+        return self.row.len()
 
     def column(self, name: str) -> Column:
         """A column of the table."""
@@ -50,20 +58,32 @@ class Home:
         assert found is not None
         return found
 
+    def key_texts(self) -> pl.Series:
+        """The cells of the first column of the key, read anew."""
+        name = (self.table.primary_key or self.table.column_names)[0]
+        cells = self.file.read(self.table, [name], lanes=lanes_of(self.table), whole=False)
+        return cells.columns[name]
+
     def places(self, wanted: pl.DataFrame) -> pl.Series:
         """The positions of the rows with some keys; null where there is none."""
-        names = self.keys.columns
-        found = self.keys.with_row_index("place").unique(names, keep="first")
-        return wanted.join(found, on=names, how="left", maintain_order="left")["place"]
+        return self.keys.of(*wanted)
 
     def claim(self, at: pl.Series) -> None:
         """Note that source rows account for the rows at some positions."""
         if at.len():
-            self.claimed = self.claimed | mark(at, self.cells.height)
+            self.claimed = self.claimed | mark(at, self.height)
+
+    def named(self, at: pl.Series, limit: int) -> list[Key]:
+        """The keys of the first rows at some positions, as texts."""
+        few = at.head(limit).cast(pl.UInt32)
+        columns = self.table.primary_key
+        cells = self.read(columns, few)
+        shown = [cells.columns[name] for name in columns]
+        return texts(shown, pl.arange(0, few.len(), eager=True), limit)
 
     def read(self, columns: Sequence[str], at: pl.Series) -> Cells:
         """Columns of the rows at some positions."""
-        row = self.cells.row.gather(at)
+        row = self.row.gather(at)
         return self.file.read_part(self.table, columns, row, lanes_of(self.table))
 
     def see(self, found: Cells, wrong: dict[str, pl.Series] | None = None) -> None:

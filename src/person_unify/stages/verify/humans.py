@@ -44,7 +44,7 @@ def settle_humans(context: Context, families: Families) -> Humans:
     clinician = context.people.patients["clinician"]
     seen = alike(False, clinician.len())
     if users is not None:
-        seen = clinician.is_in(users["old"].implode()).fill_null(value=False)
+        seen = users.has(clinician)
     taken = _taken(context)
     mismatches = _mismatches(context, traits, taken)
     notes = _notes(context, mismatches)

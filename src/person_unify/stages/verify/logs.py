@@ -14,6 +14,7 @@ from person_unify.schema import UNIFIED
 from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.context import ENTRY, Context, Note
 from person_unify.stages.verify.fates import MERGED, source_ids
+from person_unify.stages.verify.people import TOKEN
 from person_unify.stages.verify.words import PEOPLE, Words
 
 WORDS = (("notifications", "action_url"), ("notifications", "action_data"))
@@ -112,7 +113,7 @@ def _exists(words: Words, column: str, names: str) -> pl.Series:
     known = words.context.known.get(names)
     if known is None:
         return alike(False, words.rows.height)
-    return words.rows.value(column, "TEXT").is_in(known["old"].implode()).fill_null(value=False)
+    return known.has(words.rows.value(column, "TEXT"))
 
 
 def readings(bound: BoundMapping) -> list[tuple[str, Type]]:
@@ -167,23 +168,17 @@ def _searched(words: Words, binding: Binding) -> bool:
     return name != "person_id" and not declared and name.endswith(("_id", "_by"))
 
 
-_TOKEN = r"[\p{L}\p{Nd}_-]+"
-
-
 def _holds_old_id(context: Context, values: pl.Series, whole: bool) -> bool:
     """Whether a value is an old id, or (not ``whole``) has one as a word of its own."""
-    ids = context.people.lookups["patients"]["old"]
+    people = context.people
     if values.dtype != pl.String:
         return False
     if whole:
-        return bool(values.filter(values != "").is_in(ids.implode()).any())
+        return bool(people.has(values.filter(values != "")).any())
     texts = values.drop_nulls()
-    tokens = texts.str.extract_all(_TOKEN).explode().drop_nulls()
-    plain = ids.str.contains(f"^{_TOKEN}$")
-    if tokens.is_in(ids.filter(plain).implode()).any():
+    if people.has(texts.str.extract_all(TOKEN).explode().drop_nulls()).any():
         return True
-    strange = [i for i in ids.filter(~plain) if i]
-    return any(_has_word(text, old) for old in strange for text in texts)
+    return any(_has_word(text, old) for old in people.strange_ids for text in texts)
 
 
 def _has_word(text: str, word: str) -> bool:

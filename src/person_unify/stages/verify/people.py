@@ -15,6 +15,8 @@ from person_unify.schema import Column, Table
 from person_unify.stages.verify.cells import Cells, alike
 from person_unify.stages.verify.context import Context, Rows, gathered
 from person_unify.stages.verify.findings import Found, Kind
+from person_unify.stages.verify.homes import Home
+from person_unify.stages.verify.places import Places
 
 KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
 _NARROW = {
@@ -32,6 +34,9 @@ _NARROW = {
         "relationship_type",
     ),
 }
+TOKEN = r"[\p{L}\p{Nd}_-]+"
+"""A word, as old ids are searched in texts."""
+
 _ABSENT = Table("", (Column("id", "TEXT"),))
 
 
@@ -62,24 +67,38 @@ class People:
         return pl.concat([self.patients["clinician"], none.rename("clinician")])
 
     @cached_property
-    def lookups(self) -> dict[str, pl.DataFrame]:
-        """``old``, ``human``, ``own`` over both kinds of people, the first kind winning."""
-        sides = {
-            "patients": self.patients.select("old", "human"),
-            "children": self.children.select("old", "human"),
-        }
-        found = {}
-        for first, second in (("patients", "children"), ("children", "patients")):
-            both = [
-                sides[first].with_columns(own=pl.lit(True)),
-                sides[second].with_columns(own=False),
-            ]
-            found[first] = pl.concat(both).unique("old", keep="first", maintain_order=True)
-        return found
+    def _places(self) -> dict[str, Places]:
+        return {"patients": Places(self.patients["old"]), "children": Places(self.children["old"])}
+
+    @cached_property
+    def strange_ids(self) -> list[str]:
+        """Old ids that are not one word, as :data:`TOKEN` has them."""
+        ids = pl.concat([self.patients["old"], self.children["old"]])
+        return ids.filter((ids != "") & ~ids.str.contains(f"^{TOKEN}$")).unique().to_list()
+
+    def has(self, ids: pl.Series) -> pl.Series:
+        """Whether an id is that of a patient or a child."""
+        return self._places["patients"].has(ids) | self._places["children"].has(ids)
+
+    def has_hashes(self, hashes: pl.Series) -> pl.Series:
+        """Whether each is the hash of an old id."""
+        places = self._places
+        return places["patients"].has_hashes(hashes) | places["children"].has_hashes(hashes)
 
     def of(self, ids: pl.Series, first: str) -> pl.DataFrame:
-        """``human`` and ``own`` of ids, null where an id names nobody."""
-        return gathered(self.lookups[first], ids, "old")
+        """``human`` and ``own`` (it is of the ``first`` kind, which wins) of whom ids name.
+
+        Both are null where an id names nobody.
+        """
+        humans = {"patients": self.patients["human"], "children": self.children["human"]}
+        second = "children" if first == "patients" else "patients"
+        at = self._places[first].of(ids)
+        human, own = humans[first].gather(at), at.is_not_null()
+        if at.null_count():
+            other = self._places[second].of(ids)
+            human = human.zip_with(own, humans[second].gather(other))
+            own = own.set(human.is_null(), None)
+        return pl.DataFrame({"human": human, "own": own})
 
     @property
     def origins(self) -> pl.DataFrame:
@@ -199,8 +218,8 @@ FRESH = {
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 
-def check_people(context: Context, persons: pl.Series) -> None:
-    """Counts and maps of persons; ``persons`` are the ids in the target."""
+def check_people(context: Context, persons: Home) -> None:
+    """Counts and maps of ``persons``."""
     answers, people = context.answers, context.people
     patients, children = people.patients, people.children
     linked = children["patient"].count()
@@ -208,7 +227,7 @@ def check_people(context: Context, persons: pl.Series) -> None:
     detail = f"patients {patients.height} + children {children.height} - linked {linked}"
     detail += f" - merged {merged}" if merged else ""
     expected = patients.height + children.height - linked - merged
-    answers.compare("persons_count", "persons", expected, persons.len(), detail)
+    answers.compare("persons_count", "persons", expected, persons.height, detail)
     with_patient = (
         context.maps["child_to_person"]
         .select(pl.col("new_id").is_in(patients["person"].drop_nulls().implode()))
@@ -224,14 +243,14 @@ def check_people(context: Context, persons: pl.Series) -> None:
     _check_map(context, "child_map", "children", persons)
 
 
-def _check_map(context: Context, name: str, usual: str, persons: pl.Series) -> None:
+def _check_map(context: Context, name: str, usual: str, persons: Home) -> None:
     people = context.people
     frame = people.patients if usual == "patients" else people.children
     table = "patient_to_person" if usual == "patients" else "child_to_person"
     told = context.ledger_frame(table, ("old_id", "new_id"))
     strange = int((~told["old_id"].is_in(frame["old"].implode())).sum())
     absent = frame["person"].is_null()
-    lost = ~absent & ~frame["person"].is_in(persons.implode())
+    lost = ~absent & ~persons.ids.has(frame["person"])
     origins = people.origins.filter(pl.col("person").is_not_null())
     shared = origins.filter(pl.len().over("person") > 1)
     shared = shared.filter(pl.col("usual") == usual)
@@ -275,15 +294,15 @@ def _tell(context: Context, kind: Kind, usual: str, detail: str, rows: pl.DataFr
     )
 
 
-def check_fresh_ids(context: Context, table: str, ids: pl.Series) -> None:
+def check_fresh_ids(context: Context, table: str, home: Home) -> None:
     """Fresh ids are canonical UUIDs, and none is an old id."""
-    odd = int((~ids.str.contains(_UUID)).fill_null(value=True).sum())
-    context.answers.judge("new_ids", table, ids.len(), [("no canonical UUID", odd)])
+    odd = int((~home.key_texts().str.contains(_UUID)).fill_null(value=True).sum())
+    context.answers.judge("new_ids", table, home.height, [("no canonical UUID", odd)])
     left = 0
     for usual in FRESH[table]:
         if usual in context.people.rows:
             olds = context.people.rows[usual].value("id", "TEXT")
         else:
             olds = context.maps["consent_to_grant"]["old_id"]
-        left += int(ids.is_in(olds.implode()).sum())
-    context.answers.judge("old_ids_gone", table, ids.len(), [("old ids", left)])
+        left += int(home.ids.has(olds).sum())
+    context.answers.judge("old_ids_gone", table, home.height, [("old ids", left)])

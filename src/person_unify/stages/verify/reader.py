@@ -7,7 +7,7 @@ of literals, which pins the drivers' types, and a column of flags says whether a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -258,11 +258,17 @@ class File:
         held = self._held.get(table.name)
         return None if held is None else held.cells
 
-    def by_index(self, table: Table, rowid: str, like: Cells, index: str) -> pl.DataFrame:
+    def parts(self, table: Table, columns: Sequence[str]) -> Iterator[Cells]:
+        """Some columns of all rows, part by part; nothing of them is held."""
+        ranges = self.ranges(table)
+        for part in [None] if ranges is None else ([one] for one in ranges):
+            yield self._read(table, columns, part, self._lanes(table, None))
+
+    def by_index(
+        self, table: Table, rowid: str, lanes: Mapping[str, Lane], index: str
+    ) -> pl.DataFrame:
         """Some columns as an index has them (``INDEXED BY …``), in its order, behind rowids."""
-        lanes = {dtype: lane for lane, dtype in DTYPES.items()}
-        asked = [(rowid, "integer")]
-        asked += [(quote(name), lanes[cells.dtype]) for name, cells in like.columns.items()]
+        asked = [(rowid, "integer"), *((quote(name), lane) for name, lane in lanes.items())]
         return self._run(asked, [f"{quote(table.name)} {index}"])
 
     def _read(

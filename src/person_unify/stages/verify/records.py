@@ -212,7 +212,7 @@ def _at_home(context: Context, name: str, ids: pl.Series) -> pl.Series:
     homes = [_TARGETS[name]] if name in _TARGETS else sorted(twins)
     found = alike(False, ids.len())
     for home in homes:
-        found |= ids.is_in(context.homes[home].ids.implode()).fill_null(value=False)
+        found |= context.homes[home].ids.has(ids)
     return found
 
 

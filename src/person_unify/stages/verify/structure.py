@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,11 +13,12 @@ from person_unify.background import Beside, Task
 from person_unify.errors import DatabaseError
 from person_unify.files.damage import has_unreadable_pages, is_damaged
 from person_unify.schema import ForeignKey, Table, folded, quote
-from person_unify.stages.verify.cells import Cells, equal, mark
+from person_unify.stages.verify.cells import LANES, Cells, Lane, equal, mark
 from person_unify.stages.verify.check import Check
 from person_unify.stages.verify.context import Context
 from person_unify.stages.verify.homes import Home
 from person_unify.stages.verify.people import FRESH, check_fresh_ids
+from person_unify.stages.verify.places import Places
 from person_unify.stages.verify.reader import File
 
 CORE = ("persons", "parent_child_views", "clinician_patient_views", "access_grants")
@@ -109,13 +111,43 @@ def _disagreeing(
     try:
         if rowid is None or any(None in listed for listed in indexes.values()):
             raise DatabaseError("an index over expressions, or a table that is an index itself")
+        columns = {column for listed in plain.values() for column in listed}
+        hashes = None if file.small(table) else _Hashes.of(file, table, columns, held)
         return [
             f"index {index} does not agree with table {table.name}"
             for index, listed in plain.items()
-            if not _agrees(file, table, (rowid, index), listed, held)
+            if not _agrees(file, table, (rowid, index), listed, hashes)
         ]
     except DatabaseError:
         return _remarked(file, table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashes:
+    """Columns of a table by the hashes of their cells, and the lanes in which they were read."""
+
+    row: pl.Series
+    cells: dict[str, pl.Series]
+    lanes: dict[str, Lane]
+
+    @classmethod
+    def of(cls, file: File, table: Table, columns: Set[str], held: Cells | None) -> _Hashes:
+        """Those without an odd cell, as they are ``held`` in memory, else read part by part."""
+        names = sorted(map(table.known, columns))
+        parts: Iterable[Cells] = file.parts(table, names)
+        rows: list[pl.Series] = []
+        hashes: dict[str, list[pl.Series]] = {name: [] for name in names}
+        lanes: dict[str, Lane] = {}
+        if held is not None and held.columns.keys() >= set(names):
+            parts = [held]
+        for part in parts:
+            rows.append(part.row)
+            for name in part.odd.keys() & hashes.keys():
+                del hashes[name]
+            for name, found in hashes.items():
+                found.append(part.columns[name].hash())
+                lanes[name] = LANES[part.columns[name].dtype]
+        return cls(pl.concat(rows), {n: pl.concat(found) for n, found in hashes.items()}, lanes)
 
 
 def _remarked(file: File, table: Table) -> list[str]:
@@ -131,7 +163,11 @@ def _remarked(file: File, table: Table) -> list[str]:
 
 
 def _agrees(
-    file: File, table: Table, names: tuple[str, str], columns: list[str], held: Cells | None
+    file: File,
+    table: Table,
+    names: tuple[str, str],
+    columns: list[str],
+    hashes: _Hashes | None,
 ) -> bool:
     """Whether an index (behind the rowid's name) holds the cells of its columns of each row."""
     rowid, index = names
@@ -142,28 +178,28 @@ def _agrees(
         both = (f"SELECT {rowid}, {cells} FROM {name} {how}" for how in ("NOT INDEXED", by_index))
         query = f"SELECT {' = '.join(counts)} AND NOT EXISTS ({' EXCEPT '.join(both)})"
         return bool(file.database.value(query))
-    ours = None if held is None else held.plain(list(map(table.known, columns)))
-    if ours is not None:
-        return _agrees_with(ours, file.by_index(table, rowid, ours, by_index))
-    return _hashes(file, table, rowid, columns, by_index).equals(
-        _hashes(file, table, rowid, columns, "NOT INDEXED")
-    )
+    own = list(map(table.known, columns))
+    if hashes is None or not hashes.cells.keys() >= set(own):
+        return _sorted(file, table, rowid, columns, by_index).equals(
+            _sorted(file, table, rowid, columns, "NOT INDEXED")
+        )
+    found = file.by_index(table, rowid, {name: hashes.lanes[name] for name in own}, by_index)
+    return _agrees_with(hashes.row, [hashes.cells[name] for name in own], found)
 
 
-def _agrees_with(cells: Cells, found: pl.DataFrame) -> bool:
+def _agrees_with(row: pl.Series, hashes: list[pl.Series], found: pl.DataFrame) -> bool:
     """Whether rows (their rowid, then their cells) are those of a table, in any order."""
-    row, *columns = found.get_columns()
-    if found.height != cells.height:
+    theirs, *columns = found.get_columns()
+    if found.height != row.len():
         return False
-    at = cells.row.search_sorted(row)
-    if not mark(at, cells.height + 1)[: cells.height].all() or not equal(row, cells.row[at]).all():
+    at = row.search_sorted(theirs)
+    if not mark(at, row.len() + 1)[: row.len()].all() or not equal(theirs, row[at]).all():
         return False
-    pairs = zip(cells.columns.values(), columns, strict=True)
     # Numbers are gathered in an index's order many times as fast as texts.
-    return all((ours.hash().gather(at) == theirs.hash()).all() for ours, theirs in pairs)
+    return all((o.gather(at) == c.hash()).all() for o, c in zip(hashes, columns, strict=True))
 
 
-def _hashes(file: File, table: Table, rowid: str, columns: list[str], how: str) -> pl.DataFrame:
+def _sorted(file: File, table: Table, rowid: str, columns: list[str], how: str) -> pl.DataFrame:
     """Rowids and hashes of cells, in the order of the rowids."""
     listed = ", ".join(f"CAST({quote(c)} AS TEXT)" for c in columns)
     literals = ", ".join("''" for _ in columns)
@@ -179,13 +215,13 @@ def check_structure(context: Context) -> None:
     for name, home in homes.items():
         with answers.guarded("storage_classes", name):
             home.finish()
-            number = home.cells.height * len(home.table.columns)
+            number = home.height * len(home.table.columns)
             answers.judge("storage_classes", name, number, list(home.flaws.items()))
     _check_references(context)
     _check_persons(context)
     for table in FRESH:
         if table in homes:
-            check_fresh_ids(context, table, homes[table].ids)
+            check_fresh_ids(context, table, homes[table])
     _check_unfilled(context)
 
 
@@ -198,37 +234,36 @@ def _check_references(context: Context) -> None:
             keys += 1
             lost = home.references(key.column)
             if lost.len():
-                ids = _referenced(context, key).hash().implode()
-                broken.append((f"{name}.{key.column}", int((~lost.is_in(ids)).sum())))
+                there = _referenced(context, key).has_hashes(lost)
+                broken.append((f"{name}.{key.column}", int((~there).sum())))
     context.answers.judge("foreign_keys", None, keys, broken)
 
 
-def _referenced(context: Context, key: ForeignKey) -> pl.Series:
+def _referenced(context: Context, key: ForeignKey) -> Places:
     """The values that a foreign key may have."""
     home = context.homes.get(key.table)
     if home is None:
         table = context.target.tables.get(key.table)
         if table is None:
-            return pl.Series([], dtype=pl.String)
+            return Places(pl.Series([], dtype=pl.String))
         home = Home.of(context.target, table)
     column = home.column(key.referenced).name
     if column == home.table.primary_key[0]:
         return home.ids
-    every = pl.arange(0, home.cells.height, eager=True, dtype=pl.UInt32)
-    return home.read([column], every).columns[column]
+    every = pl.arange(0, home.height, eager=True, dtype=pl.UInt32)
+    return Places(home.read([column], every).columns[column])
 
 
 def _check_persons(context: Context) -> None:
     """Person references of every target table name persons, and none is an old id."""
-    persons = context.homes["persons"].ids.hash().implode()
-    olds = pl.concat([f["old"] for f in context.people.lookups.values()]).hash().implode()
+    persons, people = context.homes["persons"].ids, context.people
     for name, home in context.homes.items():
         if name == "persons" or home.table.column("person_id") is None:
             continue
         held = home.references("person_id")
         failures = [
-            ("no person", int((~held.is_in(persons)).sum())),
-            ("old id", int(held.is_in(olds).sum())),
+            ("no person", int((~persons.has_hashes(held)).sum())),
+            ("old id", int(people.has_hashes(held).sum())),
         ]
         context.answers.judge("person_references", name, held.len(), failures)
 

@@ -166,7 +166,7 @@ def compared(side: Side) -> None:
     findings.keys[side.name] = key_of(rows.table, side.usual) or ("_rowid",)
     findings.count("source rows", rows.height)
     for name in dict.fromkeys(arm.home.table.name for arm in side.arms):
-        findings.rows.setdefault(name, side.context.homes[name].cells.height)
+        findings.rows.setdefault(name, side.context.homes[name].height)
     if side.archive is not None:
         findings.count("archive rows", side.archive.cells.height)
     findings.count("target cells", sum(side.compared.values()))

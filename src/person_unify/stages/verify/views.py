@@ -7,7 +7,7 @@ import polars as pl
 from person_unify.stages.verify.cells import Cells, alike
 from person_unify.stages.verify.context import Context, gathered
 from person_unify.stages.verify.families import Families
-from person_unify.stages.verify.findings import Found, texts
+from person_unify.stages.verify.findings import Found, Key
 from person_unify.stages.verify.homes import Home, lanes_of
 from person_unify.stages.verify.humans import Humans
 
@@ -140,10 +140,10 @@ def check_grants(context: Context, implied: pl.DataFrame) -> None:
         maintain_order="left",
     )
     there = made.filter(pl.col("row").is_not_null())
-    consents = context.maps["consent_to_grant"]["new_id"].is_in(home.ids.implode()).sum()
+    consents = int(home.ids.has(context.maps["consent_to_grant"]["new_id"]).sum())
     detail = f"consents {consents} + implied {due.height}"
     answers = context.answers
-    answers.compare("grants_count", _GRANTS, int(consents) + due.height, home.cells.height, detail)
+    answers.compare("grants_count", _GRANTS, consents + due.height, home.height, detail)
     home.claim(there["place"].cast(pl.UInt32))
     wrong = _wrong_contents(context, there, cells.take(there["row"].cast(pl.UInt32)))
     failures = [
@@ -216,10 +216,10 @@ def _tell_implied(
         at = rows.arg_true()
         chosen = there[at] if at.len() else there.clear()
 
-        def keys(limit: int, chosen: pl.DataFrame = chosen) -> list[tuple[tuple[str], tuple[str]]]:
+        def keys(limit: int, chosen: pl.DataFrame = chosen) -> list[tuple[Key, Key]]:
             few = chosen.head(limit)
-            ids = home.ids.gather(few["place"])
-            return [((old,), (id_,)) for old, id_ in zip(few["child_old"], ids, strict=True)]
+            ids = home.named(few["place"], limit)
+            return [((old,), id_) for old, id_ in zip(few["child_old"], ids, strict=True)]
 
         detail = "not what an implied grant holds"
         context.answers.tell(
@@ -233,12 +233,11 @@ def tell_rest(context: Context, table: str, sources: list[str]) -> None:
     """Name the rows of a target table that nothing accounts for."""
     home = context.homes[table]
     at = (~home.claimed).arg_true()
-    key = [home.cells.columns[c] for c in home.table.primary_key]
     for source in sources:
         if context.answers.wants(source):
             context.answers.tell(
                 Found("plus", source, table, None, "of no loaded source row", 0, ()),
                 at.len(),
-                lambda limit: [(None, k) for k in texts(key, at, limit)],
+                lambda limit: [(None, key) for key in home.named(at, limit)],
             )
             return

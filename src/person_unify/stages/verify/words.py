@@ -23,7 +23,7 @@ from person_unify.mappings.spec import (
 )
 from person_unify.schema import Column
 from person_unify.stages.verify.cells import alike, present
-from person_unify.stages.verify.context import Context, Rows, gathered
+from person_unify.stages.verify.context import Context, Rows
 from person_unify.stages.verify.findings import UnknownRuleError
 from person_unify.stages.verify.reading import CLASSES, VALUES, day
 from person_unify.stages.verify.rules import RULES
@@ -120,9 +120,9 @@ class Words:
         """The attribute of the loaded rows that a column names."""
         known = self.context.known.get(word.table)
         named = self.rows.value(word.column, "TEXT")
-        if known is None or word.attribute not in known.columns:
+        if known is None or word.attribute not in known.rows.columns:
             return alike(None, named.len(), pl.String())
-        return gathered(known.select("old", word.attribute), named, "old")[word.attribute]
+        return known.of(named, word.attribute)
 
     def named(self, column: str, usual: str) -> pl.Series:
         """The target ids of the loaded rows of an old table that a column names."""
@@ -143,7 +143,7 @@ class Words:
         known = self.context.known.get(usual)
         if known is None:
             return alike(None, ids.len(), pl.String())
-        return gathered(known.select("old", "new"), ids, "old")["new"]
+        return known.of(ids, "new")
 
     def _copy(self, binding: Binding, word: Copy) -> Expected:
         reading = self.rows.read(word.column, binding.type)
@@ -236,8 +236,7 @@ class Words:
         parents = self.context.known.get("parents")
         if parents is None:
             return self._constant("clinician", "TEXT")
-        owners = pl.concat([parents["old"], parents["user_id"].rename("old")]).drop_nulls().unique()
-        owns = said.is_in(owners.implode()).fill_null(value=False)
+        owns = parents.has(said) | parents.has(said, "user_id")
         return pl.select(
             pl.when(owns).then(pl.lit("parent")).otherwise(pl.lit("clinician"))
         ).to_series()
