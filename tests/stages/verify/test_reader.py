@@ -71,7 +71,7 @@ def test_some_rows_are_those_of_the_whole(
             table, row = file.tables["t"], pl.Series(wanted, dtype=pl.Int64)
             expected = whole.read(table, COLUMNS).at(row)
             if ahead:
-                file.read_ahead(beside, table)
+                file.read_ahead(beside, table, columns)
                 file.read_part_ahead(beside, table, row)
             for asked in (columns, COLUMNS, columns):
                 require_alike(file.read_part(table, asked, row), expected.only(asked))

@@ -123,22 +123,25 @@ def archive_of(context: Context, source: Table, cells: Cells) -> Archive | None:
     if table is None:
         return None
     table = table.known_as(source)
-    present = set(table.column_names)
-    sources = {column.lower() for column in source.column_names}
-    listed, reason = _own("_archived", sources, present), _own("_reason", sources, present)
-    rowid = rowid_in(table, source)
-    key: dict[str, str | None] = {column: column for column in source.primary_key}
-    if rowid is not None:
-        key = {rowid: None}
-    lanes = lanes_of(table, source)
-    stored = frozenset(present - {listed, reason, rowid})
+    key, listed, reason = asked_first(table, source)
+    stored = frozenset(table.column_names) - {listed, reason, rowid_in(table, source)}
     if source.name in context.source.troubled:
         context.ledger.troubled.add(table.name)
-    own = context.ledger.read(table, [*key, listed, reason], lanes=lanes)
+    own = context.ledger.read(table, [*key, listed, reason], lanes=lanes_of(table, source))
     theirs = keys(cells, list(key.values()))
     mine = keys(own, list(key))
     at, of = Places(*theirs).of(*mine), Places(*mine).of(*theirs)
     return Archive(table, source, key, stored, listed, reason, own, at, of)
+
+
+def asked_first(table: Table, source: Table) -> tuple[dict[str, str | None], str, str]:
+    """The columns of an archive by which its rows are known, with the source's, list and reason."""
+    present = set(table.column_names)
+    sources = {column.lower() for column in source.column_names}
+    rowid = rowid_in(table, source)
+    key: dict[str, str | None] = {column: column for column in source.primary_key}
+    listed, reason = _own("_archived", sources, present), _own("_reason", sources, present)
+    return key if rowid is None else {rowid: None}, listed, reason
 
 
 def keys(cells: Cells, columns: Sequence[str | None]) -> pl.DataFrame:

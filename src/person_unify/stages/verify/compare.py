@@ -137,11 +137,13 @@ class Side:
 def compare(side: Side, ranges: Sequence[Range] | None) -> None:
     """Compare a source table part by part with its target rows, and back."""
     row, inverse = side.rows.cells.row, side.context.inverse
-    inverse.begin(side.name, side)
     every = ranges or [EVERY]
     starts = (int(row.search_sorted(first, "left")) for first, _ in every)
     stops = (int(row.search_sorted(last, "right")) for _, last in every)
     parts = [part for part in zip(starts, stops, every, strict=True) if part[0] < part[1]]
+    if parts:
+        _read_ahead(side, *parts[0][:2])
+    inverse.begin(side.name, side)
     for (start, stop, part), following in zip_longest(parts, parts[1:]):
         if following is not None:
             _read_ahead(side, *following[:2])

@@ -82,7 +82,7 @@ class File:
         self._held: dict[str, Held] = {}
         self._part: dict[str, Held] = {}
         self._coming: dict[str, Task[Held]] = {}
-        self._next: dict[str, tuple[Sequence[Range], Task[Held]]] = {}
+        self._next: dict[str, list[tuple[Sequence[Range], Task[Held]]]] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -173,15 +173,24 @@ class File:
         return held.cells.only(wanted)
 
     def read_ahead(
-        self, beside: Beside, table: Table, lanes: Mapping[str, Lane] | None = None
+        self,
+        beside: Beside,
+        table: Table,
+        first: Sequence[str],
+        lanes: Mapping[str, Lane] | None = None,
     ) -> None:
-        """Have a table read beside that fits into one part, for whoever asks for it next."""
-        if table.name in self._coming or self.small(table) or self.ranges(table) is not None:
+        """Have a table read beside for whoever asks for it next.
+
+        Of one that does not fit into one part, only the ``first`` columns.
+        """
+        columns = table.column_names if self.ranges(table) is None else first
+        if table.name in self._coming or self.small(table) or not columns:
             return
         chosen = self._lanes(table, lanes)
         held = self._held.get(table.name)
-        if held is None or not held.has(table.column_names, chosen):
-            self._coming[table.name] = beside.call(partial(self._all_of, table, None, chosen))
+        if held is None or not held.has(columns, chosen):
+            call = partial(self._all_of, table, None, chosen, columns)
+            self._coming[table.name] = beside.call(call)
 
     def read_part(
         self,
@@ -217,22 +226,29 @@ class File:
         if self.ranges(table) is None or self._is_much(table, row):
             return
         chosen, spans = self._lanes(table, lanes), spans_of(row)
-        self._next[table.name] = spans, beside.call(partial(self._all_of, table, spans, chosen))
+        task = beside.call(partial(self._all_of, table, spans, chosen, table.column_names))
+        self._next.setdefault(table.name, []).append((spans, task))
 
     def _next_part(self, table: Table, spans: Sequence[Range], lanes: Mapping[str, Lane]) -> Held:
         """All columns of some rows, which may have been read ahead."""
-        there, coming = self._next.get(table.name, ((), None))
-        if coming is not None and covers(there, spans):
-            del self._next[table.name]
-            part = coming.result()
-            if part.lanes == lanes:
-                return part
-        return self._all_of(table, spans, lanes)
+        coming = self._next.get(table.name, [])
+        for number, (there, task) in enumerate(coming):
+            if covers(there, spans):
+                del coming[number]
+                part = task.result()
+                if part.lanes == lanes:
+                    return part
+                break
+        return self._all_of(table, spans, lanes, table.column_names)
 
     def _all_of(
-        self, table: Table, spans: Sequence[Range] | None, lanes: Mapping[str, Lane]
+        self,
+        table: Table,
+        spans: Sequence[Range] | None,
+        lanes: Mapping[str, Lane],
+        columns: Sequence[str],
     ) -> Held:
-        return Held(self._read(table, table.column_names, spans, lanes), lanes, spans or ())
+        return Held(self._read(table, columns, spans, lanes), lanes, spans or ())
 
     def _is_much(self, table: Table, row: pl.Series) -> bool:
         ranges = self.ranges(table) or [EVERY]

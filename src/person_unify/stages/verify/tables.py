@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from person_unify.mappings import CORE_TABLES
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.spec import NewId
 from person_unify.schema import Table
@@ -13,6 +14,7 @@ from person_unify.stages.verify.archive import (
     NOT_CARRIED,
     Archive,
     archive_of,
+    asked_first,
     keys,
     lanes_of,
 )
@@ -28,18 +30,25 @@ from person_unify.stages.verify.logs import check_ids, owed_of_row
 
 
 def read_ahead(context: Context, usual: str) -> None:
-    """Have an old table, its archive and what it fills read beside, where they are in one part."""
+    """Have an old table, its archive and what it fills read beside, as far as they fit in a part.
+
+    Of larger ones what is asked of all rows first.
+    """
     for bound in context.plan.of(usual):
-        context.source.read_ahead(context.beside, bound.source)
+        plain = bound.target is not None and usual not in CORE_TABLES
+        first = deciding_columns(context, bound) if plain else ()
+        context.source.read_ahead(context.beside, bound.source, first)
         findings = context.answers.findings
         wanted = findings is None or context.answers.wants(bound.name)
         if wanted and bound.target is not None and bound.target.name in context.homes:
             table = context.homes[bound.target.name].table
-            context.target.read_ahead(context.beside, table, lanes_of_target(table))
+            context.target.read_ahead(context.beside, table, (), lanes_of_target(table))
         archive = context.ledger.tables.get(f"archive_{bound.source.name}")
         if archive is not None:
             archive = archive.known_as(bound.source)
-            context.ledger.read_ahead(context.beside, archive, lanes_of(archive, bound.source))
+            key, *own = asked_first(archive, bound.source)
+            lanes = lanes_of(archive, bound.source)
+            context.ledger.read_ahead(context.beside, archive, (*key, *own), lanes)
 
 
 def read_rows(context: Context, bound: BoundMapping) -> tuple[Rows, list[Range] | None]:
