@@ -40,7 +40,7 @@ those that are read ahead included."""
 _PERSON_BYTES = 1_000
 """What a row of patients, children or their links takes while persons are resolved; measured."""
 
-_KEPT_BYTES = 300
+_KEPT_BYTES = 260
 """What the verification keeps of a row of the source until its end, ids above all; measured."""
 
 
