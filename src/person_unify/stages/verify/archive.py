@@ -38,6 +38,11 @@ class Archive:
     at: pl.Series
     of: pl.Series
 
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """The lanes of its columns."""
+        return lanes_of(self.table, self.source)
+
     @cached_property
     def reasons(self) -> pl.Series:
         """Per archive row, why it is there."""

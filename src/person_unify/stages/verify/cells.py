@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ DTYPES: dict[str, pl.DataType] = {
     "real": pl.Float64(),
     "blob": pl.Binary(),
 }
-LANES: dict[pl.DataType, Lane] = {pl.String(): "text", pl.Int64(): "integer", pl.Float64(): "real"}
+LANES: dict[pl.DataType, Lane] = {DTYPES[lane]: lane for lane in get_args(Lane)}
 """The lane of a column by its type."""
 
 STORED = {1: "integer", 2: "real", 3: "text", 4: "blob"}
@@ -88,11 +88,6 @@ class Cells:
         odd = {name: frame for name, frame in self.odd.items() if name in columns}
         kept = {name: self.columns[name] for name in columns}
         return Cells(self.row, kept, odd, self.without_nul)
-
-    def plain(self, columns: Sequence[str]) -> Cells | None:
-        """Some columns, if they are here and have no odd cell."""
-        asked = set(columns)
-        return self.only(columns) if asked <= self.columns.keys() - self.odd.keys() else None
 
     def is_null(self, column: str) -> pl.Series:
         """Whether the cell is NULL."""

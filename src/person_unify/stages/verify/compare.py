@@ -10,7 +10,6 @@ import polars as pl
 
 from person_unify.mappings.bind import BoundMapping, type_of
 from person_unify.stages.verify.archive import Archive
-from person_unify.stages.verify.archive import lanes_of as lanes_of_archive
 from person_unify.stages.verify.cells import Cells, equal, mark
 from person_unify.stages.verify.context import Context, Note, Rows
 from person_unify.stages.verify.findings import Found, Key, Kind, texts
@@ -162,8 +161,7 @@ def _read_ahead(side: Side, start: int, stop: int) -> None:
     archive = side.archive
     if archive is not None:
         row = archive.cells.row.gather(archive.of[start:stop].drop_nulls())
-        lanes = lanes_of_archive(archive.table, archive.source)
-        context.ledger.read_part_ahead(context.beside, archive.table, row, lanes)
+        context.ledger.read_part_ahead(context.beside, archive.table, row, archive.lanes)
 
 
 def _compare_part(side: Side, start: int, stop: int) -> None:

@@ -48,9 +48,10 @@ def deciding_columns(context: Context, bound: BoundMapping) -> list[str]:
     assert bound.target is not None
     groups = {c for group in (bound.target.primary_key, *bound.target.uniques) for c in group}
     wanted = {*bound.source.primary_key, *key_of(bound.source, bound.mapping.source), "id"}
+    attributes = attributes_of(context, bound.mapping.source)
     for binding in bound.columns:
         word = binding.word
-        looked_up = binding.target.name in attributes_of(context, bound.mapping.source)
+        looked_up = binding.target.name in attributes
         if binding.strength or binding.target.name in groups or looked_up or isinstance(word, Via):
             wanted |= _columns(word)
     for word in bound.mapping.exposes.values():
@@ -160,13 +161,7 @@ def _names_something(words: Words, binding: Binding) -> pl.Series:
     column = str(getattr(word, "column", ""))
     names = word.table if isinstance(word, Via) else binding.names
     assert names is not None
-    if names in ("patients", "children"):
-        own = words.human(column, names)["own"]
-        return own.fill_null(value=False)
-    known = words.context.known.get(names)
-    if known is None:
-        return alike(False, words.rows.height)
-    return known.has(words.rows.value(column, "TEXT"))
+    return words.exists(column, names)
 
 
 def _person(words: Words) -> pl.Series | None:
@@ -362,11 +357,7 @@ def _remember(context: Context, words: Words, fates: Fates) -> None:
         context.in_file[usual] = Places(rows.value("id", "TEXT"))
     named = {b.names for other in context.plan.bound for b in other.columns}
     attributes = attributes_of(context, usual)
-    if (
-        usual not in named
-        and not attributes
-        and not any(b.mapping.shares_ids_with == usual for b in context.plan.bound)
-    ):
+    if usual not in named and not attributes:
         return
     key = bound.target.primary_key[0]
     columns = {"old": _own_key(words, key), "new": fates.keys["k0"]}

@@ -13,11 +13,11 @@ from person_unify.stages.verify.context import Context, gathered
 from person_unify.stages.verify.families import Families
 from person_unify.stages.verify.people import KNOWN_BY
 from person_unify.stages.verify.reading import DAY_MS, iso
+from person_unify.stages.verify.words import PEOPLE
 
 _SPACES = re.compile(
     "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"  # White_Space
 )
-PEOPLE = ("patients", "children")
 
 
 @dataclass(frozen=True)

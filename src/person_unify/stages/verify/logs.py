@@ -98,22 +98,13 @@ def _broken(words: Words) -> Iterator[tuple[str, str, pl.Series, pl.Series]]:
                 "dangling_reference",
                 column,
                 said,
-                said.is_not_null() & ~_exists(words, column, word.table),
+                said.is_not_null() & ~words.exists(column, word.table),
             )
         elif isinstance(word, Copy) and binding.names and binding.strength != "required":
-            lost = said.is_not_null() & ~_exists(words, column, binding.names)
+            lost = said.is_not_null() & ~words.exists(column, binding.names)
             if words.bound.mapping.source == "consent_grants":
                 lost &= said != ""
             yield "dangling_reference", column, said, lost.fill_null(value=False)
-
-
-def _exists(words: Words, column: str, names: str) -> pl.Series:
-    if names in PEOPLE:
-        return words.human(column, names)["own"].fill_null(value=False)
-    known = words.context.known.get(names)
-    if known is None:
-        return alike(False, words.rows.height)
-    return known.has(words.rows.value(column, "TEXT"))
 
 
 def readings(bound: BoundMapping) -> list[tuple[str, Type]]:

@@ -19,7 +19,7 @@ from person_unify.errors import BatchTooLarge, DatabaseError
 from person_unify.files.database import Database, inspect, read_frame
 from person_unify.schema import Catalogue, Table, quote
 from person_unify.stages.verify.cells import DTYPES, ODD, STORED, Cells, Lane, lane_of
-from person_unify.stages.verify.held import EVERY, Held, Range, covers, spans_of
+from person_unify.stages.verify.held import EVERY, Held, Range, covers, ranges_of, spans_of
 from person_unify.stages.verify.queries import FLAGS, LITERALS, Query, halves, where
 
 _COLUMNS_PER_QUERY = 400
@@ -113,36 +113,12 @@ class File:
     def ranges(self, table: Table) -> list[Range] | None:
         """Ranges of rowids whose rows take about ``size`` bytes each; None for all at once."""
         if table.name not in self._ranges:
-            self._ranges[table.name] = self._parts(table)
+            rows, rowid = self.counts[table.name], self.rowid(table)
+            parts = None
+            if rowid is not None and rows > SMALL and table.columns:
+                parts = ranges_of(self.database, table, rowid, rows, SMALL, self.size)
+            self._ranges[table.name] = parts
         return self._ranges[table.name]
-
-    def _parts(self, table: Table) -> list[Range] | None:
-        rows, rowid, columns = self.counts[table.name], self.rowid(table), table.column_names
-        if rowid is None or rows <= SMALL or not columns:
-            return None
-        name = quote(table.name)
-        lengths = " + ".join(f"coalesce(octet_length({quote(c)}), 0)" for c in columns[:400])
-        sample = f"SELECT * FROM {name} ORDER BY {rowid} LIMIT 32"
-        later = f"SELECT * FROM {name} ORDER BY {rowid} DESC LIMIT 32"
-        text, first, last = self.database.rows(
-            f"SELECT (SELECT avg({lengths}) FROM (SELECT * FROM ({sample}) "
-            f"UNION ALL SELECT * FROM ({later}))), min({rowid}), max({rowid}) FROM {name}"
-        )[0]
-        step = max(SMALL, self.size // int(text + 24 * len(columns)))
-        if rows <= step:
-            return None
-        if last - first + 1 <= 4 * rows:
-            step = step * (last - first + 1) // rows
-            return [(s, min(s + step - 1, last)) for s in range(first, last + 1, step)]
-        starts = [
-            int(start)
-            for (start,) in self.database.rows(
-                f"SELECT r FROM (SELECT {rowid} AS r, row_number() OVER (ORDER BY {rowid}) AS n "
-                f"FROM {name}) WHERE n % {step} = 1 ORDER BY 1"
-            )
-        ]
-        ends = [*(start - 1 for start in starts[1:]), int(last)]
-        return list(zip(starts, ends, strict=True))
 
     def read(
         self,

@@ -35,8 +35,8 @@ def read_ahead(context: Context, usual: str) -> None:
     Of larger ones what is asked of all rows first.
     """
     for bound in context.plan.of(usual):
-        plain = bound.target is not None and usual not in CORE_TABLES
-        first = deciding_columns(context, bound) if plain else ()
+        by_itself = bound.target is not None and usual not in CORE_TABLES
+        first = _columns_of_all(context, bound) if by_itself else ()
         context.source.read_ahead(context.beside, bound.source, first)
         findings = context.answers.findings
         wanted = findings is None or context.answers.wants(bound.name)
@@ -54,9 +54,14 @@ def read_ahead(context: Context, usual: str) -> None:
 def read_rows(context: Context, bound: BoundMapping) -> tuple[Rows, list[Range] | None]:
     """All rows of a table: whole, or the columns that decide, with the parts for the others."""
     source = bound.source
-    ranges = context.source.ranges(source)
-    columns = source.column_names if ranges is None else deciding_columns(context, bound)
-    return Rows(source, context.source.read(source, columns)), ranges
+    columns = _columns_of_all(context, bound)
+    return Rows(source, context.source.read(source, columns)), context.source.ranges(source)
+
+
+def _columns_of_all(context: Context, bound: BoundMapping) -> Sequence[str]:
+    """The columns that are read of all rows at once: those that decide, if not all fit."""
+    whole = context.source.ranges(bound.source) is None
+    return bound.source.column_names if whole else deciding_columns(context, bound)
 
 
 def check_table(context: Context, bound: BoundMapping) -> None:
@@ -234,13 +239,12 @@ def _carriers(side: Side) -> frozenset[str]:
 def _unnamed(side: Side, archive: Archive) -> Iterator[tuple[str, int]]:
     """Cells, by column, that archive rows hold although their lists do not name them."""
     context, table = side.context, archive.table
-    lanes = lanes_of(table, archive.source)
     columns = sorted(archive.stored - set(archive.key))
     found = dict.fromkeys(columns, 0)
     start = 0
     parts: Sequence[Range | None] = context.ledger.ranges(table) or [None]
     for part in parts:
-        cells = context.ledger.read(table, columns, None if part is None else [part], lanes)
+        cells = context.ledger.read(table, columns, None if part is None else [part], archive.lanes)
         at = pl.arange(start, start + cells.height, eager=True, dtype=pl.UInt32)
         start += cells.height
         for column in columns:

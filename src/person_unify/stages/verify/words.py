@@ -124,6 +124,15 @@ class Words:
             return alike(None, named.len(), pl.String())
         return known.of(named, word.attribute)
 
+    def exists(self, column: str, usual: str) -> pl.Series:
+        """Whether a column names a row of an old table: a loaded one, or a human of that kind."""
+        if usual in PEOPLE:
+            return self.human(column, usual)["own"].fill_null(value=False)
+        known = self.context.known.get(usual)
+        if known is None:
+            return alike(False, self.rows.height)
+        return known.has(self.rows.value(column, "TEXT"))
+
     def named(self, column: str, usual: str) -> pl.Series:
         """The target ids of the loaded rows of an old table that a column names."""
         return self._of(self.rows.value(column, "TEXT"), usual)
