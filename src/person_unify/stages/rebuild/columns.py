@@ -9,7 +9,7 @@ from operator import and_
 
 import polars as pl
 
-from person_unify.frames.odd import DTYPES, INTEGER, TEXT, Lane, Rows, odd_field
+from person_unify.frames.odd import DTYPES, INTEGER, TEXT, Lane, Rows, beside, odd_field
 
 _CODES: dict[Lane, int] = {"integer": INTEGER, "text": TEXT}
 
@@ -55,12 +55,11 @@ class Column:
         if not rows.has_odd(column):
             return cls(lane, pl.col(name))
         stored, integer, real, held = (
-            pl.col(odd_field(column, part)) for part in ("class", "integer", "real", "bytes")
+            rows.odd[odd_field(column, part)] for part in ("class", "integer", "real", "bytes")
         )
         # A REAL is known by its bits, so that -0.0 is not 0.0.
-        number = pl.coalesce(integer, real.reinterpret(dtype=pl.Int64))
-        odd = Odd(*(rows.apart(column, part, place) for part in (stored, number, held)))
-        return cls(lane, pl.col(name), odd)
+        number = integer.zip_with(integer.is_not_null(), real.reinterpret(dtype=pl.Int64))
+        return cls(lane, pl.col(name), Odd(*(beside(s, place) for s in (stored, number, held))))
 
     def present(self) -> pl.Expr:
         """Whether the cell is not NULL."""

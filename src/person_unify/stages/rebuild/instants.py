@@ -43,26 +43,31 @@ def _read(stored: pl.Series) -> pl.Series:
     """A text taken apart, put into one form, and read by Polars; the zone is then taken off."""
     texts = decode_utf8(stored).alias("text").to_frame()
     parts = texts.select(pl.col("text").str.extract_groups(_TEXT)).unnest("text")
-    fraction, zone = pl.col("fraction").fill_null(""), pl.col("zone").fill_null("Z")
-    digits = zone.str.replace(":", "").str.slice(1).str.pad_end(4, "0")
-    hours = digits.str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0)
-    minutes = digits.str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0)
-    offset = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1) * (60 * hours + minutes)
-    clock = pl.concat_str(
-        "day",
-        pl.lit("T"),
+    # In steps: Polars plans one long expression for longer than it takes for a few texts.
+    parts = parts.with_columns(
         pl.col("minute").fill_null("00:00"),
-        pl.lit(":"),
         pl.col("second").fill_null("00"),
-        pl.lit("."),
-        fraction.str.slice(0, 3).str.pad_end(3, "0"),
+        pl.col("fraction").fill_null(""),
+        digits=pl.col("zone").str.replace(":", "").str.slice(1).str.pad_end(4, "0"),
     )
-    local = clock.str.to_datetime("%Y-%m-%dT%H:%M:%S%.3f", time_unit="ms", strict=False)
+    thousandths = pl.col("fraction").str.slice(0, 3).str.pad_end(3, "0")
+    clock = pl.concat_str(
+        "day", pl.lit("T"), "minute", pl.lit(":"), "second", pl.lit("."), thousandths
+    )
+    parts = parts.with_columns(
+        local=clock.str.to_datetime("%Y-%m-%dT%H:%M:%S%.3f", time_unit="ms", strict=False),
+        hours=pl.col("digits").str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0),
+        minutes=pl.col("digits").str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0),
+    )
     sound = (
-        (pl.col("second").fill_null("00") < "60")
-        & (pl.col("minute").fill_null("00:00") < "24")
-        & (hours < 24)
-        & (minutes < 60)
-        & ~fraction.str.slice(3).str.contains("[1-9]")
+        (pl.col("second") < "60")
+        & (pl.col("minute") < "24")
+        & (pl.col("hours") < 24)
+        & (pl.col("minutes") < 60)
+        & ~pl.col("fraction").str.slice(3).str.contains("[1-9]")
     )
-    return parts.select(pl.when(sound).then(local.cast(pl.Int64) - offset * _MINUTE)).to_series()
+    sign = pl.when(pl.col("zone").str.starts_with("-")).then(-1).otherwise(1)
+    instant = (
+        pl.col("local").cast(pl.Int64) - sign * (60 * pl.col("hours") + pl.col("minutes")) * _MINUTE
+    )
+    return parts.select(pl.when(sound).then(instant)).to_series()

@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import Any, TypeAlias
 
+import numpy as np
 import polars as pl
 
 from person_unify.mappings.spec import Type
 from person_unify.stages.verify.cells import STORED, Cells, alike, decoded, mark, present
+
+Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 FIRST_INSTANT = -62_135_596_800_000
 LAST_INSTANT = 253_402_300_799_999
@@ -218,45 +222,39 @@ def _instant(kind: str, stored: pl.Series) -> _Converted:
 
 def instant_of_text(texts: pl.Series) -> _Converted:
     """Milliseconds of accepted texts, null for others, and where something finer was cut."""
-    frame = texts.to_frame("t").select(pl.col("t").str.extract_groups(_INSTANT)).unnest("t")
-    number = {
-        name: pl.col(name).cast(pl.Int64).fill_null(0) for name in "y m d H M S oh om".split()
-    }
-    fields = frame.select(
-        *(expression.alias(name) for name, expression in number.items()),
-        pl.col("y").is_not_null().alias("shaped"),
-        sign=pl.when(pl.col("s") == "-").then(-1).otherwise(1),
-        ms=(pl.col("f").fill_null("") + "000").str.slice(0, 3).cast(pl.Int64),
-        finer=pl.col("f").str.slice(3).str.contains("[1-9]").fill_null(value=False),
+    found = texts.to_frame("t").select(pl.col("t").str.extract_groups(_INSTANT)).unnest("t")
+    fraction = pl.col("f").fill_null("")
+    fields = found.select(
+        pl.col("y", "m", "d", "H", "M", "S", "oh", "om").cast(pl.Int64).fill_null(0),
+        shaped=pl.col("y").is_not_null(),
+        east=pl.col("s").ne_missing("-"),
+        ms=(fraction + "000").str.slice(0, 3).cast(pl.Int64),
+        finer=fraction.str.slice(3).str.contains("[1-9]"),
     )
-    y, m, d = pl.col("y"), pl.col("m"), pl.col("d")
-    leap = ((y % 4 == 0) & (y % 100 != 0)) | (y % 400 == 0)
-    length = (
-        pl.when(m == 2)
-        .then(pl.when(leap).then(29).otherwise(28))
-        .when(m.is_in([4, 6, 9, 11]))
-        .then(30)
-        .otherwise(31)
+    # In NumPy: Polars plans so long an expression for longer than it takes for a few texts.
+    y, m, d, hour, minute, second, oh, om, shaped, east, ms, finer = (
+        column.to_numpy() for column in fields
     )
-    there = m.is_between(1, 12) & d.is_between(1, length)
-    clock = (pl.col("H") < 24) & (pl.col("M") < 60) & (pl.col("S") < 60)
-    offset = (pl.col("oh") < 24) & (pl.col("om") < 60)
-    minutes = pl.col("H") * 60 + pl.col("M") - pl.col("sign") * (pl.col("oh") * 60 + pl.col("om"))
-    instant = (_days() * 1440 + minutes) * 60_000 + pl.col("S") * 1000 + pl.col("ms")
-    valid = pl.col("shaped") & there & clock & offset
-    found = fields.select(
-        value=pl.when(valid & instant.is_between(FIRST_INSTANT, LAST_INSTANT)).then(instant),
-        finer=pl.col("finer"),
-    )
-    return found["value"], found["finer"] & found["value"].is_not_null()
+    leap = (y % 4 == 0) & (y % 100 != 0) | (y % 400 == 0)
+    length = _MONTHS[m.clip(0, 12)] + (leap & (m == 2))
+    valid = shaped & (m >= 1) & (m <= 12) & (d >= 1) & (d <= length)
+    valid &= (hour < 24) & (minute < 60) & (second < 60) & (oh < 24) & (om < 60)
+    minutes = hour * 60 + minute - np.where(east, 1, -1) * (oh * 60 + om)
+    instant = (_days(y, m, d) * 1440 + minutes) * 60_000 + second * 1000 + ms
+    valid &= (instant >= FIRST_INSTANT) & (instant <= LAST_INSTANT)
+    return pl.Series(instant).set(pl.Series(~valid), None), pl.Series(finer & valid)
 
 
-def _days() -> pl.Expr:
+_MONTHS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+"""Days of each month of a common year, by its number."""
+
+
+def _days(y: Numbers, m: Numbers, d: Numbers) -> Numbers:
     """Days since 1970-01-01 of y, m, d in the proleptic Gregorian calendar, from March on."""
-    year = pl.col("y") - (pl.col("m") <= 2).cast(pl.Int64)
-    month = (pl.col("m") + 9) % 12
-    of_year = (153 * month + 2) // 5 + pl.col("d") - 1
-    return year * 365 + year // 4 - year // 100 + year // 400 + of_year - 719_468
+    year, month = y - (m <= 2), (m + 9) % 12
+    of_year = (153 * month + 2) // 5 + d - 1
+    days: Numbers = year * 365 + year // 4 - year // 100 + year // 400 + of_year - 719_468
+    return days
 
 
 def day(instants: pl.Series) -> pl.Series:
