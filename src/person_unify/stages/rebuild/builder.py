@@ -61,11 +61,31 @@ class Rebuilt:
         """Some of :attr:`rows` with what their cells are made of beside them, and the cells."""
         wanted = list(columns)
         rows, held = self._held(rows, wanted)
-        kept: dict[str, Column] = {}
-        if self.archive is not None:
-            stored = [c for c in wanted if c in self.archive.columns]
-            rows, kept = self.archive.store.rows(rows, "a", stored, "a.")
-        return rows, {c: self._overruled(c, held.get(c), kept.get(c)) for c in wanted}
+        archive = self.archive
+        if archive is None:
+            return rows, {c: held.get(c) or self._nothing(c) for c in wanted}
+        # Most columns are carried in every row: whatever the archive has of them is NULL.
+        whole = rows["whole"].any()
+        key = self.table.primary_key
+        asked = [c for c in wanted if whole or archive.named[c] or c in key or c not in held]
+        stored = [c for c in asked if c in archive.columns]
+        rows, kept = archive.store.rows(rows, "a", stored, "a.")
+        lists = list(dict.fromkeys(archive.named[c] for c in asked))
+        flags = {some: f"@archived:{n}" for n, some in enumerate(lists)}
+        rows = rows.with_columns(
+            (pl.col("whole") | pl.col("list").is_in(some).fill_null(value=False)).alias(flag)
+            for some, flag in flags.items()
+        )
+        cells: dict[str, Column] = {}
+        for column in wanted:
+            mine, theirs = held.get(column), kept.get(column) or self._nothing(column)
+            if mine is None or column not in asked:
+                cells[column] = mine or theirs
+            elif column in key:
+                cells[column] = theirs.pick(pl.col("whole") | theirs.present(), mine)
+            else:
+                cells[column] = theirs.pick(pl.col(flags[archive.named[column]]), mine)
+        return rows, cells
 
     def rowids(self) -> pl.Series:
         """The rowid that the archive keeps of each row; NULL where it keeps none."""
@@ -76,18 +96,9 @@ class Rebuilt:
         rows, cells = self.archive.store.rows(self.rows.select("a"), "a", [name], "a.")
         return rows.select(cells[name].main.alias("rowid")).to_series()
 
-    def _overruled(self, column: str, held: Column | None, kept: Column | None) -> Column:
-        """The source cell: the archived one if there is one, else what the target holds."""
+    def _nothing(self, column: str) -> Column:
         declared = self.table.column(column)
-        kept = kept or Column.empty(promised(declared.type if declared is not None else ""))
-        if held is None:
-            return kept
-        if column in self.table.primary_key:
-            return kept.pick(pl.col("whole") | kept.present(), held)
-        named = self.archive.named[column] if self.archive is not None else ()
-        if not named and self.archive is None:
-            return held
-        return kept.pick(pl.col("whole") | pl.col("list").is_in(named).fill_null(value=False), held)
+        return Column.empty(promised(declared.type if declared is not None else ""))
 
     def _speaking(self, columns: Iterable[str]) -> dict[str, tuple[int, Binding]]:
         """By which target cell each source column is held, the first one where several do."""
