@@ -191,6 +191,12 @@ def discrepancies(
     return frame.select(given.get(name, filled(None)).alias(name) for name in DISCREPANCY)
 
 
+def of_column(table: str, column: str, kind: str, **cells: str) -> pl.DataFrame:
+    """One discrepancy about a whole column of a source table."""
+    once = pl.DataFrame({"one": [1]})
+    return discrepancies(once, kind, source_table=table, field=column, **cells)
+
+
 def _sentence(text: str, cells: Mapping[str, pl.Expr]) -> pl.Expr:
     """A sentence whose ``{…}`` are cells of the row."""
     names = [name for _, name, _, _ in Formatter().parse(text) if name]

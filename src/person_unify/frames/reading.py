@@ -18,7 +18,7 @@ import polars as pl
 
 from person_unify.frames.archive import Mask
 from person_unify.frames.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames.model import ROW, SourceFrame, discrepancies, escaped
+from person_unify.frames.model import ROW, SourceFrame, discrepancies, escaped, of_column
 from person_unify.frames.values import (
     INT4_FIRST,
     INT4_LAST,
@@ -236,13 +236,7 @@ def _totals(rows: pl.DataFrame, noted: Mapping[Noted, Sequence[pl.Expr]]) -> dic
 def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]:
     """One ``implausible_instant`` per column of a table with such instants (section 1)."""
     return [
-        discrepancies(
-            pl.DataFrame({"one": [1]}),
-            "implausible_instant",
-            source_table=table,
-            field=column,
-            rows=str(rows),
-        )
+        of_column(table, column, "implausible_instant", rows=str(rows))
         for column, rows in counts.items()
         if rows
     ]
