@@ -14,7 +14,7 @@ LAST_INSTANT = 253_402_300_799_999
 """0001-01-01 and the last millisecond of 9999, UTC, in ms since the epoch."""
 
 INSTANT_TEXT = (
-    r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
     r"(?: ?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?))?)?$"
 )
@@ -122,61 +122,33 @@ def instant_of_text(text: pl.Expr) -> pl.Expr:
 def _instants(texts: pl.Series) -> pl.Series:
     """Whole columns in steps: as one expression, every group would match the pattern again."""
     groups = texts.alias("text").to_frame().select(pl.col("text").str.extract_groups(INSTANT_TEXT))
-    found = groups.unnest("text").with_columns(pl.col("7").str.slice(0, 3).str.pad_end(3, "0"))
-    numbers = [str(group) for group in range(1, 11) if group != 8]
+    found = groups.unnest("text").with_columns(pl.col("5").str.slice(0, 3).str.pad_end(3, "0"))
+    numbers = [
+        pl.col(group).cast(pl.Int64).fill_null(0) for group in ("2", "3", "4", "5", "7", "8")
+    ]
+    # No text and no day of the calendar are both NULL here.
+    day = pl.col("1").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64).alias("day")
     fields = found.select(
-        pl.col("1").is_not_null().alias("matched"),
-        pl.when(pl.col("8") == "-").then(-1).otherwise(1).alias("sign"),
-        *(pl.col(number).cast(pl.Int64).fill_null(0) for number in numbers),
+        day, pl.when(pl.col("6") == "-").then(-1).otherwise(1).alias("sign"), *numbers
     )
     return fields.select(_instant_of_fields().alias(texts.name)).to_series()
 
 
 def _instant_of_fields() -> pl.Expr:
-    year, month, day, hour, minute, second, thousandths, offset_hours, offset_minutes = (
-        pl.col(str(group)) for group in range(1, 11) if group != 8
+    hour, minute, second, thousandths, offset_hours, offset_minutes = (
+        pl.col(group) for group in ("2", "3", "4", "5", "7", "8")
     )
-    sign = pl.col("sign")
     exists = (
-        pl.col("matched")
-        & month.is_between(1, 12)
-        & day.is_between(1, _days_in_month(year, month))
-        & (hour < 24)
-        & (minute < 60)
-        & (second < 60)
-        & (offset_hours < 24)
-        & (offset_minutes < 60)
+        (hour < 24) & (minute < 60) & (second < 60) & (offset_hours < 24) & (offset_minutes < 60)
     )
-    minutes = hour * 60 + minute - sign * (offset_hours * 60 + offset_minutes)
-    days = _days_since_epoch(year, month, day)
-    milliseconds = ((days * 1440 + minutes) * 60 + second) * 1000 + thousandths
+    minutes = hour * 60 + minute - pl.col("sign") * (offset_hours * 60 + offset_minutes)
+    milliseconds = ((pl.col("day") * 1440 + minutes) * 60 + second) * 1000 + thousandths
     return pl.when(exists).then(within_years(milliseconds))
 
 
 def finer_than_millisecond(text: pl.Expr) -> pl.Expr:
     """Whether an instant's text has a non-zero digit after the third of its fraction."""
     return text.str.contains(r"\.[0-9]{3}[0-9]*[1-9]")
-
-
-def _days_in_month(year: pl.Expr, month: pl.Expr) -> pl.Expr:
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    return (
-        pl.when(month == 2)
-        .then(pl.when(leap).then(29).otherwise(28))
-        .when(month.is_in([4, 6, 9, 11]))
-        .then(30)
-        .otherwise(31)
-    )
-
-
-def _days_since_epoch(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
-    # Years are counted from March so that the leap day is the last day of the year.
-    shifted = year - (month <= 2).cast(pl.Int64)
-    era = shifted // 400
-    year_of_era = shifted - era * 400
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    day_of_era = year_of_era * 365 + (year_of_era // 4) - (year_of_era // 100) + day_of_year
-    return era * 146_097 + day_of_era - 719_468
 
 
 def utc_day(milliseconds: pl.Expr) -> pl.Expr:

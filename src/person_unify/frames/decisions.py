@@ -61,8 +61,7 @@ class Decision:
     @property
     def place(self) -> str:
         """The question in words, without any value: for messages."""
-        parts = [self.kind, self.source_table, self.source_id, self.related_id, self.field]
-        return " ".join(part for part in parts if part)
+        return " ".join(part for part in self.key if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,6 @@ class LaneReader:
             ]
         ).sort(frame.columns[0])
 
-    def _is_odd(self, column: str) -> str:
-        return f"typeof({quote(column)}) NOT IN ('{self.lanes[column]}', 'null')"
-
     def _odd(self, columns: Sequence[str], part: Range | None, also: str) -> pl.DataFrame:
         """The odd cells of the columns that have any, by ``@row``, from the rows that have any."""
         if not columns:
@@ -208,7 +205,9 @@ class LaneReader:
         return rows.cast(types).sort(ROW)
 
     def _any_odd(self, columns: Sequence[str], also: str) -> str:
-        wanted = " OR ".join(map(self._is_odd, columns))
+        wanted = " OR ".join(
+            f"typeof({quote(c)}) NOT IN ('{self.lanes[c]}', 'null')" for c in columns
+        )
         return f"({also}) AND ({wanted})" if also else f"({wanted})"
 
     def _decoded(

@@ -156,7 +156,11 @@ def renamed_fields(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) 
     return frame
 
 
-def _column(value: str | pl.Expr | None) -> pl.Expr:
+Cell = str | pl.Expr | None
+"""What a log says in one column: the same in every row, or what an expression gives."""
+
+
+def filled(value: Cell) -> pl.Expr:
     """A String column; a constant is repeated, since a lone literal would make a row of its own."""
     if isinstance(value, pl.Expr):
         return value
@@ -167,8 +171,8 @@ def discrepancies(
     frame: pl.DataFrame,
     kind: str,
     *,
-    variant: str | pl.Expr | None = ORDINARY,
-    **cells: str | pl.Expr | None,
+    variant: Cell = ORDINARY,
+    **cells: Cell,
 ) -> pl.DataFrame:
     """One discrepancy per row of ``frame``; columns that are not given are NULL.
 
@@ -176,20 +180,26 @@ def discrepancies(
     that are given: columns of the log, and what else it names.
     """
     finding = FINDINGS[kind]
-    given = {name: _column(cell) for name, cell in cells.items()}
-    given |= {"kind": _column(kind), "severity": _column(finding.severity)}
+    given = {name: filled(cell) for name, cell in cells.items()}
+    given |= {"kind": filled(kind), "severity": filled(finding.severity)}
     messages = finding.messages.items()
     if isinstance(variant, pl.Expr):
-        chosen = [pl.when(variant == name).then(_filled(text, given)) for name, text in messages]
+        chosen = [pl.when(variant == name).then(_sentence(text, given)) for name, text in messages]
         given["message"] = pl.coalesce(chosen)
     else:
-        given["message"] = _filled(finding.messages[variant or ORDINARY], given)
-    return frame.select(given.get(name, _column(None)).alias(name) for name in DISCREPANCY)
+        given["message"] = _sentence(finding.messages[variant or ORDINARY], given)
+    return frame.select(given.get(name, filled(None)).alias(name) for name in DISCREPANCY)
 
 
-def _filled(sentence: str, cells: Mapping[str, pl.Expr]) -> pl.Expr:
+def of_column(table: str, column: str, kind: str, **cells: str) -> pl.DataFrame:
+    """One discrepancy about a whole column of a source table."""
+    once = pl.DataFrame({"one": [1]})
+    return discrepancies(once, kind, source_table=table, field=column, **cells)
+
+
+def _sentence(text: str, cells: Mapping[str, pl.Expr]) -> pl.Expr:
     """A sentence whose ``{…}`` are cells of the row."""
-    names = [name for _, name, _, _ in Formatter().parse(sentence) if name]
+    names = [name for _, name, _, _ in Formatter().parse(text) if name]
     if not names:
-        return _column(sentence)
-    return pl.format(re.sub(r"{\w+}", "{}", sentence), *(cells[name] for name in names))
+        return filled(text)
+    return pl.format(re.sub(r"{\w+}", "{}", text), *(cells[name] for name in names))

@@ -3,7 +3,7 @@
 Contract section 1: every source cell ends carried, archived, or both.  A :class:`Reader` hands out
 expressions for values and notes, per source column, where the cell is unreadable, where it is not
 carried after all, and what was normalised.  Once the rows to load are settled, it turns these notes
-into discrepancies, normalisation counts and the archive.
+into discrepancies and normalisation counts; what it notes as lost, the archive takes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import polars as pl
 
-from person_unify.frames.archive import Mask, assemble
+from person_unify.frames.archive import Mask
 from person_unify.frames.conversions import FIRST_INSTANT, LAST_INSTANT
-from person_unify.frames.model import ROW, Archive, SourceFrame, discrepancies, escaped
+from person_unify.frames.model import ROW, SourceFrame, discrepancies, escaped, of_column
 from person_unify.frames.values import (
     INT4_FIRST,
     INT4_LAST,
@@ -221,21 +221,6 @@ class Reader:
             return pl.col(ROW).cast(pl.String)
         return self.peek(key[0], "TEXT").value
 
-    def archive(
-        self,
-        kept: pl.DataFrame,
-        whole: Mask,
-        others: Sequence[tuple[pl.DataFrame, str]],
-        identity: Sequence[str] = (),
-    ) -> Archive | None:
-        """Everything that the target does not hold.
-
-        kept: the represented rows, archived cell by cell (all cells where ``whole``).
-        others: rows that are not loaded, each frame with its reason.
-        identity: columns that stand beside archived cells where the file's key is not among them.
-        """
-        return assemble(self.source, self.lost, kept, whole, others, identity)
-
 
 def _totals(rows: pl.DataFrame, noted: Mapping[Noted, Sequence[pl.Expr]]) -> dict[Noted, int]:
     """In how many rows any of the masks holds that were noted for something."""
@@ -251,13 +236,7 @@ def _totals(rows: pl.DataFrame, noted: Mapping[Noted, Sequence[pl.Expr]]) -> dic
 def implausible_log(table: str, counts: Mapping[str, int]) -> list[pl.DataFrame]:
     """One ``implausible_instant`` per column of a table with such instants (section 1)."""
     return [
-        discrepancies(
-            pl.DataFrame({"one": [1]}),
-            "implausible_instant",
-            source_table=table,
-            field=column,
-            rows=str(rows),
-        )
+        of_column(table, column, "implausible_instant", rows=str(rows))
         for column, rows in counts.items()
         if rows
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
 ROW = "row"
@@ -39,19 +37,12 @@ KEYS: dict[str, tuple[pl.Expr, ...]] = {
 """What two records of one human still share after one slip of the pen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """pairs: ``row``, ``row_right`` (``row`` < ``row_right``), each once.
+def candidates(people: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """All pairs that share a key; ``people`` has ``row``, ``first``, ``last``, ``born`` (Date).
 
-    crowded: how many keys were left out because too many people share them.
+    Returns ``row``, ``row_right`` (``row`` < ``row_right``), each pair once, and how many keys were
+    left out because too many people share them.
     """
-
-    pairs: pl.DataFrame
-    crowded: int
-
-
-def candidates(people: pl.DataFrame) -> Candidates:
-    """All pairs that share a key; ``people`` has ``row``, ``first``, ``last``, ``born`` (Date)."""
     found, crowded = [], 0
     for key in KEYS.values():
         names = [f"k{position}" for position in range(len(key))]
@@ -63,4 +54,4 @@ def candidates(people: pl.DataFrame) -> Candidates:
         members = usable.with_row_index("block").explode(ROW)
         pairs = members.join(members, on="block").filter(pl.col(ROW) < pl.col(f"{ROW}_right"))
         found.append(pairs.select(ROW, f"{ROW}_right"))
-    return Candidates(pl.concat(found).unique().sort(ROW, f"{ROW}_right"), crowded)
+    return pl.concat(found).unique().sort(ROW, f"{ROW}_right"), crowded

@@ -72,17 +72,15 @@ def find_suspects(people: pl.DataFrame, least: float = 0.5) -> Suspects:
     """
     named = _prepared(people)
     chance = _Chance.of(named)
-    blocked = candidates(named)
+    pairs, crowded = candidates(named)
     parts = [
-        _scored(blocked.pairs[start : start + _CHUNK], named, chance).filter(
-            pl.col("score") >= least
-        )
-        for start in range(0, blocked.pairs.height, _CHUNK)
+        _scored(pairs[start : start + _CHUNK], named, chance).filter(pl.col("score") >= least)
+        for start in range(0, pairs.height, _CHUNK)
     ]
     found = pl.concat(parts) if parts else pl.DataFrame(schema=PAIRS)
     order = ("score", "left_table", "left_id", "right_table", "right_id")
     found = found.sort(order, descending=[True, False, False, False, False])
-    return Suspects(found, named.height, blocked.pairs.height, blocked.crowded)
+    return Suspects(found, named.height, pairs.height, crowded)
 
 
 def _prepared(people: pl.DataFrame) -> pl.DataFrame:

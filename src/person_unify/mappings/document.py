@@ -95,7 +95,8 @@ Labels of a *folded* text are the column names in words; each part that is not e
 def render() -> str:
     """The whole document as Markdown, ending in one line feed."""
     plan = bind(OLD, UNIFIED, lambda table: False)
-    blocks = [INTRODUCTION.rstrip("\n"), _short_names()]
+    short = ", ".join(f"`{short}` for `{usual}`" for usual, short in SHORT_NAMES.items())
+    blocks = [INTRODUCTION.rstrip("\n"), f"Accepted short names of tables: {short}."]
     for title, module in AREAS:
         mappings: tuple[Mapping, ...] = module.MAPPINGS
         blocks += [f"## {title}", (module.__doc__ or "").strip().split("\n\n")[0]]
@@ -105,11 +106,6 @@ def render() -> str:
         if kept:
             blocks += ["### Archived whole", f"{_listed(kept)}: no counterpart, every row is kept."]
     return "\n\n".join(blocks) + "\n"
-
-
-def _short_names() -> str:
-    pairs = ", ".join(f"`{short}` for `{usual}`" for usual, short in SHORT_NAMES.items())
-    return f"Accepted short names of tables: {pairs}."
 
 
 def _section(source: str, bound: tuple[BoundMapping, ...]) -> Iterator[str]:
@@ -133,13 +129,9 @@ def _rows(bound: BoundMapping, *, qualified: bool) -> Iterator[str]:
     for binding in bound.columns:
         word = bound.mapping.columns.get(binding.target.name)
         if word is not None:
-            text = _says(word) + _strength(binding)
+            # How strictly the column must name a row, if it names any.
+            text = _says(word) + (f" ({binding.strength})" if binding.strength else "")
             yield f"| `{prefix}{binding.target.name}` | {text} |"
-
-
-def _strength(binding: Binding) -> str:
-    """How strictly a column that is named in the mapping must name a row."""
-    return f" ({binding.strength})" if binding.strength else ""
 
 
 def _lines(bound: BoundMapping, *, qualified: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from person_unify.errors import SourceError, TargetError
 from person_unify.postgres.server import Server, text
@@ -96,7 +97,8 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
     filled: dict[str, list[str]] = {}
     if forms is SOURCE:
         _require_ordinary(server, schema)
-    keys = _key_positions(server, schema)
+    indexes = _unique_indexes(server, schema)
+    keys = {(t, c): n for t, primary, key in indexes if primary for n, c in enumerate(key, 1)}
     for table, name, type_, not_null, default, kept in server.rows(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), "
         "a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated = '' AND a.attidentity = '' "
@@ -121,12 +123,11 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
         columns[table].append(Column(name, form[0], not_null, usual, position))
         reads.setdefault(table, {})[name] = form[1].format(c=quote(name))
     known = {table: {column.name for column in listed} for table, listed in columns.items()}
-    references = _references(server, schema, known)
-    uniques = _uniques(server, schema, known)
+    foreign = _references(server, schema, known)
     return Catalogue(
         {
             name: Home(
-                Table(name, tuple(listed), references.get(name, ()), uniques.get(name, ())),
+                Table(name, tuple(listed), foreign.get(name, ()), _uniques(indexes, name, known)),
                 reads.get(name, {}),
                 tuple(demanded.get(name, ())),
                 tuple(filled.get(name, ())),
@@ -174,36 +175,31 @@ def _default(expression: str | None) -> str | None:
     return found[1] if found else None
 
 
-def _key_positions(server: Server, schema: str) -> dict[tuple[str, str], int]:
-    return {
-        (table, column): position
-        for table, column, position in server.rows(
-            "SELECT c.relname::text, a.attname::text, k.n FROM pg_index i "
-            "JOIN pg_class c ON c.oid = i.indrelid, "
-            "unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a "
-            "WHERE a.attrelid = c.oid AND a.attnum = k.attnum AND i.indisprimary "
-            f"AND k.n <= i.indnkeyatts AND c.relnamespace = {schema}"
-        )
-    }
+def _unique_indexes(server: Server, schema: str) -> list[tuple[Any, ...]]:
+    """Table, whether it is its primary key, and the columns of each UNIQUE index.
+
+    Not of those that are partial or over expressions.
+    """
+    return server.rows(
+        "SELECT c.relname::text, i.indisprimary, array_agg(a.attname::text ORDER BY k.n) "
+        "FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid, "
+        "unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a "
+        "WHERE a.attrelid = c.oid AND a.attnum = k.attnum AND i.indisunique "
+        "AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts "
+        f"AND c.relnamespace = {schema} GROUP BY i.indexrelid, c.relname, i.indisprimary "
+        "ORDER BY i.indexrelid"
+    )
 
 
 def _uniques(
-    server: Server, schema: str, known: Mapping[str, set[str]]
-) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """The column lists of UNIQUE indexes but for those that are partial or over expressions."""
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for table, columns in server.rows(
-        "SELECT c.relname::text, array_agg(a.attname::text ORDER BY k.n) FROM pg_index i "
-        "JOIN pg_class c ON c.oid = i.indrelid, "
-        "unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a "
-        "WHERE a.attrelid = c.oid AND a.attnum = k.attnum AND i.indisunique AND NOT i.indisprimary "
-        "AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts "
-        f"AND c.relnamespace = {schema} GROUP BY i.indexrelid, c.relname "
-        "ORDER BY i.indexrelid"
-    ):
-        if set(columns) <= known.get(table, set()):
-            found.setdefault(table, []).append(tuple(columns))
-    return {table: tuple(listed) for table, listed in found.items()}
+    indexes: list[tuple[Any, ...]], table: str, known: Mapping[str, set[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """The column lists of a table's UNIQUE indexes beside its key, of columns that are known."""
+    return tuple(
+        tuple(columns)
+        for of, primary, columns in indexes
+        if of == table and not primary and known[table].issuperset(columns)
+    )
 
 
 def _references(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,7 @@ def planned(ledger: Path) -> set[str]:
 def write(ledger: Path, delivery: Delivery) -> None:
     """Add a delivery to the ledger, which may be of a release that knew none."""
     columns = ", ".join(f"{quote(name)} {type_}" for name, type_ in TABLES[_TABLE].items())
-    row = {
-        "xid": delivery.xid,
-        "address": delivery.address,
-        "server": delivery.server,
-        "schema": delivery.schema,
-        "started": delivery.started,
-        "tables": json.dumps(dict(delivery.tables), sort_keys=True),
-        "outcome": delivery.outcome,
-    }
+    row = asdict(delivery) | {"tables": json.dumps(dict(delivery.tables), sort_keys=True)}
     with Database(ledger) as database:
         database.execute("BEGIN IMMEDIATE")
         database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} ({columns})")

@@ -22,13 +22,14 @@ _UNSURE: Mapping[str, pl.Expr] = {
 def caregiver_questions(views: pl.DataFrame, origins: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Who is the primary caregiver: a question per parent of each person where nobody can tell.
 
-    The evidence is the whole family: its parents and who of them is flagged.
+    origins: the record that each person comes from.  The evidence is the whole family: its parents
+    and who of them is flagged.
     """
     flag = pl.when(FLAGGED).then(pl.lit("1")).otherwise(pl.lit("0"))
     family = canonical(pl.col(PARENT), flag).str.join(",").over(PERSON).alias("@family")
     asked = []
     for kind, unsure in _UNSURE.items():
-        open_ = _of_origins(views.filter(unsure).sort(PARENT), origins).with_columns(family)
+        open_ = left_join(views.filter(unsure).sort(PARENT), origins, PERSON).with_columns(family)
         case = Case(kind, open_, PARENT, "is_primary")
         asked.append(case.questions(tables, "primary", [pl.col("@family")]))
     return pl.concat(asked)
@@ -63,14 +64,9 @@ def with_decided(
 
 def caregiver_log(views: pl.DataFrame, origins: pl.DataFrame, tables: Tables) -> list[pl.DataFrame]:
     """Persons with several flagged parents, or with several views and none flagged."""
-    chosen = _of_origins(views.filter(pl.col("is_primary_caregiver") == 1), origins)
+    chosen = left_join(views.filter(pl.col("is_primary_caregiver") == 1), origins, PERSON)
     variant = decided_or_not(pl.col("@decided"))
     return [
         Case(kind, chosen.filter(unsure), "@chosen", "is_primary").log(tables, variant)
         for kind, unsure in _UNSURE.items()
     ]
-
-
-def _of_origins(views: pl.DataFrame, origins: pl.DataFrame) -> pl.DataFrame:
-    """The views beside the record that each person comes from."""
-    return left_join(views, origins, PERSON)

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from person_unify.findings import ORDINARY
-from person_unify.frames.model import QUESTION, QUESTION_KEY, discrepancies, left_join
+from person_unify.frames.model import (
+    QUESTION,
+    QUESTION_KEY,
+    Cell,
+    discrepancies,
+    filled,
+    left_join,
+)
 from person_unify.stages.resolve.links import CHILD, ID, PERSON
 
 KNOWN_BY = ("first_name", "last_name", "date_of_birth", "gender")
 """What a reviewer knows a human by."""
-
-Cell = str | pl.Expr | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,20 @@ class Case:
         about: dict[str, Cell] = {**self.key(tables), "person_id": pl.col(PERSON), **cells}
         return discrepancies(self.frame, self.kind, variant=variant, **about)
 
+    def with_facts(self, records: pl.DataFrame, of_children: pl.Expr, id_: str, name: str) -> Case:
+        """Add as ``name`` the canonical text of what a record is known by: instants as ms.
+
+        The record is that of ``id_``, a child where ``of_children``.
+        """
+        keyed = self.frame.with_columns(of_children.alias("@in"))
+        key = {"@in": CHILD, id_: ID}
+        wanted = keyed.select(pl.col(column).alias(to) for column, to in key.items())
+        facts = canonical(*(pl.col(field).cast(pl.String) for field in KNOWN_BY))
+        known = records.join(wanted, on=[CHILD, ID], how="semi").select(
+            pl.col(CHILD).alias("@in"), pl.col(ID).alias(id_), facts.alias(name)
+        )
+        return replace(self, frame=left_join(keyed, known, list(key)).drop("@in"))
+
     def questions(
         self, tables: Tables, options: str | pl.Expr, evidence: Iterable[pl.Expr]
     ) -> pl.DataFrame:
@@ -69,9 +88,9 @@ class Case:
         The evidence is hashed together with the key, so that an answer cannot wander.
         """
         named = {"kind": self.kind, **self.key(tables)}
-        key = [_column(named[name]).alias(name) for name in QUESTION_KEY]
+        key = [filled(named[name]).alias(name) for name in QUESTION_KEY]
         asked = self.frame.select(
-            *key, _column(options).alias("options"), canonical(*key, *evidence).alias("evidence")
+            *key, filled(options).alias("options"), canonical(*key, *evidence).alias("evidence")
         )
         # No library hashes a frame's texts by SHA-256; there is one per question, not one per row.
         digests = [hashlib.sha256(text.encode()).hexdigest() for text in asked["evidence"]]
@@ -98,24 +117,3 @@ def canonical(*parts: pl.Expr) -> pl.Expr:
         for part in parts
     ]
     return pl.concat_str(spelled, separator=",")
-
-
-def with_facts(
-    frame: pl.DataFrame, records: pl.DataFrame, of_children: pl.Expr, id_: str, name: str
-) -> pl.DataFrame:
-    """Add as ``name`` the canonical text of what a record is known by: instants as ms.
-
-    The record is that of ``id_``, a child where ``of_children``.
-    """
-    keyed = frame.with_columns(of_children.alias("@in"))
-    key = {"@in": CHILD, id_: ID}
-    wanted = keyed.select(pl.col(column).alias(to) for column, to in key.items())
-    facts = canonical(*(pl.col(field).cast(pl.String) for field in KNOWN_BY))
-    known = records.join(wanted, on=[CHILD, ID], how="semi").select(
-        pl.col(CHILD).alias("@in"), pl.col(ID).alias(id_), facts.alias(name)
-    )
-    return left_join(keyed, known, list(key)).drop("@in")
-
-
-def _column(value: Cell) -> pl.Expr:
-    return value if isinstance(value, pl.Expr) else pl.repeat(value, pl.len(), dtype=pl.String)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
 from person_unify.frames.model import ROW, SourceFrame
 from person_unify.frames.reading import Reader
 from person_unify.frames.values import Type
-from person_unify.mappings.bind import BoundMapping
-from person_unify.mappings.reads import reads
 from person_unify.stages.resolve.links import CREATED, ID
 
 DELETED = "@deleted"
@@ -67,13 +63,3 @@ def deciding_cells(source: SourceFrame, name: str, run_time: int) -> pl.DataFram
         *(reader.peek(column, t).value.alias(named.get(column, column)) for column, t in deciding),
         *(reader.stated(column).alias(says) for column, says in STATED.get(name, {}).items()),
     )
-
-
-def reader_of(
-    source: SourceFrame, name: str, bound: Mapping[tuple[str, str], BoundMapping], run_time: int
-) -> Reader:
-    """Reads whole rows of a table: what its mappings in ``bound`` read, and what decides."""
-    reader = Reader(source, run_time)
-    mapped = [read for (of, _), b in bound.items() if of == name for read in reads(b)]
-    reader.prepare([*mapped, *DECIDING[name].items()])
-    return reader

@@ -9,7 +9,7 @@ import polars as pl
 from person_unify.findings import ORDINARY
 from person_unify.frames.ids import FreshIds
 from person_unify.stages.resolve import decided, demographics
-from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
+from person_unify.stages.resolve.cases import Case, Tables, decided_or_not
 from person_unify.stages.resolve.kept import keep_persons
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -20,7 +20,6 @@ from person_unify.stages.resolve.links import (
     link,
     relink,
     sharers,
-    strays,
 )
 from person_unify.stages.resolve.suspects import suspect_log, suspect_questions, suspects
 
@@ -56,11 +55,12 @@ class _Found:
     def among(cls, records: pl.DataFrame) -> _Found:
         differing = demographics.mismatches(records)
         contradicting = demographics.contradicting(differing)
+        strays = records.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())
         return cls(
             differing,
             Case("shared_linked_patient", sharers(records), "@beside", _FIELD),
             Case("contradicting_link", contradicting, "@beside", _FIELD),
-            Case("missing_linked_patient", strays(records), LINK, _FIELD),
+            Case("missing_linked_patient", strays, LINK, _FIELD),
             suspects(records),
         )
 
@@ -70,13 +70,11 @@ class _Found:
         values = [pl.col("child_text"), pl.col("patient_text")]
         asked = [differing.questions(tables, _parting("child patient"), values)]
         for case in (self.shared, self.contradicting):
-            frame = with_facts(case.frame, records, pl.lit(value=True), ID, "@facts")
-            frame = with_facts(frame, records, pl.lit(value=False), "@beside", "@theirs")
+            known = case.with_facts(records, pl.lit(value=True), ID, "@facts")
+            known = known.with_facts(records, pl.lit(value=False), "@beside", "@theirs")
             both = [pl.col("@facts"), pl.col("@theirs")]
-            known = Case(case.kind, frame, case.related, case.field)
             asked.append(known.questions(tables, _parting("same"), both))
-        frame = with_facts(self.lost.frame, records, pl.lit(value=True), ID, "@facts")
-        lost = Case(self.lost.kind, frame, self.lost.related, self.lost.field)
+        lost = self.lost.with_facts(records, pl.lit(value=True), ID, "@facts")
         asked.append(lost.questions(tables, "standalone link", [pl.col("@facts")]))
         return pl.concat([*asked, suspect_questions(self.suspects, records, tables)])
 

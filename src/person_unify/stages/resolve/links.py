@@ -101,8 +101,3 @@ def sharers(records: pl.DataFrame) -> pl.DataFrame:
         pl.col(PATIENT).is_not_null().sum().over("@beside").alias("@together")
     )
     return ordered.filter(pl.int_range(pl.len()).over("@beside") > 0)
-
-
-def strays(records: pl.DataFrame) -> pl.DataFrame:
-    """The children whose ``linked_patient_id`` names no patient."""
-    return records.filter(pl.col(LINK).is_not_null() & pl.col(NAMED).is_null())

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from person_unify.frames.archive import assemble
 from person_unify.frames.model import MAP, ROW, Outcome, SourceFrame, left_join
 from person_unify.frames.reading import Reader, constant_filler, implausible_log
 from person_unify.mappings.bind import Binding, BoundMapping
+from person_unify.mappings.reads import reads
 from person_unify.mappings.spec import Copy, Decided
 from person_unify.stages.resolve.cells import person_cells, stated_alone, view_cells
-from person_unify.stages.resolve.deciding import reader_of
+from person_unify.stages.resolve.deciding import DECIDING
 from person_unify.stages.resolve.demographics import TAKE, taken_columns
 from person_unify.stages.resolve.links import (
     ALONE,
@@ -117,7 +119,9 @@ class Outcomes:
 
     def made(self, source: str, part: SourceFrame, *, last: bool) -> Outcome:
         """What became of the next part of ``source``, which is its name in the contract."""
-        reader = reader_of(part, source, self.bound, self.run_time)
+        reader = Reader(part, self.run_time)
+        mapped = [read for (of, _), b in self.bound.items() if of == source for read in reads(b)]
+        reader.prepare([*mapped, *DECIDING[source].items()])
         frame = self._beside(source, reader.source.frame)
         make = {"patients": self._of_patients, "children": self._of_children}
         outcome = make.get(source, self._of_links)(frame, reader)
@@ -291,7 +295,7 @@ def _outcome(
         rows=rows,
         discrepancies=tuple(unreadable),
         normalisations=tuple(counted),
-        archive=reader.archive(frame, whole, outs),
+        archive=assemble(reader.source, reader.lost, frame, whole, outs),
         maps=maps,
         not_loaded={reason: out.height for out, reason in outs if out.height},
     )

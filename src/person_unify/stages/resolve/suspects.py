@@ -6,7 +6,7 @@ import polars as pl
 
 from person_unify.frames.conversions import utc_day
 from person_unify.frames.name_comparison import normalised
-from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
+from person_unify.stages.resolve.cases import Case, Tables, decided_or_not
 from person_unify.stages.resolve.links import CHILD, CREATED, ID, NAMED, PERSON
 
 _SAME = ("@first", "@last", "@day")
@@ -42,8 +42,8 @@ def suspects(records: pl.DataFrame) -> Case:
 def suspect_questions(further: Case, records: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """One human or two.  Two patients cannot be made one: a person has one clinician view."""
     head = pl.col("@head_of_children")
-    frame = with_facts(further.frame, records, pl.col(CHILD), ID, "@facts")
-    frame = with_facts(frame, records, head, "@head", "@head_facts")
+    known = further.with_facts(records, pl.col(CHILD), ID, "@facts")
+    known = known.with_facts(records, head, "@head", "@head_facts")
     options = (
         pl.when(pl.col(CHILD) & head)
         .then(pl.lit("separate merge"))
@@ -53,7 +53,7 @@ def suspect_questions(further: Case, records: pl.DataFrame, tables: Tables) -> p
     )
     of_head = pl.when(head).then(pl.lit(tables.children)).otherwise(pl.lit(tables.patients))
     evidence = [of_head, pl.col("@facts"), pl.col("@head_facts")]
-    return Case(further.kind, frame, further.related).questions(tables, options, evidence)
+    return known.questions(tables, options, evidence)
 
 
 def suspect_log(further: Case, tables: Tables) -> pl.DataFrame:

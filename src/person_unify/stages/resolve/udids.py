@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from person_unify.frames.collations import collated
 from person_unify.frames.model import left_join
 from person_unify.stages.resolve import decided
-from person_unify.stages.resolve.cases import Case, Tables, decided_or_not, with_facts
+from person_unify.stages.resolve.cases import Case, Tables, decided_or_not
 from person_unify.stages.resolve.links import ALONE, CHILD, CREATED, ID, PERSON
 
 FIELD = "udid_number"
@@ -72,9 +72,10 @@ def _placed(ordered: pl.DataFrame) -> pl.DataFrame:
 def _questions(held: pl.DataFrame, records: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Whose number is it: one question per record that would lose it."""
     contested = held.filter(pl.len().over(_SAME) > 1)
-    contested = with_facts(contested, records, pl.col(CHILD), ID, "@facts").with_columns(
+    case = Case(_KIND, contested, "@keeper", FIELD)
+    known = case.with_facts(records, pl.col(CHILD), ID, "@facts").frame.with_columns(
         pl.col("@facts").sort_by("@place").first().over(_SAME).alias("@theirs")
     )
-    losing = Case(_KIND, contested.filter(pl.col("@place") > 0), "@keeper", FIELD)
+    losing = replace(case, frame=known.filter(pl.col("@place") > 0))
     evidence = [pl.col("@udid"), pl.col("@facts"), pl.col("@theirs")]
     return losing.questions(tables, "earlier this", evidence)

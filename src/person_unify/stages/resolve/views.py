@@ -187,20 +187,15 @@ def _with_primary(views: pl.DataFrame) -> pl.DataFrame:
 def view_log(children: pl.DataFrame, links: pl.DataFrame, tables: Tables) -> list[pl.DataFrame]:
     """Merged children, missing ends and child ids."""
     paired, loaded = pl.col(PARENT).is_not_null(), pl.col(ORPHAN_FIELD).is_null()
-    further = children.filter(paired & ~pl.col(SPEAKS))
+    further, lone = children.filter(paired & ~pl.col(SPEAKS)), children.filter(~paired)
     orphans, named = links.filter(~loaded), links.filter(loaded & pl.col(OF_CHILD))
-    of_links = [
-        Case("orphaned_record", orphans, ORPHAN_ID, pl.col(ORPHAN_FIELD)),
-        Case("child_id_in_patient_column", named, "@patient_key", "patient_id"),
-    ]
-    variants = {"orphaned_record": "link"}
     return [
         Case("merged_child_rows", further, "@head").log(tables),
-        Case("orphaned_record", children.filter(~paired), PARENT_KEY, "parent_id").log(
-            tables, "parent"
+        Case("orphaned_record", lone, PARENT_KEY, "parent_id").log(tables, "parent"),
+        Case("orphaned_record", orphans, ORPHAN_ID, pl.col(ORPHAN_FIELD)).log(
+            tables, "link", source_table=tables.parent_children
         ),
-        *(
-            case.log(tables, variants.get(case.kind), source_table=tables.parent_children)
-            for case in of_links
+        Case("child_id_in_patient_column", named, "@patient_key", "patient_id").log(
+            tables, source_table=tables.parent_children
         ),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from person_unify.frames.model import discrepancies
+from person_unify.frames.model import Cell, discrepancies
 from person_unify.frames.reading import Reader
 from person_unify.frames.registry import Registry
 from person_unify.mappings.bind import BoundMapping
@@ -34,7 +34,7 @@ class TableContext:
         """The person that the row is about; None where the table names none."""
         return pl.col(self.resolved.person) if self.resolved.person else None
 
-    def log(self, rows: pl.DataFrame, kind: str, **cells: str | pl.Expr | None) -> pl.DataFrame:
+    def log(self, rows: pl.DataFrame, kind: str, **cells: Cell) -> pl.DataFrame:
         """One discrepancy per row, about the row and its person; see :func:`discrepancies`."""
         about = {"source_id": self.key, "person_id": self.person, **cells}
         return discrepancies(rows, kind, source_table=self.bound.name, **about)

@@ -149,10 +149,18 @@ def _claims(
     if not mapping.merge_on:
         own = ID_MAPS[mapping.source, str(mapping.target)]
         return {own: rows.select(table.key.alias("old_id"), name)}
+    order = ("@created", "patient_id", "tag", ROW)
+    claims = with_merged(rows, merged, table).sort(order, nulls_last=True)
+    return {TAGS: claims.select("patient_id", "tag", name)}
+
+
+def with_merged(rows: pl.DataFrame, merged: pl.DataFrame, table: TableContext) -> pl.DataFrame:
+    """The old tags of ``rows``, then those ``merged`` into one of them, with the new id of that.
+
+    Columns: ``@created``, ``@row``, ``@keeper``, ``patient_id``, ``tag``, ``@target:id``.
+    """
     tag = table.reader.peek("tag", "TEXT").value.alias("tag")
-    columns = ("@created", "@id", ROW, KEEPER)
-    every = pl.concat([rows.select(*columns, tag), merged.select(*columns, tag)])
-    claims = every.join(rows.select(pl.col(ROW).alias(KEEPER), name), on=KEEPER).sort(
-        "@created", "@id", "tag", ROW, nulls_last=True
-    )
-    return {TAGS: claims.select(pl.col("@id").alias("patient_id"), "tag", name)}
+    columns = ("@created", ROW, KEEPER, pl.col("@id").alias("patient_id"), tag)
+    every = pl.concat([rows.select(columns), merged.select(columns)])
+    new = rows.select(pl.col(ROW).alias(KEEPER), "@target:id")
+    return every.join(new, on=KEEPER, how="inner", maintain_order="left")

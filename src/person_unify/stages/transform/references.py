@@ -21,11 +21,11 @@ class Resolved:
 
     found: target column -> column with the looked-up value (NULL: names nothing).
     key: target column -> column with the canonical key that was looked up.
+    person: the column with the person that a row is about, if the target names one.
     """
 
     found: dict[str, str]
     key: dict[str, str]
-    child: str | None
     person: str | None
 
 
@@ -35,7 +35,7 @@ def resolve(
     """Add to the frame every looked-up value; rows and their order stay."""
     found: dict[str, str] = {}
     keys: dict[str, str] = {}
-    child = person = None
+    person = None
     for binding in bound.columns:
         column = _column_of(binding)
         if column is None:
@@ -46,8 +46,7 @@ def resolve(
         found[binding.target.name], keys[binding.target.name] = value, key
         if binding.target.name == "person_id":
             person = value
-            child = f"{value}:child" if isinstance(binding.word, Person) else None
-    return frame, Resolved(found, keys, child, person)
+    return frame, Resolved(found, keys, person)
 
 
 def _column_of(binding: Binding) -> str | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from person_unify.frames.model import ROW, Archive, Outcome, SourceFrame, left_join
+from person_unify.frames.archive import assemble
+from person_unify.frames.model import Archive, Outcome, SourceFrame, left_join
 from person_unify.frames.reading import Reader, implausible_log
 from person_unify.frames.registry import NEW, OLD, Registry
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
@@ -21,11 +22,10 @@ from person_unify.mappings.reads import reads
 from person_unify.mappings.spec import Computed, Copy, Via
 from person_unify.stages.transform.context import TableContext
 from person_unify.stages.transform.expressions import Compiler
-from person_unify.stages.transform.keys import merge, refuse, with_new_ids
+from person_unify.stages.transform.keys import merge, refuse, with_merged, with_new_ids
 from person_unify.stages.transform.logs import orphan_log, reference_log, soft_log
 from person_unify.stages.transform.references import ORPHAN_FIELD, mark_orphans, resolve
 from person_unify.stages.transform.state import TableState
-from person_unify.stages.transform.uniques import KEEPER
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _archive(
     """What the target does not hold, so that each row can be put together again."""
     source, bound = table.reader.source, table.bound
     beside = [c for c in identity(bound, source.key) if c not in source.table.primary_key]
-    return table.reader.archive(rows, None, outs, beside)
+    return assemble(source, table.reader.lost, rows, None, outs, beside)
 
 
 def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFrame]:
@@ -128,11 +128,10 @@ def _target_rows(rows: pl.DataFrame, bound: BoundMapping) -> dict[str, pl.DataFr
 
 def archive_whole(source: SourceFrame, reason: str = "unmapped_table") -> Outcome:
     """Archive every row of a table, or of a part of it, that the unified schema has no home for."""
-    reader = Reader(source, run_time=0)
     return Outcome(
         source=source.table.name,
         source_rows=source.height,
-        archive=reader.archive(source.frame.clear(), None, [(source.frame, reason)]),
+        archive=assemble(source, {}, source.frame.clear(), None, [(source.frame, reason)]),
         not_loaded={reason: source.height} if source.height else {},
     )
 
@@ -144,7 +143,6 @@ def known_by_row(source: SourceFrame) -> SourceFrame:
 
 
 def _with_targets(rows: pl.DataFrame, table: TableContext, task: Task) -> pl.DataFrame:
-    wanted = task.wanted
     compiler = Compiler(table.reader, table.resolved, task.options.timezone)
     made = {}
     for binding in table.bound.columns:
@@ -152,32 +150,18 @@ def _with_targets(rows: pl.DataFrame, table: TableContext, task: Task) -> pl.Dat
         if value is not None:
             made[f"@target:{binding.target.name}"] = value
     exposed = table.bound.mapping.exposes
-    rows = _look_up_exposed(rows, table, wanted)
-    for name in wanted & set(exposed):
-        word = exposed[name]
+    for name in task.wanted & set(exposed):
+        word, shown = exposed[name], f"@exposed:{name}"
         if isinstance(word, Copy):
-            made[f"@exposed:{name}"] = table.reader.peek(word.column, "TEXT").value
+            made[shown] = table.reader.peek(word.column, "TEXT").value
         elif isinstance(word, Computed):
-            made[f"@exposed:{name}"] = compiler.computed(word)
+            made[shown] = compiler.computed(word)
+        elif isinstance(word, Via):
+            # It passes through this table from one that it names itself (a goal's plan's creator).
+            attribute = table.registry.attribute(word.table, word.attribute)
+            keyed = rows.with_columns(table.reader.peek(word.column, "TEXT").value.alias(OLD))
+            rows = left_join(keyed, attribute.rename({word.attribute: shown}), OLD).drop(OLD)
     return rows.with_columns(expression.alias(name) for name, expression in made.items())
-
-
-def _look_up_exposed(
-    rows: pl.DataFrame, table: TableContext, wanted: frozenset[str]
-) -> pl.DataFrame:
-    """Values that pass through this table from one it names itself (a goal's plan's creator)."""
-    for name in wanted & set(table.bound.mapping.exposes):
-        word = table.bound.mapping.exposes[name]
-        if not isinstance(word, Via):
-            continue
-        attribute = table.registry.attribute(word.table, word.attribute)
-        key = table.reader.peek(word.column, "TEXT").value
-        rows = left_join(
-            rows.with_columns(key.alias(OLD)),
-            attribute.rename({word.attribute: f"@exposed:{name}"}),
-            OLD,
-        ).drop(OLD)
-    return rows
 
 
 def _remember(rows: pl.DataFrame, table: TableContext, task: Task) -> None:
@@ -204,24 +188,11 @@ def _maps(
     if own is not None:
         maps[own] = rows.select(table.key.alias("old_id"), pl.col("@target:id").alias("new_id"))
     if mapping.merge_on:
-        maps[TAGS] = _tag_map(rows, merged, table)
+        # Where the file does not say that they are unique, a row may be there twice.
+        every = with_merged(rows, merged, table).rename({"@target:id": "new_id"})
+        maps[TAGS] = every.select("patient_id", "tag", "new_id").unique(maintain_order=True)
     if collisions.height:
         maps[COLLISIONS] = collisions.select(
             pl.lit(table.bound.name).alias("source_table"), "old_id", "new_id"
         )
     return maps
-
-
-def _tag_map(rows: pl.DataFrame, merged: pl.DataFrame, table: TableContext) -> pl.DataFrame:
-    tag = table.reader.peek("tag", "TEXT").value
-    columns = [table.key.alias("patient_id"), tag.alias("tag")]
-    kept = rows.select(pl.col(ROW).alias(KEEPER), pl.col("@target:id").alias("new_id"))
-    every = pl.concat(
-        [
-            rows.select(*columns, pl.col(ROW).alias(KEEPER)),
-            merged.select(*columns, pl.col(KEEPER)),
-        ]
-    )
-    joined = every.join(kept, on=KEEPER, how="inner", maintain_order="left")
-    # Where the file does not say that they are unique, a row may be there twice.
-    return joined.select("patient_id", "tag", "new_id").unique(maintain_order=True)

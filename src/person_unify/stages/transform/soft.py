@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from person_unify.frames.model import discrepancies
+from person_unify.frames.model import of_column
 from person_unify.frames.registry import WORD, People
 from person_unify.mappings.bind import BoundMapping
 from person_unify.mappings.spec import ClinicianOf, Copy, Via
@@ -45,11 +45,10 @@ def holders(
 def soft_references(table: str, met: Mapping[str, Met]) -> list[pl.DataFrame]:
     """One discrepancy per source column of a table that still holds old ids."""
     return [
-        discrepancies(
-            pl.DataFrame({"one": [1]}),
+        of_column(
+            table,
+            column,
             "soft_reference",
-            source_table=table,
-            field=column,
             rows=str(found.rows),
             examples=", ".join(found.examples),
         )
