@@ -162,11 +162,8 @@ def _new_keys(books: Books, record: Record, target: str) -> Iterator[tuple[tuple
 
 def origins(books: Books, record: Record) -> Iterator[Way]:
     """What a new record came from."""
-    found = False
-    for source in books.filling(record.table):
-        for way in _old_keys(books, record, source):
-            found = True
-            yield way
+    found = [w for source in books.filling(record.table) for w in _old_keys(books, record, source)]
+    yield from found
     if record.table == "access_grants" and not found:
         for (child,) in _grants(books, f"g.id = {literal(record.key[0])}", "d.source_id"):
             for source in books.in_file("children"):
