@@ -18,6 +18,7 @@ from person_unify.mappings.known import old_table
 from person_unify.report import INSTANTS, CheckResult, FileFacts, LineageLine, Report, Shape, shaped
 from person_unify.schema import Table, folded, quote
 from person_unify.stages.publish import ledger_path
+from person_unify.stages.rebuild.writing import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,12 @@ class ArchiveTable:
     source: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    catalog: str = CATALOG
 
     @property
     def table(self) -> str:
         """The archive as SQL."""
-        return f"{CATALOG}.{quote(f'archive_{self.source}')}"
+        return f"{self.catalog}.{quote(f'archive_{self.source}')}"
 
     @property
     def listed(self) -> str:
@@ -291,21 +293,20 @@ def lines_in(database: Database) -> tuple[LineageLine, ...]:
     return rows_as(LineageLine, database, "lineage", query)
 
 
-def archives(database: Database) -> dict[str, ArchiveTable]:
-    """The archives of an attached ledger, by the old table's name in the file."""
+def archives(database: Database, catalog: str = CATALOG) -> dict[str, ArchiveTable]:
+    """The archives of a ledger, attached as ``catalog``, by the old table's name in the file."""
     found: dict[str, ArchiveTable] = {}
     for (name,) in database.rows(
-        f"SELECT name FROM {CATALOG}.sqlite_master WHERE type = 'table' "
+        f"SELECT name FROM {catalog}.sqlite_master WHERE type = 'table' "
         "AND name GLOB 'archive_*' ORDER BY rowid"
     ):
-        text = "'" + name.replace("'", "''") + "'"
         columns = database.rows(
-            f"SELECT name FROM pragma_table_info({text}, '{CATALOG}') ORDER BY cid"
+            f"SELECT name FROM pragma_table_info({literal(name)}, '{catalog}') ORDER BY cid"
         )
         # An archive has one index, on what names its rows.
         key = database.rows(
-            f"SELECT c.name FROM pragma_index_list({text}, '{CATALOG}') AS i, "
-            f"pragma_index_info(i.name, '{CATALOG}') AS c ORDER BY c.seqno"
+            f"SELECT c.name FROM pragma_index_list({literal(name)}, '{catalog}') AS i, "
+            f"pragma_index_info(i.name, '{catalog}') AS c ORDER BY c.seqno"
         )
         source = name.removeprefix("archive_")
         known = old_table(source) or Table(source, ())
@@ -313,5 +314,6 @@ def archives(database: Database) -> dict[str, ArchiveTable]:
             source,
             tuple(known.known(column) for (column,) in key),
             tuple(known.known(column) for (column,) in columns),
+            catalog,
         )
     return found

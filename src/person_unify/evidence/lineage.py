@@ -154,18 +154,16 @@ def recorded_lineage(database: Database) -> pl.DataFrame:
         ("source_table", "rows"),
     ).with_columns(pl.col("rows").cast(pl.Int64))
     counted = lines.join(rows, on="source_table", how="left", maintain_order="left")
-    for name, found in (
+    column = ["source_table", "source_column"]
+    for name, cells in (
         ("archived", _archived(database)),
         ("normalised", _count(database, "normalisations", "source_column", "sum(cells)")),
         ("unreadable", _count(database, _UNREADABLE, "field", "count(*)")),
         ("discrepancies", _count(database, "discrepancies", "field", "count(*)")),
     ):
-        counted = counted.join(
-            found.rename({"cells": name}),
-            on=["source_table", "source_column"],
-            how="left",
-            maintain_order="left",
-        )
+        schema = {**dict.fromkeys(column, pl.String), name: pl.Int64}
+        found = pl.DataFrame(cells, schema=schema, orient="row")
+        counted = counted.join(found, on=column, how="left", maintain_order="left")
     filled = counted.with_columns(pl.col(name).fill_null(0) for name in COUNTS if name != "carried")
     return filled.with_columns(carried=pl.col("rows") - pl.col("archived")).select(
         *COLUMNS, *COUNTS
@@ -180,20 +178,14 @@ def _frame(database: Database, query: str, names: tuple[str, ...]) -> pl.DataFra
     return pl.DataFrame(database.rows(query), schema=schema, orient="row")
 
 
-def _count(database: Database, table: str, column: str, sum_: str) -> pl.DataFrame:
-    """``source_table``, ``source_column``, ``cells`` of one of the ledger's logs."""
-    rows = database.rows(
+def _count(database: Database, table: str, column: str, sum_: str) -> list[tuple[str, str, int]]:
+    """Table, column and cells of one of the ledger's logs."""
+    return database.rows(
         f"SELECT source_table, {column}, {sum_} FROM {CATALOG}.{table} GROUP BY 1, 2"
     )
-    return _counted(rows)
 
 
-def _counted(rows: list[tuple[str, str, int]]) -> pl.DataFrame:
-    schema = {"source_table": pl.String, "source_column": pl.String, "cells": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _archived(database: Database) -> pl.DataFrame:
+def _archived(database: Database) -> list[tuple[str, str, int]]:
     """Per archived column, in how many rows: the lists are few, however many rows there are."""
     counts: dict[tuple[str, str], int] = {}
     for source, archive in archives(database).items():
@@ -202,4 +194,4 @@ def _archived(database: Database) -> pl.DataFrame:
         ):
             for column in names_of(listed, source):
                 counts[source, column] = counts.get((source, column), 0) + int(rows)
-    return _counted([(*key, cells) for key, cells in counts.items()])
+    return [(*column, cells) for column, cells in counts.items()]

@@ -98,68 +98,63 @@ def rebuild(
             File(ledger, settled=False) as kept,
             Database(staged) as database,
         ):
-            made = _Rebuilding(there, kept, stored)
             for pragma in _PRAGMAS:
                 database.execute(pragma)
             database.execute("BEGIN EXCLUSIVE")
-            report = made.written(database, rebuilt, progress)
-            comparison = () if snapshot is None else tuple(made.compared(snapshot, progress))
-            _require_equal(report, comparison)
+            stored.create_tables(database)
+            tables = readable_tables(database)
+            plan = bind(tables, there.tables, lambda name: stored.rows[name] > 0)
+            rebuilder = Rebuilder(there, kept, plan, tables)
+            written, others = _written(database, rebuilder, stored, progress)
+            comparison = () if snapshot is None else tuple(_compared(snapshot, rebuilder, progress))
+            report = RebuildReport(rebuilt, written, others, comparison, 0.0)
+            _require_equal(report)
             database.execute("COMMIT")
         publish(staged, rebuilt)
-    return replace(report, comparison=comparison, seconds=perf_counter() - started)
+    return replace(report, seconds=perf_counter() - started)
 
 
-@dataclass(slots=True)
-class _Rebuilding:
-    """The old tables from a finished target and its ledger, into a file or beside the old file."""
-
-    target: File
-    ledger: File
-    stored: StoredSchema
-    rebuilder: Rebuilder | None = None
-
-    def written(self, database: Database, path: Path, progress: Progress) -> RebuildReport:
-        """Make every table, and everything else that can be made."""
-        self.stored.create_tables(database)
-        tables = readable_tables(database)
-        plan = bind(tables, self.target.tables, lambda name: self.stored.rows[name] > 0)
-        self.rebuilder = Rebuilder(self.target, self.ledger, plan, tables)
-        progress(PhaseStarted("rebuild"))
-        started = perf_counter()
-        written = []
-        for name, table in tables.items():
-            progress(TableStarted("rebuild", name))
-            at_once = max(1, CELLS_AT_ONCE // max(1, len(table.columns)))
-            rows = self.stored.rows.get(name, 0)
-            written.append(write(database, self.rebuilder.table(name), rows, at_once))
-        not_created = self.stored.create_others(database)
-        rows = sum(table.rows for table in written)
-        progress(PhaseFinished("rebuild", rows, perf_counter() - started))
-        return RebuildReport(path, tuple(written), not_created, (), 0.0)
-
-    def compared(self, snapshot: Path, progress: Progress) -> Iterator[TableComparison]:
-        """Every table of either database; one that only one of them has is a difference."""
-        assert self.rebuilder is not None
-        progress(PhaseStarted("compare"))
-        started = perf_counter()
-        with File(snapshot, readable_tables) as old:
-            tables = self.rebuilder.tables
-            if not old.tables and not tables:
-                raise VerificationFailed("neither file has a table: there is nothing to compare")
-            for name in dict.fromkeys((*old.tables, *tables)):
-                progress(TableStarted("compare", name))
-                mine, theirs = tables.get(name), old.tables.get(name)
-                if mine is None or theirs is None or mine.columns != theirs.columns:
-                    problem = "the table or its columns are not the same in both"
-                    yield TableComparison(name, 0, 0, problem=problem)
-                else:
-                    yield compare_table(old.store(name), self.rebuilder.table(name))
-        progress(PhaseFinished("compare", 0, perf_counter() - started))
+def _written(
+    database: Database, rebuilder: Rebuilder, stored: StoredSchema, progress: Progress
+) -> tuple[tuple[RebuiltTable, ...], tuple[str, ...]]:
+    """Fill every table, and make everything else that can be made; returns what cannot, too."""
+    progress(PhaseStarted("rebuild"))
+    started = perf_counter()
+    written = []
+    for name, table in rebuilder.tables.items():
+        progress(TableStarted("rebuild", name))
+        at_once = max(1, CELLS_AT_ONCE // max(1, len(table.columns)))
+        rows = stored.rows.get(name, 0)
+        written.append(write(database, rebuilder.table(name), rows, at_once))
+    not_created = stored.create_others(database)
+    rows = sum(table.rows for table in written)
+    progress(PhaseFinished("rebuild", rows, perf_counter() - started))
+    return tuple(written), not_created
 
 
-def _require_equal(report: RebuildReport, comparison: tuple[TableComparison, ...]) -> None:
-    failed = [found for found in comparison if found.outcome in ("failed", "error")]
+def _compared(
+    snapshot: Path, rebuilder: Rebuilder, progress: Progress
+) -> Iterator[TableComparison]:
+    """Every table of either database; one that only one of them has is a difference."""
+    progress(PhaseStarted("compare"))
+    started = perf_counter()
+    with File(snapshot, readable_tables) as old:
+        tables = rebuilder.tables
+        if not old.tables and not tables:
+            raise VerificationFailed("neither file has a table: there is nothing to compare")
+        for name in dict.fromkeys((*old.tables, *tables)):
+            progress(TableStarted("compare", name))
+            mine, theirs = tables.get(name), old.tables.get(name)
+            if mine is None or theirs is None or mine.columns != theirs.columns:
+                problem = "the table or its columns are not the same in both"
+                yield TableComparison(name, 0, 0, problem=problem)
+            else:
+                yield compare_table(old.store(name), rebuilder.table(name))
+    progress(PhaseFinished("compare", 0, perf_counter() - started))
+
+
+def _require_equal(report: RebuildReport) -> None:
+    failed = [found for found in report.comparison if found.outcome in ("failed", "error")]
     if failed:
         shown = "; ".join(f"{found.table}: {found.said()}" for found in failed)
         raise VerificationFailed(

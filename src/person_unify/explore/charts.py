@@ -25,6 +25,7 @@ from person_unify.explore.theme import (
     VIOLET,
     WIDTH,
     dressed,
+    figure,
     rank,
     scale,
 )
@@ -76,7 +77,7 @@ def discrepancies(run: Run) -> alt.LayerChart:
     base = alt.Chart(counted, height=_ROW, width=WIDTH).encode(
         y=alt.Y("kind:N", sort=order, title=None),
         x=alt.X("count:Q", axis=None, scale=alt.Scale(type="symlog")),
-        tooltip=["kind", "severity", alt.Tooltip("count:Q", format=",")],
+        tooltip=["kind", "severity", figure("count")],
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(
         color=alt.Color("severity:N", scale=scale(SEVERITY), title=None)
@@ -147,13 +148,7 @@ def completeness(run: Run) -> alt.LayerChart:
             scale=alt.Scale(domain=list(_RECORDS), range=["circle", "diamond", "triangle-up"]),
             title=None,
         ),
-        tooltip=[
-            "field",
-            "record",
-            alt.Tooltip("share:Q", format=".1%"),
-            alt.Tooltip("filled:Q", format=","),
-            alt.Tooltip("rows:Q", format=","),
-        ],
+        tooltip=["field", "record", figure("share", ".1%"), figure("filled"), figure("rows")],
     )
     stems = base.mark_rule(color=GREY, opacity=0.35).encode(x2=alt.datum(0))
     return dressed(
@@ -194,7 +189,7 @@ def unreadable(run: Run) -> alt.LayerChart:
             title=None,
             axis=alt.Axis(orient="top", labelAngle=-50),
         ),
-        tooltip=["table", "column", alt.Tooltip("cells:Q", format=",")],
+        tooltip=["table", "column", figure("cells")],
     )
     most = counted.select(pl.max("cells")).item() or 1
     boxes = base.mark_rect().encode(
@@ -221,26 +216,17 @@ def _ranked(names: pl.Series, most: int) -> list[str]:
 
 def parents_per_person(run: Run) -> alt.LayerChart:
     """How many parents see each person, by where the person comes from."""
-    return _per_person(
-        run,
-        "parents",
-        ("Parents per person", "rows of parent_child_views that name the person"),
-    )
+    meaning = "rows of parent_child_views that name the person"
+    return _per_person(run, "parents", "Parents per person", meaning)
 
 
 def records_per_person(run: Run) -> alt.LayerChart:
     """How many records of all other tables name each person."""
-    return _per_person(
-        run,
-        "records",
-        (
-            "Records per person",
-            "rows of every other table of the new database that name the person",
-        ),
-    )
+    meaning = "rows of every other table of the new database that name the person"
+    return _per_person(run, "records", "Records per person", meaning)
 
 
-def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart:
+def _per_person(run: Run, column: str, title: str, meaning: str) -> alt.LayerChart:
     most = run.persons[column].max() if run.persons.height else 0
     assert isinstance(most, int)
     size = -(-(most + 1) // _BARS)
@@ -279,13 +265,12 @@ def _per_person(run: Run, column: str, words: tuple[str, str]) -> alt.LayerChart
         tooltip=[
             alt.Tooltip("range:N", title=column),
             alt.Tooltip("sort:N", title="was a"),
-            alt.Tooltip("persons:Q", format=","),
+            figure("persons"),
         ],
     )
     numbers = base.mark_text(dy=-6, fontSize=9 if width < 24 else 12).encode(
         y="sum(persons):Q", text=alt.Text("sum(persons):Q", format=",")
     )
-    title, meaning = words
     middle = run.persons[column].median() if run.persons.height else None
     said = f"; median {middle:g}" if isinstance(middle, float) else ""
     return dressed([bars, numbers], title, f"{run.persons.height:,} persons: {meaning}{said}")
@@ -299,11 +284,7 @@ def timings(run: Run) -> alt.LayerChart:
     base = alt.Chart(run.timings, height=alt.Step(26), width=WIDTH).encode(
         y=alt.Y("phase:N", sort=list(PHASES), title=None),
         x=alt.X("seconds:Q", title="seconds of work"),
-        tooltip=[
-            "phase",
-            alt.Tooltip("seconds:Q", format=",.2f"),
-            alt.Tooltip("rows:Q", format=","),
-        ],
+        tooltip=["phase", figure("seconds", ",.2f"), figure("rows")],
     )
     bars = base.mark_bar(color=BLUE, cornerRadiusEnd=2)
     numbers = (
@@ -331,11 +312,11 @@ def bench_speed(bench: Bench) -> alt.LayerChart:
         tooltip=[
             "file",
             "system",
-            alt.Tooltip("persons:Q", format=","),
-            alt.Tooltip("source_rows:Q", format=","),
-            alt.Tooltip("seconds:Q", format=",.1f"),
-            alt.Tooltip("rows_per_second:Q", format=",.0f"),
-            alt.Tooltip("peak_memory_mb:Q", format=",.0f"),
+            figure("persons"),
+            figure("source_rows"),
+            figure("seconds", ",.1f"),
+            figure("rows_per_second", ",.0f"),
+            figure("peak_memory_mb", ",.0f"),
         ]
     )
     said = (
@@ -372,12 +353,7 @@ def bench_phases(bench: Bench) -> alt.LayerChart:
             ),
             color=alt.Color("phase:N", title=None, scale=scale(STORY)),
             order="rank:Q",
-            tooltip=[
-                "run:N",
-                "phase",
-                alt.Tooltip("seconds:Q", format=",.2f"),
-                alt.Tooltip("share:Q", format=".1%"),
-            ],
+            tooltip=["run:N", "phase", figure("seconds", ",.2f"), figure("share", ".1%")],
         )
     )
     return dressed([bars], "Where the time goes", "Share of each phase, from first to last")

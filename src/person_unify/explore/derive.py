@@ -78,11 +78,8 @@ def maps(store: Store, reveal: bool) -> pl.DataFrame:
         frame = store.table(name).rename({"patient_id": "old_id"}, strict=False)
         if "tag" in frame.columns and not reveal:
             frame = frame.with_columns(hidden("tag"))
-        missing = [pl.lit(None, dtype=pl.String).alias(c) for c in schema if c not in frame.columns]
-        frames.append(
-            frame.with_columns(*missing).with_columns(map=pl.lit(name)).select(schema.names())
-        )
-    return stacked(frames, schema)
+        frames.append(frame.with_columns(map=pl.lit(name)))
+    return pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
 
 
 def persons(store: Store, found: pl.DataFrame) -> pl.DataFrame:
@@ -165,28 +162,24 @@ def birth_dates(found: pl.DataFrame) -> pl.DataFrame:
     child, patient = pl.col("child"), pl.col("patient")
     of_birth = pl.col("field").str.to_lowercase() == "date_of_birth"
     differing = found.filter(of_birth, kind="demographic_mismatch").with_columns(
-        pl.col("child_value").str.to_datetime(_ISO, time_unit="ms", strict=False).alias("child"),
-        pl.col("patient_value")
-        .str.to_datetime(_ISO, time_unit="ms", strict=False)
-        .alias("patient"),
+        pl.col(f"{side}_value").str.to_datetime(_ISO, time_unit="ms", strict=False).alias(side)
+        for side in ("child", "patient")
     )
     same_year = child.dt.year() == patient.dt.year()
     same_month = child.dt.month() == patient.dt.month()
     same_day = child.dt.day() == patient.dt.day()
     swapped = (child.dt.month() == patient.dt.day()) & (child.dt.day() == patient.dt.month())
     days = (child - patient).dt.total_milliseconds() / 86_400_000
-    likely = (
-        pl.when(days.abs() < 1)
-        .then(pl.lit(LIKELY[0]))
-        .when(swapped & same_year)
-        .then(pl.lit(LIKELY[1]))
-        .when(same_year & same_month)
-        .then(pl.lit(LIKELY[2]))
-        .when(same_year & same_day)
-        .then(pl.lit(LIKELY[3]))
-        .when(same_month & same_day)
-        .then(pl.lit(LIKELY[4]))
-        .otherwise(pl.lit(LIKELY[5]))
+    slips = (
+        days.abs() < 1,
+        swapped & same_year,
+        same_year & same_month,
+        same_year & same_day,
+        same_month & same_day,
+        pl.lit(value=True),
+    )
+    likely = pl.coalesce(
+        pl.when(slip).then(pl.lit(said)) for slip, said in zip(slips, LIKELY, strict=True)
     )
     return differing.select(
         "person_id",

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from person_unify.errors import TargetError
-from person_unify.evidence.finished import names_of, reading_ledger, recorded_run_of
+from person_unify.evidence.finished import (
+    ArchiveTable,
+    archives,
+    names_of,
+    reading_ledger,
+    recorded_run_of,
+)
 from person_unify.explore.cells import as_type, text
 from person_unify.explore.store import (
     FATE,
     LOADED,
     NOT_CARRIED,
     RECORDS,
-    TIMING,
     ArchivedCells,
     ledger_schema,
+    timed,
 )
 from person_unify.files import read_bounded
 from person_unify.files.database import Database, read_frame
@@ -26,9 +33,10 @@ from person_unify.frames.ledger import TABLES
 from person_unify.frames.odd import ODD, Rows, escaped, respelt
 from person_unify.progress import PHASES
 from person_unify.report import Report
-from person_unify.schema import Table, folded, quote
+from person_unify.schema import folded, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path, report_path
+from person_unify.stages.rebuild.writing import literal
 
 ARCHIVE = "archive_"
 _MOST_BYTES = 64_000_000
@@ -65,7 +73,6 @@ class Files:
         self.record = recorded_run_of(ledger)
         self.source = ledger.with_name(self.record.source)
         self.target = target or ledger.with_name(self.record.target)
-        self._target_tables: Extractor | None = None
 
     @property
     def name(self) -> str:
@@ -106,7 +113,7 @@ class Files:
         """The archive of an old table, or of some of its columns, in the order it was written."""
         table = self._ledger.tables[f"{ARCHIVE}{source}"]
         *names, archived, reason = table.column_names
-        key = tuple(map(table.known, self._key(table)))
+        key = tuple(map(table.known, self._archives[source].key))
         asked = None if columns is None else set(map(folded, columns))
         wanted = [c for c in names if c not in key and (asked is None or folded(c) in asked)]
         kept = [*key, *wanted]
@@ -125,15 +132,10 @@ class Files:
             reason=reason,
         )
 
-    def _key(self, table: Table) -> tuple[str, ...]:
-        """The columns that name an archive's rows: those of its one index."""
-        name = table.name.replace("'", "''")
+    @cached_property
+    def _archives(self) -> Mapping[str, ArchiveTable]:
         with Database(self.ledger, read_only=True) as database:
-            found = database.rows(
-                f"SELECT c.name FROM pragma_index_list('{name}') AS i, "
-                "pragma_index_info(i.name) AS c ORDER BY c.seqno"
-            )
-        return tuple(str(column) for (column,) in found)
+            return archives(database, "main")
 
     def persons(self, columns: Sequence[str]) -> Rows:
         """``id`` as text, and columns of the new ``persons``."""
@@ -145,7 +147,7 @@ class Files:
         """Per new table and person, the rows that name the person."""
         tables = [table.name for table in self._target.tables.values() if table.column("person_id")]
         queries = [
-            f"SELECT CAST(person_id AS TEXT) AS c0, {_text(name)} AS c1, count(*) AS c2 "
+            f"SELECT CAST(person_id AS TEXT) AS c0, {literal(name)} AS c1, count(*) AS c2 "
             f"FROM {quote(name)} WHERE person_id IS NOT NULL GROUP BY person_id"
             for name in tables
         ]
@@ -178,14 +180,11 @@ class Files:
             return int(database.value(f"SELECT count(*) FROM {quote(table)}"))
 
     def _kept_out(self) -> pl.DataFrame:
-        queries = []
-        for source in self.archived_tables():
-            table = self._ledger.tables[f"{ARCHIVE}{source}"]
-            reason = quote(table.column_names[-1])
-            queries.append(
-                f"SELECT {_text(source)} AS c0, {reason} AS c1, count(*) AS c2 "
-                f"FROM {quote(table.name)} WHERE {reason} <> '{NOT_CARRIED}' GROUP BY {reason}"
-            )
+        queries = [
+            f"SELECT {literal(kept.source)} AS c0, {kept.reason} AS c1, count(*) AS c2 "
+            f"FROM {kept.table} WHERE {kept.reason} <> '{NOT_CARRIED}' GROUP BY {kept.reason}"
+            for kept in self._archives.values()
+        ]
         if not queries:
             return pl.DataFrame(schema=FATE)
         sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
@@ -195,8 +194,7 @@ class Files:
         """Rows and seconds per phase, from the report beside the ledger where it is of this run."""
         report = self._report()
         if report is not None:
-            timed = [(p.phase, p.rows, p.seconds) for p in report.phases]
-            return pl.DataFrame(timed, schema=TIMING, orient="row")
+            return timed(report)
         points = self.table("checkpoints").filter(pl.col("phase").is_in(PHASES))
         return points.select(
             "phase", "rows", seconds=(pl.col("finished") - pl.col("started")) / 1000
@@ -211,17 +209,11 @@ class Files:
         ours = self.record.is_of(report.started_ms, report.source.sha256)
         return report if ours else None
 
-    @property
+    @cached_property
     def _target(self) -> Extractor:
-        if self._target_tables is None:
-            if not self.target.is_file():
-                raise TargetError(
-                    f"{self.target} does not exist, and persons are read from there: "
-                    "name the new database, as in open_run(ledger, target=...)"
-                )
-            self._target_tables = Extractor(self.target, lasting=False)
-        return self._target_tables
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+        if not self.target.is_file():
+            raise TargetError(
+                f"{self.target} does not exist, and persons are read from there: "
+                "name the new database, as in open_run(ledger, target=...)"
+            )
+        return Extractor(self.target, lasting=False)

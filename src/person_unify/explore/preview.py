@@ -13,10 +13,10 @@ from person_unify.explore.store import (
     FATE,
     LOADED,
     RECORDS,
-    TIMING,
     ArchivedCells,
     ledger_schema,
     stacked,
+    timed,
 )
 from person_unify.frames.ledger import TABLES
 from person_unify.frames.model import Archive, Outcome
@@ -163,8 +163,7 @@ class Preview:
 
     def timings(self) -> pl.DataFrame:
         """Rows and seconds per phase of the check."""
-        timed = [(p.phase, p.rows, p.seconds) for p in self._report().phases]
-        return pl.DataFrame(timed, schema=TIMING, orient="row")
+        return timed(self._report())
 
     def _report(self) -> Report:
         if self.report is None:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from person_unify.explore.run import Run
-from person_unify.explore.theme import BLUE, GREEN, GREY, RED, VIOLET, dressed, scale
+from person_unify.explore.theme import BLUE, GREEN, GREY, RED, VIOLET, dressed, figure, scale
 
 ARCHIVE = "the ledger only"
 _ROOM = 14.0
@@ -47,7 +47,7 @@ def flow(run: Run) -> alt.LayerChart:
             y2="y2:Q",
             detail="ribbon:N",
             color=alt.Color("how:N", scale=scale(_COLOURS), title=None),
-            tooltip=["source", "target", "how", alt.Tooltip("rows:Q", format=",")],
+            tooltip=["source", "target", "how", figure("rows")],
         )
     )
     labels = [
@@ -188,12 +188,6 @@ def _bars(nodes: pl.DataFrame, start: float, end: float) -> alt.Chart:
     chart: alt.Chart = (
         alt.Chart(placed)
         .mark_rect(color=GREY)
-        .encode(
-            x="x:Q",
-            x2="x2:Q",
-            y="y:Q",
-            y2="y2:Q",
-            tooltip=["name", alt.Tooltip("rows:Q", format=",")],
-        )
+        .encode(x="x:Q", x2="x2:Q", y="y:Q", y2="y2:Q", tooltip=["name", figure("rows")])
     )
     return chart

@@ -10,6 +10,7 @@ import polars as pl
 
 from person_unify.frames.ledger import TABLES
 from person_unify.frames.odd import Rows
+from person_unify.report import Report
 
 FATE = pl.Schema({"source_table": pl.String(), "reason": pl.String(), "rows": pl.Int64()})
 """How many rows of an old table were loaded, or are in the archive only, by reason."""
@@ -67,6 +68,12 @@ class Store(Protocol):
 def stacked(frames: Iterable[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
     """Frames of one schema below each other, also when there are none."""
     return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+
+def timed(report: Report) -> pl.DataFrame:
+    """:data:`TIMING` as a report tells it."""
+    phases = [(p.phase, p.rows, p.seconds) for p in report.phases]
+    return pl.DataFrame(phases, schema=TIMING, orient="row")
 
 
 def ledger_schema(table: str) -> pl.Schema:

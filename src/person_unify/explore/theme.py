@@ -76,6 +76,11 @@ def dressed(layers: Sequence[alt.Chart], title: str, subtitle: str) -> alt.Layer
     return chart
 
 
+def figure(column: str, form: str = ",") -> alt.Tooltip:
+    """A number in a tooltip, thousands set apart if nothing else is said."""
+    return alt.Tooltip(f"{column}:Q", format=form)
+
+
 def scale(colours: dict[str, str]) -> alt.Scale:
     """A colour scale with one fixed colour for each word."""
     return alt.Scale(domain=list(colours), range=list(colours.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from person_unify.sample.faults import Fault, update
 from person_unify.schema import OLD, Table
@@ -146,8 +147,7 @@ def huge_texts() -> Iterator[Fault]:
     """A few texts of 100,000 characters."""
     for name, column in (("journal_entries", "content"), ("children", "medical_history")):
         huge = f"{column} = replace(hex(zeroblob(20000)), '00', 'नमok ')"
-        statements = update("huge_text", name, 1.0, huge).statements
-        yield Fault("huge_text", name, 1.0, statements, most=3)
+        yield replace(update("huge_text", name, 1.0, huge), most=3)
 
 
 def drift() -> Iterator[Fault]:
@@ -159,7 +159,7 @@ def drift() -> Iterator[Fault]:
     ):
         filled = update("unknown_column", table, 0.5, f"{column} = {value}")
         add = f"ALTER TABLE {table} ADD COLUMN {column} TEXT"
-        yield Fault(filled.name, table, filled.share, (add, *filled.statements))
+        yield replace(filled, statements=(add, *filled.statements))
 
 
 def spread(values: dict[str, str]) -> str:

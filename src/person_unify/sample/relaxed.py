@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from person_unify.schema import Column, Schema, Table
+from person_unify.schema import Column, Schema
 
 UNTYPED = frozenset(
     {
@@ -27,16 +27,18 @@ REALs and numbers among texts, which SQLite's affinity would turn back anywhere 
 
 def relaxed(schema: Schema) -> Schema:
     """The schema without NOT NULL and UNIQUE (a UNIQUE becomes a plain index) outside the keys."""
-    return {name: _relaxed_table(table) for name, table in schema.items()}
+    return {
+        name: replace(
+            table,
+            columns=tuple(_relaxed(name, column) for column in table.columns),
+            uniques=(),
+            indexes=tuple(dict.fromkeys((*table.uniques, *table.indexes))),
+        )
+        for name, table in schema.items()
+    }
 
 
-def _relaxed_table(table: Table) -> Table:
-    indexes = tuple(dict.fromkeys((*table.uniques, *table.indexes)))
-    columns = tuple(_relaxed_column(table.name, column) for column in table.columns)
-    return replace(table, columns=columns, uniques=(), indexes=indexes)
-
-
-def _relaxed_column(table: str, column: Column) -> Column:
+def _relaxed(table: str, column: Column) -> Column:
     if column.key_position:
         return column
     type_ = "" if (table, column.name) in UNTYPED else column.type

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from person_unify.sample.clinic import DAY, PARENT_USERS, TODAY, Clinic
+from person_unify.sample.draw import where
 from person_unify.sample.identity import Flags, Ints, Keys, below, keys, share, uuids
 
 ROOM = 8
@@ -116,16 +117,13 @@ class Rows:
     def sibling_ids(self, table: str) -> pl.Series:
         """For each row's patient the id of its first row of ``table``, where there is one."""
         first = keys(self.owner)
-        found = self.ids(table, first * np.uint64(ROOM))
-        there = pl.Series(self.goes_with(table, first))
-        return pl.select(pl.when(there).then(pl.lit(found))).to_series()
+        return where(self.goes_with(table, first), self.ids(table, first * np.uint64(ROOM)), None)
 
     def goal_ids(self) -> pl.Series:
         """For each row's patient the id of the first goal of its first IEP, where there is one."""
         first = keys(self.owner)
         found = self.ids("iep_goals", first * np.uint64(ROOM * ROOM))
-        there = pl.Series(self.goes_with("ieps", first))
-        return pl.select(pl.when(there).then(pl.lit(found))).to_series()
+        return where(self.goes_with("ieps", first), found, None)
 
     def goes_with(self, table: str, key: Keys) -> Flags:
         """Whether any row of the branch ``table`` grows on those keys."""
@@ -160,12 +158,9 @@ class Chunk:
         chosen = clinic.has_child(person) if table == "children" else clinic.has_patient(person)
         if table == "guarded":
             chosen &= clinic.has_parent(person)
-        return self._persons(table, person[chosen])
-
-    def _persons(self, table: str, person: Ints) -> Rows:
-        key = keys(person)
-        created = self.clinic.arrived(person)
-        return Rows(self.clinic, table, key, key, person, np.zeros_like(person), created)
+        owner = person[chosen]
+        key = keys(owner)
+        return Rows(clinic, table, key, key, owner, np.zeros_like(owner), clinic.arrived(owner))
 
     def _grown(self, table: str) -> Rows:
         on, odds = BRANCHES[table]

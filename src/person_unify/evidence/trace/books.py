@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -13,7 +13,9 @@ from person_unify.files.database import Database
 from person_unify.frames.ledger import CATALOG
 from person_unify.mappings import COLLISIONS, ID_MAPS, SHORT_NAMES
 from person_unify.mappings.known import old_table
+from person_unify.report import LineageLine
 from person_unify.schema import OLD, Catalogue, Schema, folded, quote
+from person_unify.stages.rebuild.writing import literal
 
 NOT_CARRIED = "not_carried"
 
@@ -31,24 +33,17 @@ class Record:
     key: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the lineage; ``target`` and ``column`` are None where only the archive has it."""
-
-    source: str
-    source_column: str
-    target: str | None
-    column: str | None
-    rule: str
-
-
 @dataclass(frozen=True)
 class Books:
-    """target: its tables.  lines: the recorded lineage.  archives: by the old table's name."""
+    """Target and ledger of a finished run.
+
+    target: its tables.  lines: the recorded lineage, with the old schema's names of columns.
+    archives: by the old table's name.
+    """
 
     database: Database
     target: Schema
-    lines: tuple[Line, ...]
+    lines: tuple[LineageLine, ...]
     archives: Mapping[str, ArchiveTable]
 
     @classmethod
@@ -58,16 +53,11 @@ class Books:
         Raises :class:`TargetError` where its lineage does not go with the target.
         """
         said = tuple(
-            Line(
-                line.source_table,
-                known(line.source_table, line.source_column),
-                line.target_table,
-                line.target_column,
-                line.rule,
-            )
+            replace(line, source_column=known(line.source_table, line.source_column))
             for line in lines_in(database)
         )
-        lacks = [line.target for line in said if line.target and line.target not in target]
+        reached = (line.target_table for line in said)
+        lacks = [name for name in reached if name and name not in target]
         if lacks:
             raise TargetError(
                 f"the ledger's lineage leads to {lacks[0]}, a table that the new database lacks: "
@@ -75,26 +65,18 @@ class Books:
             )
         return cls(database, target, said, archives(database))
 
-    def has(self, table: str) -> bool:
-        """Whether the ledger has a table."""
-        return bool(
-            self.database.value(
-                f"SELECT count(*) FROM {CATALOG}.sqlite_master WHERE name = {literal(table)}"
-            )
-        )
-
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """The old tables, as the file names them."""
-        return tuple(dict.fromkeys(line.source for line in self.lines))
+        return tuple(dict.fromkeys(line.source_table for line in self.lines))
 
     @cached_property
     def homes(self) -> dict[str, tuple[str, ...]]:
         """Old table -> the target tables that its rows go to."""
         found: dict[str, dict[str, None]] = {name: {} for name in self.sources}
         for line in self.lines:
-            if line.target is not None:
-                found[line.source][line.target] = None
+            if line.target_table is not None:
+                found[line.source_table][line.target_table] = None
         return {name: tuple(targets) for name, targets in found.items()}
 
     def filling(self, target: str) -> tuple[str, ...]:
@@ -133,8 +115,9 @@ class Books:
 
     def source_of(self, source: str, target: str, column: str) -> str | None:
         """The column of an old table that a target column holds."""
-        place = (source, target, column)
-        found = (line for line in self.lines if (line.source, line.target, line.column) == place)
+        place = (target, column)
+        mine = (line for line in self.lines if line.source_table == source)
+        found = (line for line in mine if (line.target_table, line.target_column) == place)
         return next((line.source_column for line in found), None)
 
     def always_archived(self, source: str) -> bool:
@@ -142,7 +125,8 @@ class Books:
         archive = self.archives.get(source)
         if archive is None or not set(self.key_of(source)) <= set(archive.columns):
             return False
-        return any(line.source == source and line.target is None for line in self.lines)
+        mine = (line for line in self.lines if line.source_table == source)
+        return any(line.target_table is None for line in mine)
 
     def texts(
         self, columns: Sequence[str], origin: str, where: str
@@ -152,7 +136,20 @@ class Books:
             f"CASE WHEN {c} IS NOT NULL THEN hex(CAST({c} AS BLOB)) END" for c in columns
         )
         rows = self.database.rows(f"SELECT DISTINCT {listed} FROM {origin} WHERE {where}")
-        return [tuple(None if c is None else _decoded(str(c)) for c in row) for row in rows]
+        return [
+            tuple(
+                None if c is None else bytes.fromhex(str(c)).decode("utf-8", "backslashreplace")
+                for c in row
+            )
+            for row in rows
+        ]
+
+    def keys(
+        self, columns: Sequence[str], origin: str, key: Sequence[str]
+    ) -> list[tuple[str, ...]]:
+        """The keys of an origin that begin so, in order; columns: those of the key."""
+        rows = self.texts(list(map(quote, columns)), origin, matches(columns, key))
+        return [tuple(map(str, row)) for row in rows]
 
     def beginning(self, prefix: str) -> list[str]:
         """The ids of old and new records that begin so, a few more than one at the most."""
@@ -218,12 +215,3 @@ def _literals(part: str) -> str:
     """A text, and the number that it may be: archive columns have no affinity to bridge the two."""
     text = literal(part)
     return f"{text}, {part}" if part.isascii() and part.isdigit() and len(part) < 19 else text
-
-
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _decoded(digits: str) -> str:
-    return bytes.fromhex(digits).decode("utf-8", "backslashreplace")

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from person_unify.evidence.finished import names_of, rows_as
-from person_unify.evidence.trace.books import NOT_CARRIED, Books, Record, known, literal, matches
+from person_unify.evidence.trace.books import NOT_CARRIED, Books, Record, known, matches
 from person_unify.findings import Severity
 from person_unify.frames.ledger import CATALOG
 from person_unify.report import Kind
 from person_unify.schema import OLD, quote
+from person_unify.stages.rebuild.writing import literal
 
 PEOPLE = {"patients": "patient_id", "children": "child_id"}
 """What references to a record of these old tables are called, declared or not."""
@@ -74,52 +75,30 @@ def archived(books: Books, records: Sequence[Record]) -> Iterator[Archived]:
                 yield Archived(record, reason, tuple(columns), whole=True)
                 continue
             causes: dict[str, list[str]] = {}
-            reasons = _Reasons.of(books, record)
+            reasons, usual = _reasons(books, record)
             for column in columns:
-                causes.setdefault(reasons.why(column), []).append(column)
+                causes.setdefault(reasons.get(column, usual), []).append(column)
             yield from (Archived(record, why, tuple(names)) for why, names in causes.items())
 
 
-@dataclass(frozen=True)
-class _Reasons:
-    """What explains an archived cell of one record.
-
-    rules: of columns that only the archive takes.  logged, recast: column -> kinds, rules.
-    """
-
-    rules: dict[str, str]
-    logged: dict[str, str]
-    recast: dict[str, str]
-    linked: bool
-
-    @classmethod
-    def of(cls, books: Books, record: Record) -> _Reasons:
-        lines = [line for line in books.lines if line.source == record.table]
-        rules = {line.source_column: line.rule for line in lines if line.target is None}
-        kinds = books.database.rows(
-            f"SELECT field, group_concat(DISTINCT kind) FROM {CATALOG}.discrepancies "
-            f"WHERE {_of_row(record)} AND field IS NOT NULL GROUP BY field"
-        )
-        recast = books.database.rows(
-            f"SELECT source_column, group_concat(DISTINCT rule) FROM {CATALOG}.normalisations "
-            f"WHERE source_table = {literal(record.table)} GROUP BY source_column"
-        )
-        logged, changed = (
-            {known(record.table, column): said for column, said in rows} for rows in (kinds, recast)
-        )
-        return cls(rules, logged, changed, _is_linked(books, record))
-
-    def why(self, column: str) -> str:
-        """Why the archive holds the cell."""
-        if column in self.rules:
-            return self.rules[column]
-        if self.linked:
-            return "the patient's record speaks for the person"
-        if column in self.logged:
-            return self.logged[column]
-        if column in self.recast:
-            return f"not in the target's form ({self.recast[column]})"
-        return "the target holds another value"
+def _reasons(books: Books, record: Record) -> tuple[dict[str, str], str]:
+    """Why the archive holds the cells of a record: column -> why, and why it holds the others."""
+    lines = [line for line in books.lines if line.source_table == record.table]
+    # What only the archive takes says so by its rule, whatever else is known of the cell.
+    rules = {line.source_column: line.rule for line in lines if line.target_table is None}
+    if _is_linked(books, record):
+        return rules, "the patient's record speaks for the person"
+    recast = books.database.rows(
+        f"SELECT source_column, group_concat(DISTINCT rule) FROM {CATALOG}.normalisations "
+        f"WHERE source_table = {literal(record.table)} GROUP BY source_column"
+    )
+    logged = books.database.rows(
+        f"SELECT field, group_concat(DISTINCT kind) FROM {CATALOG}.discrepancies "
+        f"WHERE {_of_row(record)} AND field IS NOT NULL GROUP BY field"
+    )
+    forms = [(column, f"not in the target's form ({rule})") for column, rule in recast]
+    said = {known(record.table, column): why for column, why in (*forms, *logged)}
+    return said | rules, "the target holds another value"
 
 
 def _is_linked(books: Books, record: Record) -> bool:
@@ -152,26 +131,23 @@ def logged(books: Books, old: Sequence[Record], new: Sequence[Record]) -> Iterat
         f"SELECT DISTINCT {columns} FROM {CATALOG}.discrepancies WHERE {own} "
         "ORDER BY source_table, source_id, kind, field",
     )
-    persons = [record.key[0] for record in new if record.table == "persons"]
-    if persons:
-        yield from _of_persons(books, persons, own)
-
-
-def _of_persons(books: Books, persons: Sequence[str], own: str) -> Iterator[Logged]:
-    ids = ", ".join(map(literal, persons))
+    persons = ", ".join(literal(record.key[0]) for record in new if record.table == "persons")
+    if not persons:
+        return
     columns = "kind, severity, source_table, NULL, NULL, 'on rows of this person', count(*)"
     yield from rows_as(
         Logged,
         books.database,
         "discrepancies",
         f"SELECT {columns} FROM {CATALOG}.discrepancies "
-        f"WHERE person_id IN ({ids}) AND ({own}) IS NOT 1 GROUP BY 1, 2, 3 ORDER BY 3, 1",
+        f"WHERE person_id IN ({persons}) AND ({own}) IS NOT 1 GROUP BY 1, 2, 3 ORDER BY 3, 1",
     )
 
 
 def decided(books: Books, old: Sequence[Record]) -> Iterator[Decided]:
     """What people decided about old records, or with one of them as the other record."""
-    if not books.has("decisions"):  # an earlier release
+    listed = f"SELECT 1 FROM {CATALOG}.sqlite_master WHERE name = 'decisions'"
+    if not books.database.rows(listed):  # an earlier release
         return
     own = " OR ".join(f"({_of_row(record)})" for record in old)
     ids = ", ".join(literal(record.key[0]) for record in old)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from person_unify.evidence.trace.books import Books, Record, literal, matches
+from person_unify.evidence.trace.books import Books, Record, matches
 from person_unify.frames.ledger import CATALOG
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
 from person_unify.schema import quote
+from person_unify.stages.rebuild.writing import literal
 
 MOST = 50
 """How many records of one table a short key may name."""
@@ -36,40 +37,35 @@ def old_records(books: Books, table: str, key: Sequence[str]) -> list[Record]:
     columns = books.key_of(table)
     if not columns or len(key) > len(columns):
         return []
-    found: dict[tuple[str, ...], None] = {}
-    for keys in (
-        _in_archive(books, table, columns, key),
-        *(_in_target(books, table, target, columns, key) for target in books.homes[table]),
-    ):
-        found.update(dict.fromkeys(tuple(str(part) for part in row) for row in keys))
-    return [Record("old", table, columns, parts) for parts in list(found)[:MOST]]
-
-
-def _in_archive(
-    books: Books, table: str, columns: Sequence[str], key: Sequence[str]
-) -> list[tuple[str | None, ...]]:
     archive = books.archives.get(table)
-    if archive is None or not set(columns) <= set(archive.columns):
-        return []
-    return books.texts(list(map(quote, columns)), archive.table, matches(columns, key))
+    found = []
+    if archive is not None and set(columns) <= set(archive.columns):
+        found = books.keys(columns, archive.table, key)
+    for target in books.homes[table]:
+        found += _in_target(books, table, target, key)
+    unique = list(dict.fromkeys(found))
+    return [Record("old", table, columns, parts) for parts in unique[:MOST]]
 
 
-def _in_target(
-    books: Books, table: str, target: str, columns: Sequence[str], key: Sequence[str]
-) -> list[tuple[str | None, ...]]:
+def _in_target(books: Books, table: str, target: str, key: Sequence[str]) -> list[tuple[str, ...]]:
     """Old keys for which the ledger has a new one, or that the target has kept."""
-    map_ = ID_MAPS.get((books.usual(table), target))
+    map_ = _map(books, table, target)
     if map_ is not None:
-        return books.texts(["old_id"], f"{CATALOG}.{map_}", matches(["old_id"], key))
-    if target == "tags":
-        return books.texts(list(map(quote, columns)), f"{CATALOG}.{TAGS}", matches(columns, key))
+        return books.keys(map_[1], f"{CATALOG}.{map_[0]}", key)
     collided = f"source_table = {literal(table)} AND {matches(['old_id'], key)}"
     found = books.texts(["old_id"], f"{CATALOG}.{COLLISIONS}", collided)
-    own = _same_key(books, table, target, columns)
-    if own is None:
-        return found
-    kept = books.texts(list(map(quote, own)), f"main.{quote(target)}", matches(own, key))
-    return found + [row for row in kept if _owns(books, table, target, tuple(map(str, row)))]
+    fresh = [tuple(map(str, row)) for row in found]
+    own = _same_key(books, table, target, books.key_of(table))
+    kept = [] if own is None else books.keys(own, f"main.{quote(target)}", key)
+    return fresh + [row for row in kept if _owns(books, table, target, row)]
+
+
+def _map(books: Books, table: str, target: str) -> tuple[str, tuple[str, ...]] | None:
+    """The map from an old table to a target that gives every row a new id, and its old key."""
+    if target == "tags":
+        return TAGS, books.key_of(table)
+    name = ID_MAPS.get((books.usual(table), target))
+    return None if name is None else (name, ("old_id",))
 
 
 def _same_key(
@@ -91,16 +87,19 @@ def _owns(books: Books, table: str, target: str, key: tuple[str, ...]) -> bool:
     """
     if _map_to(books, target, key):
         return False
-    columns = books.key_of(table)
     for source in books.filling(target):
         if source == table or not books.always_archived(source):
             continue
-        other = Record("old", source, books.key_of(source), key)
-        if books.lists(other) and books.kept_out(other) is None and not _fresh(books, other):
+        if _stays(books, Record("old", source, books.key_of(source), key)):
             return False
-    record = Record("old", table, columns, key)
+    record = Record("old", table, books.key_of(table), key)
     if not books.always_archived(table):
         return books.kept_out(record) is None
+    return _stays(books, record)
+
+
+def _stays(books: Books, record: Record) -> bool:
+    """Whether a record of a table that is always archived was loaded under its own id."""
     return (
         bool(books.lists(record)) and books.kept_out(record) is None and not _fresh(books, record)
     )
@@ -125,8 +124,8 @@ def new_records(books: Books, table: str, key: Sequence[str]) -> list[Record]:
     columns = books.target[table].primary_key
     if not columns or len(key) > len(columns):
         return []
-    rows = books.texts(list(map(quote, columns)), f"main.{quote(table)}", matches(columns, key))
-    return [Record("new", table, columns, tuple(map(str, row))) for row in rows[:MOST]]
+    rows = books.keys(columns, f"main.{quote(table)}", key)
+    return [Record("new", table, columns, row) for row in rows[:MOST]]
 
 
 def ways(books: Books, record: Record) -> Iterator[Way]:
@@ -142,10 +141,9 @@ def ways(books: Books, record: Record) -> Iterator[Way]:
 
 
 def _new_keys(books: Books, record: Record, target: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    map_ = ID_MAPS.get((books.usual(record.table), target))
-    if map_ is not None or target == "tags":
-        name = map_ or TAGS
-        columns = ("old_id",) if map_ else record.columns
+    map_ = _map(books, record.table, target)
+    if map_ is not None:
+        name, columns = map_
         where = matches(columns, record.key)
         for (new,) in books.texts(["new_id"], f"{CATALOG}.{name}", where):
             yield (str(new),), f"map {name}"
@@ -164,11 +162,8 @@ def _new_keys(books: Books, record: Record, target: str) -> Iterator[tuple[tuple
 
 def origins(books: Books, record: Record) -> Iterator[Way]:
     """What a new record came from."""
-    found = False
-    for source in books.filling(record.table):
-        for way in _old_keys(books, record, source):
-            found = True
-            yield way
+    found = [w for source in books.filling(record.table) for w in _old_keys(books, record, source)]
+    yield from found
     if record.table == "access_grants" and not found:
         for (child,) in _grants(books, f"g.id = {literal(record.key[0])}", "d.source_id"):
             for source in books.in_file("children"):
@@ -176,18 +171,18 @@ def origins(books: Books, record: Record) -> Iterator[Way]:
 
 
 def _old_keys(books: Books, record: Record, source: str) -> Iterator[Way]:
-    map_ = ID_MAPS.get((books.usual(source), record.table))
+    map_ = _map(books, source, record.table)
     columns = books.key_of(source)
-    if map_ is not None or record.table == "tags":
-        name = map_ or TAGS
-        names = ["old_id"] if map_ else list(map(quote, columns))
-        for key in books.texts(names, f"{CATALOG}.{name}", matches(["new_id"], record.key)):
+    if map_ is not None:
+        name, old = map_
+        where = matches(["new_id"], record.key)
+        for key in books.texts(list(map(quote, old)), f"{CATALOG}.{name}", where):
             yield Way(Record("old", source, columns, tuple(map(str, key))), f"map {name}")
         return
-    for table, old in _map_to(books, record.table, record.key):
+    for table, old_id in _map_to(books, record.table, record.key):
         if table == source:
             rule = f"fresh id, map {COLLISIONS}"
-            yield Way(Record("old", source, columns, (old,)), rule)
+            yield Way(Record("old", source, columns, (old_id,)), rule)
     own = _same_key(books, source, record.table, columns)
     if own is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,12 +36,9 @@ class Archived:
     def cells(self, table: Table) -> int:
         """How many cells of the table are archived."""
         counts = self.rows.group_by("list", "whole").len()
-        sizes: dict[str, int] = {}
-        for lists in self.named.values():
-            for text in lists:
-                sizes[text] = sizes.get(text, 0) + 1
+        sizes = Counter(text for lists in self.named.values() for text in lists)
         return sum(
-            count * (len(table.columns) if whole else sizes.get(text, 0))
+            count * (len(table.columns) if whole else sizes[text])
             for text, whole, count in counts.iter_rows()
         )
 

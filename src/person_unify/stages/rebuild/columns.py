@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
+from typing import NamedTuple
 
 import polars as pl
 
@@ -14,17 +15,12 @@ from person_unify.frames.odd import DTYPES, INTEGER, TEXT, Lane, Rows, beside, o
 _CODES: dict[Lane, int] = {"integer": INTEGER, "text": TEXT}
 
 
-@dataclass(frozen=True, slots=True)
-class Odd:
+class Odd(NamedTuple):
     """Cells of other classes: class, number (integers, and REALs by their bits), and bytes."""
 
     stored: pl.Expr
     number: pl.Expr
     bytes: pl.Expr
-
-    def parts(self) -> tuple[pl.Expr, ...]:
-        """The three."""
-        return self.stored, self.number, self.bytes
 
 
 NOTHING = Odd(
@@ -75,7 +71,7 @@ class Column:
             mine, theirs = self.odd or NOTHING, other.odd or NOTHING
         else:
             main, mine, theirs = pl.lit(None, dtype=pl.String), self.by_class(), other.by_class()
-        pairs = zip(mine.parts(), theirs.parts(), strict=True)
+        pairs = zip(mine, theirs, strict=True)
         odd = Odd(*(pl.when(mask).then(left).otherwise(right) for left, right in pairs))
         return Column(self.lane if self.lane == other.lane else None, main, odd)
 
@@ -102,8 +98,7 @@ class Column:
 
 
 def _equal(left: Odd, right: Odd) -> pl.Expr:
-    pairs = zip(left.parts(), right.parts(), strict=True)
-    return reduce(and_, (mine.eq_missing(theirs) for mine, theirs in pairs))
+    return reduce(and_, (mine.eq_missing(theirs) for mine, theirs in zip(left, right, strict=True)))
 
 
 def pairs(
@@ -120,9 +115,7 @@ def pairs(
         keys = [
             part.alias(f"k{position}_{n}")
             for position, column in enumerate(columns)
-            for n, part in enumerate(
-                (column.main,) if plain[position] else column.by_class().parts()
-            )
+            for n, part in enumerate((column.main,) if plain[position] else column.by_class())
         ]
         place = pl.int_range(pl.len(), dtype=pl.Int64).alias(name)
         frames.append(frame.select(place, *keys))

@@ -82,19 +82,22 @@ Tell = Callable[[str, pl.DataFrame], None]
 
 
 class Comparison:
-    """An old table held against what was made of it, some rows after others."""
+    """An old table held against what was made of it, some rows after others.
+
+    Rows are ``old`` by their ``@row`` and ``new`` by their place.
+    """
 
     def __init__(self, old: Store, rebuilt: Rebuilt, tell: Tell | None = None) -> None:
         """Pair the rows; both have the same columns.  Raises :class:`DatabaseError`."""
         self._old, self._rebuilt, self._tell = old, rebuilt, tell
+        self._rows = pl.DataFrame(schema={ROW: pl.Int64})
         self._paired = pl.DataFrame(schema={"old": pl.Int64, "new": pl.Int64})
-        self._pair: _Pair | None = None
         self._columns: Counter[str] = Counter()
         self._differing = 0
         self._keys: list[str] = []
         if not old.empty or rebuilt.rows.height:
-            self._pair = pair = _Pair(old, rebuilt)
-            once = pair.pairs().unique("old", keep="first").unique("new", keep="first")
+            self._rows, cells = old.scan(self._names)
+            once = self._pairs(cells).unique("old", keep="first").unique("new", keep="first")
             self._paired = once.sort("old")
 
     def compare(self, rows: tuple[int, int] | None = None) -> None:
@@ -103,33 +106,27 @@ class Comparison:
         Raises :class:`DatabaseError`.
         """
         paired = self._paired
-        if self._pair is None:
-            return
         if rows is not None:
             old = paired["old"]
             start, stop = old.search_sorted(rows[0], "left"), old.search_sorted(rows[1], "right")
             paired = paired[start:stop]
         for start in range(0, paired.height, self._old.rows_at_once):
-            wrong, counts = self._pair.differing(
-                paired.slice(start, self._old.rows_at_once), self._tell
-            )
+            wrong, counts = self._compared(paired.slice(start, self._old.rows_at_once))
             self._differing += wrong.height
             self._columns.update(counts)
-            self._keys += self._pair.keys(wrong.head(_KEYS))
+            self._keys += self._shown(wrong.head(_KEYS))
 
     def result(self) -> TableComparison:
         """What was found.  Raises :class:`DatabaseError`."""
-        table, paired, pair = self._old.table, self._paired, self._pair
-        if pair is None:
-            return TableComparison(table.name, 0, 0)
-        missing = pair.old_rows.join(paired, left_on=ROW, right_on="old", how="anti")
+        table, paired = self._old.table, self._paired
+        missing = self._rows.join(paired, left_on=ROW, right_on="old", how="anti")
         every = pl.DataFrame({"new": pl.int_range(self._rebuilt.rows.height, eager=True)})
         added = every.join(paired, on="new", how="anti")
         for rows in (missing.select(old=ROW), added):
-            self._keys += pair.keys(rows.head(_KEYS))
+            self._keys += self._shown(rows.head(_KEYS))
         return TableComparison(
             table.name,
-            pair.old_rows.height,
+            self._rows.height,
             self._rebuilt.rows.height,
             missing.height,
             added.height,
@@ -137,6 +134,78 @@ class Comparison:
             {c: self._columns[c] for c in table.column_names if self._columns[c]},
             tuple(self._keys[:_KEYS]),
         )
+
+    @property
+    def _keyed(self) -> bool:
+        """Whether the rows have a key of their own; one with NULLs in it is none."""
+        archive = self._rebuilt.archive
+        return bool(self._old.table.primary_key) and (archive is None or archive.rowid is None)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The columns by which rows are paired that no rowid pairs."""
+        if self._keyed:
+            return self._old.table.primary_key
+        found = self._rebuilt.identity if self._rebuilt.bounds else ()
+        return found or self._old.table.column_names
+
+    def _pairs(self, names: Mapping[str, Column]) -> pl.DataFrame:
+        """``old`` and ``new``: which rows belong together; names: cells beside the old rows."""
+        rows = self._rebuilt.rows.with_row_index("new").cast({"new": pl.Int64})
+        by_rowid = pl.DataFrame(schema={"old": pl.Int64, "new": pl.Int64})
+        if not self._keyed:
+            rowids = rows.select(self._rebuilt.rowids().alias("old"), "new").drop_nulls()
+            by_rowid = rowids.join(self._rows, left_on="old", right_on=ROW, how="semi")
+            rows = rows.filter(pl.col("a").is_null())
+        free = self._rows.join(by_rowid, left_on=ROW, right_on="old", how="anti")
+        rows, cells = self._rebuilt.cells(rows, names)
+        found = pairs((free, list(names.values())), (rows, list(cells.values())))
+        by_name = found.select(
+            free[ROW].gather(found["left"]).alias("old"), rows["new"].gather(found["right"])
+        )
+        return pl.concat([by_rowid, by_name])
+
+    def _compared(self, paired: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The paired rows that differ, and in how many each column does."""
+        columns = self._old.table.column_names
+        frame, old = self._old.rows(paired, "old", columns, "o.")
+        mine, new = self._rebuilt.cells(self._rebuilt.rows[paired["new"]], columns)
+        frame = frame.hstack(mine)
+        names = {c: f"d{position}" for position, c in enumerate(columns)}
+        differs = frame.select((~old[c].same(new[c])).alias(names[c]) for c in columns)
+        counts = dict(zip(columns, differs.sum().row(0), strict=True))
+        by_value = []
+        for column in columns:
+            if counts[column] and column in self._rebuilt.instants:
+                flag = differs[names[column]]
+                same = frame.filter(flag).select(exactly(old[column]).eq(exactly(new[column])))
+                places = flag.arg_true().filter(same.to_series().fill_null(value=False))
+                by_value.append(flag.scatter(places, values=False))
+        differs = differs.with_columns(by_value)
+        counts = dict(zip(columns, differs.sum().row(0), strict=True))
+        counts = {column: count for column, count in counts.items() if count}
+        if self._tell is not None:
+            for column in counts:
+                self._tell(column, paired.filter(differs[names[column]]))
+        wrong = paired.filter(differs.select(pl.any_horizontal(pl.all())).to_series())
+        return wrong, counts
+
+    def _shown(self, rows: pl.DataFrame) -> list[str]:
+        """The keys of rows, ``old`` where they are there, else ``new``, for people."""
+        names = self._old.table.primary_key
+        if not names or not rows.height:
+            return []
+        if "old" in rows.columns:
+            frame, cells = self._old.rows(rows, "old", names, "o.")
+        else:
+            frame, cells = self._rebuilt.cells(self._rebuilt.rows[rows["new"]], names)
+        held = [cells[name].by_class() for name in names]
+        shown = frame.select(
+            part.alias(f"{position}.{n}")
+            for position, cell in enumerate(held)
+            for n, part in enumerate(cell)
+        )
+        return [", ".join(_texts(row[1::3], row[2::3])) for row in shown.iter_rows()]
 
 
 def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
@@ -149,93 +218,6 @@ def compare_table(old: Store, rebuilt: Rebuilt) -> TableComparison:
     return comparison.result()
 
 
-@dataclass(slots=True)
-class _Pair:
-    """The old table and the rebuilt one: rows ``old`` by their ``@row``, ``new`` by their place."""
-
-    old: Store
-    rebuilt: Rebuilt
-    old_rows: pl.DataFrame = field(init=False)
-    _cells: dict[str, Column] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.old_rows, self._cells = self.old.scan(self.names)
-
-    @property
-    def keyed(self) -> bool:
-        """Whether the rows have a key of their own; one with NULLs in it is none."""
-        archive = self.rebuilt.archive
-        return bool(self.old.table.primary_key) and (archive is None or archive.rowid is None)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns by which rows are paired that no rowid pairs."""
-        if self.keyed:
-            return self.old.table.primary_key
-        found = self.rebuilt.identity if self.rebuilt.bounds else ()
-        return found or self.old.table.column_names
-
-    def pairs(self) -> pl.DataFrame:
-        """``old`` and ``new``: which rows belong together."""
-        rows = self.rebuilt.rows.with_row_index("new").cast({"new": pl.Int64})
-        by_rowid = pl.DataFrame(schema={"old": pl.Int64, "new": pl.Int64})
-        if not self.keyed:
-            rowids = rows.select(self.rebuilt.rowids().alias("old"), "new").drop_nulls()
-            by_rowid = rowids.join(self.old_rows, left_on="old", right_on=ROW, how="semi")
-            rows = rows.filter(pl.col("a").is_null())
-        free = self.old_rows.join(by_rowid, left_on=ROW, right_on="old", how="anti")
-        rows, cells = self.rebuilt.cells(rows, self.names)
-        found = pairs((free, list(self._cells.values())), (rows, list(cells.values())))
-        by_name = found.select(
-            free[ROW].gather(found["left"]).alias("old"), rows["new"].gather(found["right"])
-        )
-        return pl.concat([by_rowid, by_name])
-
-    def differing(
-        self, paired: pl.DataFrame, tell: Tell | None
-    ) -> tuple[pl.DataFrame, dict[str, int]]:
-        """The paired rows that differ, and in how many each column does."""
-        columns = self.old.table.column_names
-        frame, old = self.old.rows(paired, "old", columns, "o.")
-        mine, new = self.rebuilt.cells(self.rebuilt.rows[paired["new"]], columns)
-        frame = frame.hstack(mine)
-        names = {c: f"d{position}" for position, c in enumerate(columns)}
-        differs = frame.select((~old[c].same(new[c])).alias(names[c]) for c in columns)
-        counts = dict(zip(columns, differs.sum().row(0), strict=True))
-        by_value = []
-        for column in columns:
-            if counts[column] and column in self.rebuilt.instants:
-                flag = differs[names[column]]
-                same = frame.filter(flag).select(exactly(old[column]).eq(exactly(new[column])))
-                places = flag.arg_true().filter(same.to_series().fill_null(value=False))
-                by_value.append(flag.scatter(places, values=False))
-        differs = differs.with_columns(by_value)
-        counts = dict(zip(columns, differs.sum().row(0), strict=True))
-        counts = {column: count for column, count in counts.items() if count}
-        if tell is not None:
-            for column in counts:
-                tell(column, paired.filter(differs[names[column]]))
-        wrong = paired.filter(differs.select(pl.any_horizontal(pl.all())).to_series())
-        return wrong, counts
-
-    def keys(self, rows: pl.DataFrame) -> list[str]:
-        """The keys of rows, ``old`` where they are there, else ``new``, for people."""
-        names = self.old.table.primary_key
-        if not names or not rows.height:
-            return []
-        if "old" in rows.columns:
-            frame, cells = self.old.rows(rows, "old", names, "o.")
-        else:
-            frame, cells = self.rebuilt.cells(self.rebuilt.rows[rows["new"]], names)
-        held = [cells[name].by_class() for name in names]
-        shown = frame.select(
-            part.alias(f"{position}.{n}")
-            for position, cell in enumerate(held)
-            for n, part in enumerate(cell.parts())
-        )
-        return [", ".join(_shown(row[1::3], row[2::3])) for row in shown.iter_rows()]
-
-
-def _shown(numbers: tuple[int | None, ...], stored: tuple[bytes | None, ...]) -> Iterator[str]:
+def _texts(numbers: tuple[int | None, ...], stored: tuple[bytes | None, ...]) -> Iterator[str]:
     for number, text in zip(numbers, stored, strict=True):
         yield str(number) if text is None else text.decode("utf-8", "backslashreplace")
