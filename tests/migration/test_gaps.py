@@ -16,7 +16,7 @@ from tests.processes import holding, killed, run
 
 from person_unify.errors import TargetError
 from person_unify.files import locks
-from person_unify.files.copies import fingerprint
+from person_unify.files.header import fingerprint
 from person_unify.files.journal import SIDE_FILES
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -36,11 +35,10 @@ from person_unify.errors import (
 )
 from person_unify.files import locks
 from person_unify.files.closing import Closing
-from person_unify.files.copies import is_in_wal_mode
+from person_unify.files.header import is_in_wal_mode
 from person_unify.files.journal import beside, require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
-_PAUSE_MS = 100
 _BATCH_ROWS, _ROWS_PER_BATCH = "adbc.sqlite.query.batch_rows", 16_384
 
 _SAFE_REASON = re.compile(
@@ -160,25 +158,6 @@ class Database(Closing):
                 cursor.fetchall()
             finally:
                 cursor.close()
-
-    def execute_when_free(self, statement: str, wait: float) -> None:
-        """Run a statement as soon as no other program has the file locked.
-
-        Tries for ``wait`` seconds, in short steps between which an interrupt is heard, and raises
-        :class:`DatabaseLocked` after them.
-        """
-        deadline = time.monotonic() + wait
-        usual = self.value("PRAGMA busy_timeout")
-        self.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
-        try:
-            while True:
-                try:
-                    return self.execute(statement)
-                except DatabaseLocked:
-                    if time.monotonic() >= deadline:
-                        raise
-        finally:
-            self.execute(f"PRAGMA busy_timeout = {usual}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
-from person_unify.files import locks, write_json
+from person_unify.files import as_json, locks, replace_private
 from person_unify.files.names import stamp
 from person_unify.files.private import abandoned, remove_abandoned
 from person_unify.run import staged
@@ -193,7 +193,7 @@ class RunDirectory:
 
     def write(self, facts: Facts) -> None:
         """Replace the facts, durably."""
-        write_json(self.path / FACTS, facts.to_json(), durable=True)
+        replace_private(self.path / FACTS, as_json(facts.to_json()))
 
     def done(self, facts: Facts, phase: str) -> Facts:
         """Write the facts once a phase is over."""

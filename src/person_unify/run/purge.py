@@ -20,7 +20,7 @@ from person_unify.errors import TargetError
 from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, recorded_files
 from person_unify.files import locks
-from person_unify.files.copies import is_database
+from person_unify.files.header import is_database
 from person_unify.files.names import STAMP, is_regular, stamped
 from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory

@@ -17,7 +17,8 @@ from person_unify.errors import TargetError
 from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, ArtefactKind, recorded_files
 from person_unify.files import locks
-from person_unify.files.copies import HEADER_BYTES, Exclusive
+from person_unify.files.copies import Exclusive
+from person_unify.files.header import HEADER_BYTES
 from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import is_regular, stamp, stamped
 from person_unify.files.new import rename_to_free

@@ -21,7 +21,8 @@ from person_unify.errors import (
 )
 from person_unify.evidence.recorded import recorded_run_id
 from person_unify.files import locks
-from person_unify.files.copies import Exclusive, fingerprint
+from person_unify.files.copies import Exclusive
+from person_unify.files.header import fingerprint
 from person_unify.files.names import stamp
 from person_unify.files.new import is_rewritten
 from person_unify.options import MigrateOptions
