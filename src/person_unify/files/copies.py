@@ -125,7 +125,8 @@ class Exclusive(Closing):
         require_harmless(path)
         with ExitStack() as stack:
             self._identity = stack.enter_context(locks.holding(path, _LIBRARY))
-            self._connection = stack.enter_context(closing(_connect(path, "rw")))
+            self._connection = _connect(path, "rw")
+            stack.callback(self._connection.close)
             self._lock(wait)
             self._held = stack.pop_all()
 
