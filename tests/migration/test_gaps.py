@@ -54,7 +54,7 @@ def _in_order(source: Path, target: Path) -> None:
 
 
 CREATED = {
-    "snapshot taken": ("pipeline:take >1", set()),
+    "snapshot taken": ("run.beginning:take >1", set()),
     "rows written": ("stages.load:Loader.finish >1", set()),
     "rows committed": ("stages.load:Loader.commit >1", set()),
     "load noted": ("run.directory:RunDirectory.done >2", set()),

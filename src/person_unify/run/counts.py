@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from person_unify.evidence.lineage import lines
 from person_unify.findings import FINDINGS
 from person_unify.frames.model import Outcome
 from person_unify.mappings.bind import Plan
@@ -17,6 +18,7 @@ from person_unify.report import (
     Equation,
     Normalisation,
     Place,
+    Report,
     TableCount,
     Term,
 )
@@ -96,10 +98,28 @@ class Counts:
             if FINDINGS[kind].severity == "error"
         )
 
+    def told_in(
+        self, report: Report, people: Mapping[str, int], actual: Mapping[str, int]
+    ) -> Report:
+        """The report with what was counted in it; people, actual: see :meth:`equations`."""
+        return replace(
+            report,
+            tables=tuple(self.tables),
+            equations=self.equations(people, actual),
+            discrepancies=self.discrepancies(),
+            normalisations=self.normalisations,
+            drift=self.plan.notes,
+            lineage=lines(self.plan),
+        )
+
     def equations(
         self, people: Mapping[str, int], actual: Mapping[str, int]
     ) -> tuple[Equation, ...]:
-        """The reconciliation; ``actual`` are target rows by table, as counted in the target."""
+        """The reconciliation.
+
+        people: how many patients, children of each sort, and implied grants there are.  actual: the
+        target's rows by table, as counted in it.
+        """
         standalone = (
             Term("+", "standalone", people["standalone"]),
             Term("+", "missing link", people["missing_link"]),

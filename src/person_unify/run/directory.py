@@ -292,7 +292,8 @@ class RunDirectory:
         """
         made = Path(facts.snapshot).parent
         if not self.is_home(facts):
-            places = (p for p in self._places if not (made.exists() and _is_same(p, made)))
+            there = made.exists()
+            places = (p for p in self._places if not (there and p.exists() and p.samefile(made)))
             return list(dict.fromkeys(places))
         return list(dict.fromkeys((*self._places, self._seen(facts), made)))
 
@@ -335,10 +336,6 @@ class RunDirectory:
 def _is_name_of_copy(facts: Facts) -> bool:
     """Whether the facts call the copy of the source what a run of that moment calls it."""
     return Path(facts.snapshot).name.rpartition(".backup-")[2] == stamp(facts.moment)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)
 
 
 def place_of(path: Path) -> Place:

@@ -95,6 +95,12 @@ def require_room_for_its_files(target: Path) -> None:
     require_room_for_names(target, *(place(target) for place in others))
 
 
+def require_directory(target: Path) -> None:
+    """Refuse a target whose directory does not exist."""
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a directory: create it first")
+
+
 def require_publishable(target: Path, ledger: Path) -> bool:
     """Whether the target exists (to be filled in place); refuse what cannot be published to."""
     if target.exists() and ledger.exists():
@@ -109,8 +115,7 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         )
     if target.is_symlink():
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
-    if not target.parent.is_dir():
-        raise TargetError(f"{target.parent} is not a directory: create it first")
+    require_directory(target)
     require_room_for_its_files(target)
     other = _ledger_of_another(target)
     if other is not None:

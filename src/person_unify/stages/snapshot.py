@@ -118,9 +118,12 @@ def sha256_now(source: Path) -> str | None:
         return None
 
 
-def changed_since(snapshot: Snapshot, source: Path, now: str | None) -> bool:
-    """Whether the source, its write-ahead log included, is not what it was before the snapshot."""
-    return now != snapshot.source_sha256 or _log_sha256(source) != snapshot.log_sha256
+def has_changed(source: Path, now: str | None, digest: str, log: str | None) -> bool:
+    """Whether the source, its write-ahead log included, is not what it was before the snapshot.
+
+    now: what :func:`sha256_now` says of it.  digest, log: as :class:`Snapshot` found both.
+    """
+    return now != digest or _log_sha256(source) != log
 
 
 def _log_sha256(source: Path) -> str | None:
