@@ -6,29 +6,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
-from uuid import uuid4
 
 import polars as pl
 
 from person_unify import __version__
-from person_unify.background import over_within, prefetch
-from person_unify.errors import TargetError, TargetInUse, UsageError
+from person_unify.background import prefetch
+from person_unify.errors import TargetError, UsageError
 from person_unify.evidence.checkpoints import Checkpoints
-from person_unify.evidence.lineage import lineage, lines
+from person_unify.evidence.lineage import lineage
 from person_unify.evidence.recorded import recorded_run, source_check
 from person_unify.files import locks, private_directory
 from person_unify.files.database import Database
-from person_unify.files.names import require_room_for_names, stamp
-from person_unify.files.new import rename_to_free, require_hard_links
+from person_unify.files.new import require_hard_links
 from person_unify.files.private import temporary_files_in
 from person_unify.frames.decisions import Decisions, read_decisions
-from person_unify.frames.ids import FreshIds, new_seed
+from person_unify.frames.ids import FreshIds
 from person_unify.frames.model import Outcome
 from person_unify.frames.registry import Registry
 from person_unify.frames.timezones import zone
@@ -39,10 +35,11 @@ from person_unify.progress import Note, Planned, Progress, one_at_a_time, silent
 from person_unify.report import FileFacts, Report
 from person_unify.run import staged
 from person_unify.run.acceptance import run_checks
+from person_unify.run.beginning import backups_of, new_run, snapshot_of, with_snapshot
 from person_unify.run.budget import budget_of
 from person_unify.run.clock import Clock, now_ms
 from person_unify.run.counts import Counts, count_decisions
-from person_unify.run.directory import Facts, RunDirectory, require_alone, this_machine
+from person_unify.run.directory import Facts, RunDirectory
 from person_unify.run.earlier import Earlier, read_earlier
 from person_unify.run.migration import Migration
 from person_unify.run.preflight import (
@@ -50,7 +47,6 @@ from person_unify.run.preflight import (
     for_postgresql,
     must_relax_unique,
     planned,
-    require_directory,
     require_empty,
     require_persons,
     require_text_paths,
@@ -59,23 +55,15 @@ from person_unify.run.preflight import (
     with_demands,
 )
 from person_unify.run.stream import Stream
-from person_unify.run.unfinished import (
-    can_be_resumed,
-    copy_target,
-    discard,
-    is_over,
-    require_copies,
-    snapshot_of,
-    take_up,
-)
+from person_unify.run.unfinished import stop, take_up
 from person_unify.schema import UNIFIED, Schema
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import opened_to_verify
 from person_unify.stages.publish import (
     checkpoints_path,
-    evidence_of,
     finished_ledger,
     ledger_path,
+    require_directory,
     require_publishable,
     require_room_for_its_files,
 )
@@ -83,8 +71,6 @@ from person_unify.stages.resolve import Resolution
 from person_unify.stages.snapshot import (
     Snapshot,
     require_file,
-    require_space,
-    snapshot_path,
     take,
 )
 from person_unify.stages.transform import Options
@@ -122,9 +108,9 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     decisions = _decisions(options.decisions)
     earlier = read_earlier(options.ids_from)
     deciding = {**options.deciding(), **decisions.recorded(), **earlier.recorded()}
-    directory = RunDirectory.claim(options.target, [_backups(options)])
+    directory = RunDirectory.claim(options.target, [backups_of(options)])
     try:
-        facts = take_up(directory, options, deciding, progress) or _new_run(options, deciding)
+        facts = take_up(directory, options, deciding, progress) or new_run(options, deciding)
         require_hard_links(directory.path)
     except BaseException:
         directory.leave()
@@ -133,7 +119,7 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
         with temporary_files_in(directory.path), one_at_a_time(progress) as told:
             report = _carry_out(options, (decisions, earlier), directory, facts, told)
     except BaseException as error:
-        _stop(directory, facts, error)
+        stop(directory, facts, error)
         raise
     try:
         directory.end()
@@ -146,51 +132,6 @@ def migrate(options: MigrateOptions, progress: Progress = silent) -> Report:
     return report
 
 
-def _new_run(options: MigrateOptions, deciding: Mapping[str, str | int | bool | None]) -> Facts:
-    """The facts of a run that begins now; raises where it cannot.
-
-    deciding: the choices that the result depends on.
-    """
-    source, target = options.source, options.target
-    require_alone(target)
-    exists = require_publishable(target, ledger_path(target))
-    if exists and options.for_postgresql:
-        raise TargetError(
-            f"{target} exists, and what is made for PostgreSQL is a new file: give a path that "
-            "does not exist yet"
-        )
-    backups = _backups(options)
-    size = source.stat().st_size
-    require_space(backups, size, "the backup")
-    require_room_for_names(backups / source.name)
-    require_space(target.parent, (3 if exists else 2) * size, "the migration")
-    moment = datetime.now(UTC)
-    _keep_aside(target, moment)
-    return Facts(
-        id=str(uuid4()),
-        tool_version=__version__,
-        moment=moment,
-        seed=new_seed().hex(),
-        source=str(source.absolute()),
-        target=str(target.absolute()),
-        in_place=exists,
-        options=dict(deciding),
-        machine=this_machine(),
-        snapshot=str(snapshot_path(source, backups, moment).absolute()),
-    )
-
-
-def _backups(options: MigrateOptions) -> Path:
-    """The directory for the copy of the source, as the operator names it."""
-    return options.backup_dir or options.source.parent
-
-
-def _keep_aside(target: Path, moment: datetime) -> None:
-    """Let what tells of a run whose target and ledger are gone stand beside what this one tells."""
-    for path in evidence_of(target):
-        rename_to_free(path, path.with_name(f"{path.name}.earlier-{stamp(moment)}"))
-
-
 def _carry_out(
     options: MigrateOptions,
     given: tuple[Decisions, Earlier],
@@ -199,76 +140,13 @@ def _carry_out(
     progress: Progress,
 ) -> Report:
     shown = checkpoints_path(options.target), directory.path / staged.CHECKPOINTS
-    checkpoints = Checkpoints(shown)
-    clock = Clock(progress, checkpoints=checkpoints)
-    if "snapshot" not in facts.phases:
-        facts = _taken(options, directory, facts, clock)
-    else:
-        path = require_copies(directory, facts)
-        facts = directory.adopt(facts, path, directory.snapshot(facts), facts.snapshot_sha256)
-        clock.add("snapshot", 0, 0.0)
-        clock.done("snapshot")
-    snapshot = Snapshot(
-        snapshot_of(facts, options),
-        facts.source_bytes,
-        facts.source_sha256,
-        facts.source_log_sha256,
-    )
+    clock = Clock(progress, checkpoints=Checkpoints(shown))
+    facts = with_snapshot(options, directory, facts, clock)
+    snapshot = snapshot_of(facts, options)
     report = Migration(options, snapshot, directory, facts, clock, *given).carry_out()
     if not options.keep_backup:
         directory.remove_snapshot(facts)
     return report
-
-
-def _taken(options: MigrateOptions, directory: RunDirectory, facts: Facts, clock: Clock) -> Facts:
-    """Take the run's copy of the source; which file it is is known before it has its name."""
-    directory.remove_snapshot(facts)
-    backups = _backups(options)
-    path = snapshot_path(options.source, backups, facts.moment)
-    facts = directory.adopt(facts, path)
-    before = None
-    with clock.phase("snapshot"):
-        if facts.in_place:
-            before = copy_target(directory, facts, options.busy_timeout)
-        taken = take(
-            options.source,
-            backups,
-            facts.moment,
-            options.busy_timeout,
-            before_naming=partial(directory.adopt, facts, path),
-        )
-    if taken.note is not None:
-        clock.progress(Note(taken.note))
-    facts = replace(
-        directory.adopt(facts, path, path, taken.sha256),
-        source_bytes=taken.source_bytes,
-        source_sha256=taken.source_sha256,
-        source_log_sha256=taken.log_sha256,
-        target_sha256=before,
-    )
-    return directory.done(facts, "snapshot")
-
-
-def _stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
-    """Leave what can be resumed, remove all else."""
-    kept = directory.facts()
-    # A thread that still reads comes before the commit, and what it reads is not to be touched.
-    over = kept is not None and over_within(0) and _is_over(directory, kept)
-    if kept is not None and "snapshot" in kept.phases and (over or can_be_resumed(error)):
-        over = over and not isinstance(error, TargetInUse)
-        done = "the target is filled and verified" if over else "what was done is kept"
-        error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
-    else:
-        discard(directory, kept or facts)
-    directory.leave()
-
-
-def _is_over(directory: RunDirectory, facts: Facts) -> bool:
-    """Whether the target may hold the verified rows."""
-    try:
-        return is_over(directory, facts, wait=0)
-    except TargetInUse:
-        return True  # nobody can tell
 
 
 def _unseen(found: Plan | Resolution | Outcome) -> None:
@@ -290,18 +168,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         with clock.phase("snapshot"):
             snapshot = take(options.source, temporary, moment)
         extractor = Extractor(snapshot.path, without_nul=options.for_postgresql)
-        schema = schema_of(options.target)
-        if options.for_postgresql:
-            schema = for_postgresql(schema)
-        plan = planned(extractor, schema)
-        failed: tuple[str, ...] = ()
-        if not options.allow_empty:
-            require_persons(extractor, plan)
-        if options.target is not None and options.target.exists():
-            with Database(options.target, read_only=True) as database:
-                require_empty(database, plan)
-                plan = with_demands(plan, database)
-                failed = failed_migrations(database)
+        plan, schema, failed = _plan(extractor, options)
         run_time = int(moment.timestamp() * 1000)
         chosen = Options(run_time, options.timezone, options.implied_grants)
         registry = Registry(FreshIds(run_time))
@@ -311,7 +178,7 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
         witness(plan)
         resolution = _gone_through(stream, schema, counts, witness)
     people = {**resolution.counts, "implied": resolution.implied.height}
-    return Report(
+    report = Report(
         tool_version=__version__,
         command="check",
         started_ms=run_time,
@@ -327,15 +194,25 @@ def check(options: CheckOptions, progress: Progress = silent, witness: Witness =
             **decisions.recorded(),
         },
         phases=clock.timings(),
-        tables=tuple(counts.tables),
-        equations=counts.equations(people, counts.rows),
-        discrepancies=counts.discrepancies(),
         decisions=count_decisions(resolution.decisions),
-        normalisations=counts.normalisations,
-        drift=plan.notes,
-        lineage=lines(plan),
         failed_migrations=failed,
     )
+    return counts.told_in(report, people, counts.rows)
+
+
+def _plan(extractor: Extractor, options: CheckOptions) -> tuple[Plan, Schema, tuple[str, ...]]:
+    """The plan, the target's schema, and the migrations of Prisma's that failed in the target."""
+    schema = schema_of(options.target)
+    if options.for_postgresql:
+        schema = for_postgresql(schema)
+    plan = planned(extractor, schema)
+    if not options.allow_empty:
+        require_persons(extractor, plan)
+    if options.target is None or not options.target.exists():
+        return plan, schema, ()
+    with Database(options.target, read_only=True) as database:
+        require_empty(database, plan)
+        return with_demands(plan, database), schema, failed_migrations(database)
 
 
 def _gone_through(stream: Stream, schema: Schema, counts: Counts, witness: Witness) -> Resolution:

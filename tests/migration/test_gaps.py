@@ -16,7 +16,7 @@ from tests.processes import holding, killed, run
 
 from person_unify.errors import TargetError
 from person_unify.files import locks
-from person_unify.files.copies import fingerprint
+from person_unify.files.header import fingerprint
 from person_unify.files.journal import SIDE_FILES
 from person_unify.pipeline import MigrateOptions, migrate, verify
 from person_unify.progress import Event, Note
@@ -54,7 +54,7 @@ def _in_order(source: Path, target: Path) -> None:
 
 
 CREATED = {
-    "snapshot taken": ("pipeline:take >1", set()),
+    "snapshot taken": ("run.beginning:take >1", set()),
     "rows written": ("stages.load:Loader.finish >1", set()),
     "rows committed": ("stages.load:Loader.commit >1", set()),
     "load noted": ("run.directory:RunDirectory.done >2", set()),

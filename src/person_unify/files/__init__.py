@@ -14,7 +14,6 @@ from person_unify.files.new import (
     create_private,
     replace_private,
     rewrite,
-    write_json,
 )
 from person_unify.files.private import private_directory
 from person_unify.files.received import NotRead, read_bounded
@@ -28,5 +27,4 @@ __all__ = [
     "read_bounded",
     "replace_private",
     "rewrite",
-    "write_json",
 ]

@@ -7,7 +7,6 @@ meets the others on one file.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sqlite3
 import stat
@@ -20,25 +19,15 @@ from urllib.parse import quote as percent
 from person_unify.errors import DatabaseError, DiskError, SourceError, TargetError, TargetInUse
 from person_unify.files import locks
 from person_unify.files.closing import Closing
+from person_unify.files.header import fingerprint, header, is_database, is_in_wal_mode
 from person_unify.files.journal import beside, forget_super_journal, require_harmless
 
-HEADER_BYTES = 100
-HEADER = b"SQLite format 3\x00"
 _LIBRARY = "Python's sqlite3"
 _PAUSE = 0.1
 _ATTEMPTS = 5
-_IN_WAL_MODE = b"\x02"
-_COUNTERS = (slice(18, 20), slice(24, 28), slice(40, 44), slice(92, 100))
-"""What SQLite's header says of journal mode, numbers of changes (of the schema, too, which a backup
-counts up), and who made the last one."""
 
 _MOVING = ("", "-wal", "-journal")
 """What a database consists of; ``-shm`` is only an index of the log."""
-
-
-def is_database(path: Path) -> bool:
-    """Whether a file begins as SQLite databases do (encrypted ones do not)."""
-    return _header(path)[: len(HEADER)] == HEADER
 
 
 def copy_snapshot(source: Path, copy: Path, wait: float = 5.0) -> None:
@@ -134,17 +123,12 @@ class Exclusive(Closing):
         if not locks.has_locks(path):
             raise TargetError(_without_locks(path))
         require_harmless(path)
-        self._identity = locks.take(path, _LIBRARY)
-        try:
+        with ExitStack() as stack:
+            self._identity = stack.enter_context(locks.holding(path, _LIBRARY))
             self._connection = _connect(path, "rw")
-        except BaseException:
-            locks.release(self._identity)
-            raise
-        try:
+            stack.callback(self._connection.close)
             self._lock(wait)
-        except BaseException:
-            self.close()
-            raise
+            self._held = stack.pop_all()
 
     def _lock(self, wait: float) -> None:
         deadline = time.monotonic() + wait
@@ -163,8 +147,7 @@ class Exclusive(Closing):
 
     def close(self) -> None:
         """Let the others in again."""
-        self._connection.close()
-        locks.release(self._identity)
+        self._held.close()
 
     def sha256(self, start: int = 0, limit: int | None = None) -> str:
         """SHA-256 of the main file, which holds everything, or of a part of it in bytes."""
@@ -179,7 +162,7 @@ class Exclusive(Closing):
 
     def copy(self, to: Path) -> str:
         """Copy the main file, which holds everything, byte for byte; returns its SHA-256."""
-        return locks.copy(self.path, to, beside=True)[1]
+        return locks.copy(self.path, to, beside=True)
 
     def fingerprint(self) -> str:
         """See :func:`fingerprint`."""
@@ -216,10 +199,9 @@ class Exclusive(Closing):
         except sqlite3.Error as error:
             kind = DiskError if _cannot_write(error) else DatabaseError
             raise kind(f"could not put {self.path} back: {_reason(error)}") from error
-        with locks.reading(backup) as file:
-            header = file.read(HEADER_BYTES)
+        start = header(backup)
         with locks.reading(self.path, beside=True, mode="rb+") as file:
-            file.write(header)
+            file.write(start)
             file.truncate(backup.stat().st_size)
             file.flush()
             os.fsync(file.fileno())
@@ -231,41 +213,13 @@ class Exclusive(Closing):
         removes it when it closes: not where the disk failed meanwhile, or the process was killed.
         Raises :class:`DatabaseError` where the journal still holds what would be undone.
         """
-        journal = self.path.with_name(self.path.name + "-journal")
+        journal = beside(self.path, "-journal")
         if not journal.exists():
             return
         with locks.reading(journal) as file:
             if file.read(1) not in (b"", b"\0"):
                 raise DatabaseError(f"could not put {self.path} back for good: run rollback again")
         journal.unlink()
-
-
-def fingerprint(path: Path, *, beside: bool = False) -> str:
-    """SHA-256 of a database's main file, but for what its header counts of changes.
-
-    It is the same again when SQLite has undone a transaction, or the journal mode was changed.
-    ``beside``: see :func:`person_unify.files.locks.reading`.
-    """
-    with locks.reading(path, beside=beside) as file:
-        header = bytearray(file.read(HEADER_BYTES))
-        for counters in _COUNTERS:
-            header[counters] = bytes(len(header[counters]))
-        digest = hashlib.sha256(header)
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def is_in_wal_mode(path: Path) -> bool:
-    """Whether the header of a database asks for a write-ahead log."""
-    return _header(path)[18:19] == _IN_WAL_MODE
-
-
-def set_wal_mode(path: Path, *, on: bool) -> None:
-    """Have a closed database of ours ask for a write-ahead log, or for a rollback journal."""
-    with locks.reading(path, mode="rb+") as file:
-        file.seek(18)
-        file.write(b"\x02\x02" if on else b"\x01\x01")
 
 
 def _without_locks(path: Path) -> str:
@@ -284,15 +238,14 @@ def _backed_up(real: Path, copy: Path, wait: float) -> bool:
     with locks.holding(real, _LIBRARY), closing(_connect(real, "ro")) as origin:
         if not _read_locked(origin, real, wait):
             return False
-        _create(copy)
+        copy.touch(mode=0o600, exist_ok=False)
         with locks.holding(copy, _LIBRARY), closing(_connect(copy, "rw")) as saved:
             origin.backup(saved, pages=-1)
         # The backup counts as a change of the copy: with the source's own counters in the header
         # the two are equal byte for byte.
-        with locks.reading(real, beside=True) as file:
-            header = file.read(HEADER_BYTES)
+        start = header(real, beside=True)
         with locks.reading(copy, mode="rb+") as file:
-            file.write(header)
+            file.write(start)
     return True
 
 
@@ -410,15 +363,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 def _uri(path: Path, mode: str) -> str:
     return f"file:{percent(str(path))}?mode={mode}"
-
-
-def _create(path: Path) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _header(path: Path) -> bytes:
-    with locks.reading(path) as file:
-        return file.read(HEADER_BYTES)
 
 
 def _code(error: sqlite3.Error) -> int:

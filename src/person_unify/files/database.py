@@ -14,9 +14,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -36,11 +35,10 @@ from person_unify.errors import (
 )
 from person_unify.files import locks
 from person_unify.files.closing import Closing
-from person_unify.files.copies import is_in_wal_mode
+from person_unify.files.header import is_in_wal_mode
 from person_unify.files.journal import beside, require_harmless
 from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
 
-_PAUSE_MS = 100
 _BATCH_ROWS, _ROWS_PER_BATCH = "adbc.sqlite.query.batch_rows", 16_384
 
 _SAFE_REASON = re.compile(
@@ -92,7 +90,7 @@ class Database(Closing):
         :class:`DatabaseError`, and :class:`TargetError` for side files that lead elsewhere.
         """
         self.path = path
-        self._taken: list[locks.Identity] = []
+        self._taken = ExitStack()
         self._turn = RLock()  # a connection serves one thread at a time
         uri = self._take(path, "ro" if read_only else "rwc", settled)
         try:
@@ -100,7 +98,7 @@ class Database(Closing):
                 # autocommit keeps the dbapi layer from beginning a transaction before our PRAGMAs.
                 self._connection = adbc_driver_sqlite.dbapi.connect(uri, autocommit=True)
         except BaseException:
-            self._release()
+            self._taken.close()
             raise
         try:
             self.execute(f"PRAGMA busy_timeout = {busy_ms}")
@@ -124,15 +122,11 @@ class Database(Closing):
         try:
             if mode == "rwc" and not settled and not path.exists():
                 path.touch(mode=0o600)
-            self._taken.append(locks.take(path, "ADBC", settled=settled))
+            self._taken.callback(locks.release, locks.take(path, "ADBC", settled=settled))
         except OSError as error:
             raise DatabaseError(f"could not open {path.name}: {error.strerror}") from error
         chosen = "mode=ro&immutable=1" if settled else f"mode={mode}"
         return f"file:{percent(str(path))}?{chosen}"
-
-    def _release(self) -> None:
-        while self._taken:
-            locks.release(self._taken.pop())
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back by SQLite.
@@ -147,65 +141,37 @@ class Database(Closing):
             if not interrupted:
                 raise
             self._connection._closed = True  # its finalizer would try again, and say so on stderr
-        self._release()
+        self._taken.close()
 
     def execute(self, statement: str) -> None:
         """Run one statement; raises :class:`DatabaseError` without quoting any cell."""
         action = f"run {statement.split(maxsplit=1)[0]} on {self.path.name}"
-        with self._turn, _translated(action):
-            cursor = self._connection.cursor()
-            try:
-                cursor.execute(statement)
-                # ADBC steps lazily: an unread result leaves the statement, and its lock, open.
-                cursor.fetchall()
-            finally:
-                cursor.close()
-
-    def execute_when_free(self, statement: str, wait: float) -> None:
-        """Run a statement as soon as no other program has the file locked.
-
-        Tries for ``wait`` seconds, in short steps between which an interrupt is heard, and raises
-        :class:`DatabaseLocked` after them.
-        """
-        deadline = time.monotonic() + wait
-        usual = self.value("PRAGMA busy_timeout")
-        self.execute(f"PRAGMA busy_timeout = {_PAUSE_MS}")
-        try:
-            while True:
-                try:
-                    return self.execute(statement)
-                except DatabaseLocked:
-                    if time.monotonic() >= deadline:
-                        raise
-        finally:
-            self.execute(f"PRAGMA busy_timeout = {usual}")
+        with self._turn, _translated(action), self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            # ADBC steps lazily: an unread result leaves the statement, and its lock, open.
+            cursor.fetchall()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small query as Python values."""
-        with self._turn, _translated(f"query {self.path.name}"):
-            cursor = self._connection.cursor()
-            try:
-                cursor.execute(query)
-                return cursor.fetchall()
-            finally:
-                cursor.close()
+        action = f"query {self.path.name}"
+        with self._turn, _translated(action), self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
 
     def frame(self, query: str) -> pl.DataFrame:
         """A query's rows, columns c0, c1 …; raises :class:`DatabaseError` for text but UTF-8.
 
         ADBC takes the types from the first rows, so a query should begin with a row of literals.
         """
-        with self._turn, _translated(f"query {self.path.name}"):
-            cursor = self._connection.cursor()
+        action = f"query {self.path.name}"
+        with self._turn, _translated(action), self._connection.cursor() as cursor:
             try:
                 cursor.adbc_statement.set_options(**{_BATCH_ROWS: str(_ROWS_PER_BATCH)})
                 cursor.execute(query)
                 table = cursor.fetch_arrow_table()
                 table.validate(full=True)
             except (ValueError, OSError) as error:
-                raise DatabaseError(f"could not query {self.path.name}: {reason(error)}") from error
-            finally:
-                cursor.close()
+                raise DatabaseError(f"could not {action}: {reason(error)}") from error
         return pl.DataFrame(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
 
     def value(self, query: str) -> Any:
@@ -216,12 +182,9 @@ class Database(Closing):
         """Append a frame's rows to an existing table; columns bind by name, others take DEFAULT."""
         if frame.is_empty():
             return
-        with self._turn, _translated(f"load {table}"):
-            cursor = self._connection.cursor()
-            try:
-                cursor.adbc_ingest(table, frame.to_arrow(), mode="append", catalog_name=catalog)
-            finally:
-                cursor.close()
+        action = f"load {table}"
+        with self._turn, _translated(action), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table, frame.to_arrow(), mode="append", catalog_name=catalog)
 
 
 Opener: TypeAlias = Callable[[], AbstractContextManager[Database]]

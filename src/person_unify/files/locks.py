@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -72,11 +73,11 @@ def release(identity: Identity) -> None:
 
 
 @contextmanager
-def holding(path: Path, library: str, *, settled: bool = False) -> Iterator[None]:
+def holding(path: Path, library: str, *, settled: bool = False) -> Iterator[Identity]:
     """:func:`take` and :func:`release` around a block."""
     identity = take(path, library, settled=settled)
     try:
-        yield
+        yield identity
     finally:
         release(identity)
 
@@ -137,25 +138,22 @@ def alike(one: Path, other: Path) -> bool:
     return one.stat().st_size == other.stat().st_size and sha256(one) == sha256(other)
 
 
-def copy(path: Path, to: Path, *, beside: bool = False) -> tuple[int, str]:
-    """Copy a file byte for byte into a new private one (mode 0600); its bytes and SHA-256.
+def copy(path: Path, to: Path, *, beside: bool = False) -> str:
+    """Copy a file byte for byte into a new private one (mode 0600); returns its SHA-256.
 
     A file that grows meanwhile is copied as far as it went at the start.
     """
     digest = hashlib.sha256()
-    with reading(path, beside=beside) as file, _new(to) as written:
-        size = left = os.fstat(file.fileno()).st_size
+    new = partial(os.open, mode=0o600)
+    with reading(path, beside=beside) as file, open(to, "xb", opener=new) as written:
+        left = os.fstat(file.fileno()).st_size
         while left and (block := file.read(min(_BLOCK, left))):
             digest.update(block)
             written.write(block)
             left -= len(block)
         written.flush()
         os.fsync(written.fileno())
-    return size - left, digest.hexdigest()
-
-
-def _new(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    return digest.hexdigest()
 
 
 def open_elsewhere(path: Path) -> bool:

@@ -165,14 +165,6 @@ def as_json(value: Any) -> bytes:
     return f"{json.dumps(value, indent=2)}\n".encode()
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write a JSON file of its owner's, whole or not at all; ``durable``: also by a power cut.
-
-    Raises :class:`MigrationError` when it cannot.
-    """
-    replace_private(path, as_json(value), durable=durable)
-
-
 def rewrite(path: Path, content: bytes, own: Path, *, durable: bool = False) -> None:
     """Write a file of mode 0600 anew where others see it, and only over what was so written.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import polars as pl
 
+from person_unify.evidence.lineage import lines
 from person_unify.findings import FINDINGS
 from person_unify.frames.model import Outcome
 from person_unify.mappings.bind import Plan
@@ -18,6 +18,7 @@ from person_unify.report import (
     Equation,
     Normalisation,
     Place,
+    Report,
     TableCount,
     Term,
 )
@@ -97,31 +98,48 @@ class Counts:
             if FINDINGS[kind].severity == "error"
         )
 
+    def told_in(
+        self, report: Report, people: Mapping[str, int], actual: Mapping[str, int]
+    ) -> Report:
+        """The report with what was counted in it; people, actual: see :meth:`equations`."""
+        return replace(
+            report,
+            tables=tuple(self.tables),
+            equations=self.equations(people, actual),
+            discrepancies=self.discrepancies(),
+            normalisations=self.normalisations,
+            drift=self.plan.notes,
+            lineage=lines(self.plan),
+        )
+
     def equations(
         self, people: Mapping[str, int], actual: Mapping[str, int]
     ) -> tuple[Equation, ...]:
-        """The reconciliation; ``actual`` are target rows by table, as counted in the target."""
+        """The reconciliation.
+
+        people: how many patients, children of each sort, and implied grants there are.  actual: the
+        target's rows by table, as counted in it.
+        """
         standalone = (
-            _plus("standalone", people["standalone"]),
-            _plus("missing link", people["missing_link"]),
+            Term("+", "standalone", people["standalone"]),
+            Term("+", "missing link", people["missing_link"]),
         )
-        linked = [_plus("linked", people["linked"])]
+        linked = [Term("+", "linked", people["linked"])]
         if people["merged"]:
-            linked.append(_plus("merged by decision", people["merged"]))
+            linked.append(Term("+", "merged by decision", people["merged"]))
         children = Equation("children", people["children"], (*linked, *standalone))
-        persons = Equation(
-            "persons", actual["persons"], (_plus("patients", people["patients"]), *standalone)
-        )
+        patients = Term("+", "patients", people["patients"])
+        persons = Equation("persons", actual["persons"], (patients, *standalone))
         return (children, persons, self._grants(people, actual))
 
     def _grants(self, people: Mapping[str, int], actual: Mapping[str, int]) -> Equation:
         name = self.plan.source_names.get("consent_grants", "consent_grants")
         consents = next((t for t in self.tables if t.source == name), None)
         lost = dict(consents.archived) if consents else {}
-        terms = [_plus("consents", consents.source_rows if consents else 0)]
-        terms.append(_minus("orphaned", lost.pop("orphaned_consent_grant", 0)))
-        terms += [_minus(reason.replace("_", " "), count) for reason, count in lost.items()]
-        terms.append(_plus("implied", people["implied"]))
+        terms = [Term("+", "consents", consents.source_rows if consents else 0)]
+        terms.append(Term("-", "orphaned", lost.pop("orphaned_consent_grant", 0)))
+        terms += [Term("-", reason.replace("_", " "), count) for reason, count in lost.items()]
+        terms.append(Term("+", "implied", people["implied"]))
         return Equation("grants", actual["access_grants"], tuple(terms))
 
 
@@ -137,15 +155,3 @@ def count_decisions(answered: pl.DataFrame) -> tuple[DecisionCount, ...]:
         DecisionCount(kind, outcome, count, tuple(rows))
         for kind, outcome, count, rows in grouped.iter_rows()
     )
-
-
-def _plus(label: str, count: int) -> Term:
-    return _term("+", label, count)
-
-
-def _minus(label: str, count: int) -> Term:
-    return _term("-", label, count)
-
-
-def _term(sign: Literal["+", "-"], label: str, count: int) -> Term:
-    return Term(sign, label, count)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from person_unify.errors import MigrationError, TargetError
-from person_unify.files import locks, write_json
+from person_unify.files import as_json, locks, replace_private
 from person_unify.files.names import stamp
 from person_unify.files.private import abandoned, remove_abandoned
 from person_unify.run import staged
@@ -193,7 +193,7 @@ class RunDirectory:
 
     def write(self, facts: Facts) -> None:
         """Replace the facts, durably."""
-        write_json(self.path / FACTS, facts.to_json(), durable=True)
+        replace_private(self.path / FACTS, as_json(facts.to_json()))
 
     def done(self, facts: Facts, phase: str) -> Facts:
         """Write the facts once a phase is over."""
@@ -292,7 +292,8 @@ class RunDirectory:
         """
         made = Path(facts.snapshot).parent
         if not self.is_home(facts):
-            places = (p for p in self._places if not (made.exists() and _is_same(p, made)))
+            there = made.exists()
+            places = (p for p in self._places if not (there and p.exists() and p.samefile(made)))
             return list(dict.fromkeys(places))
         return list(dict.fromkeys((*self._places, self._seen(facts), made)))
 
@@ -335,10 +336,6 @@ class RunDirectory:
 def _is_name_of_copy(facts: Facts) -> bool:
     """Whether the facts call the copy of the source what a run of that moment calls it."""
     return Path(facts.snapshot).name.rpartition(".backup-")[2] == stamp(facts.moment)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)
 
 
 def place_of(path: Path) -> Place:

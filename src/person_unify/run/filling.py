@@ -32,9 +32,12 @@ class Loading:
     errors: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
-        """Count a part of it."""
+        """Count a part of it, and how many discrepancies of severity error it has, by kind."""
         self.source_rows += outcome.source_rows
-        self.errors += _errors(outcome)
+        for frame in outcome.discrepancies:
+            for kind, count in frame["kind"].value_counts().iter_rows():
+                if FINDINGS[kind].severity == "error":
+                    self.errors[kind] += count
 
     def ended(self) -> Checkpoint:
         """The table's checkpoint, now that it is complete."""
@@ -122,13 +125,3 @@ class Filling:
         rows = views.height + resolution.implied.height
         self._clock.add("load", rows, perf_counter() - started)
         self.counts.say(resolution.discrepancies)
-
-
-def _errors(outcome: Outcome) -> Counter[str]:
-    """How many discrepancies of severity error rows have, by kind."""
-    found: Counter[str] = Counter()
-    for frame in outcome.discrepancies:
-        for kind, count in frame["kind"].value_counts().iter_rows():
-            if FINDINGS[kind].severity == "error":
-                found[kind] += count
-    return found

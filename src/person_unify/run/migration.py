@@ -12,7 +12,6 @@ from person_unify import __version__
 from person_unify.background import Background
 from person_unify.errors import DatabaseError
 from person_unify.evidence.finished import report_in
-from person_unify.evidence.lineage import lines
 from person_unify.evidence.recorded import (
     Artefact,
     record_artefacts,
@@ -22,7 +21,7 @@ from person_unify.evidence.recorded import (
 )
 from person_unify.files import as_json, locks, rewrite
 from person_unify.files.database import Database
-from person_unify.files.journal import SIDE_FILES
+from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.frames.decisions import Decisions
 from person_unify.frames.ids import FreshIds
 from person_unify.frames.ledger import CATALOG, Ledger
@@ -51,10 +50,7 @@ from person_unify.run.preflight import (
     with_demands,
 )
 from person_unify.run.stream import Stream
-from person_unify.run.unfinished import (
-    is_verified,
-    target_backup,
-)
+from person_unify.run.unfinished import is_verified, target_backup
 from person_unify.schema import UNIFIED, Schema, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.load import Loader, opened_to_verify
@@ -66,7 +62,7 @@ from person_unify.stages.publish import (
     put_back,
     report_path,
 )
-from person_unify.stages.snapshot import Snapshot, changed_since, sha256_now
+from person_unify.stages.snapshot import has_changed, sha256_now
 from person_unify.stages.transform import Options
 from person_unify.stages.verify import Files, VerifyOptions
 
@@ -85,7 +81,7 @@ class Migration:
     """One migration under way: its files, and the steps between the snapshot and the report."""
 
     options: MigrateOptions
-    snapshot: Snapshot
+    snapshot: Path
     directory: RunDirectory
     facts: Facts
     clock: Clock
@@ -93,21 +89,6 @@ class Migration:
     earlier: Earlier
     counts: Counts = field(init=False)
     sealed: Sealed = field(init=False)
-
-    @property
-    def staging(self) -> Path:
-        """The private directory in which the run works."""
-        return self.directory.path
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the target existed before the run."""
-        return self.facts.in_place
-
-    @property
-    def run_time(self) -> int:
-        """The one instant of the run, in ms since the epoch."""
-        return self.facts.run_time
 
     @property
     def ledger(self) -> Path:
@@ -141,7 +122,7 @@ class Migration:
 
     def _made(self) -> Report:
         """Fill and verify the staged files, but for what a stopped attempt has filled."""
-        extractor = Extractor(self.snapshot.path, without_nul=self.options.for_postgresql)
+        extractor = Extractor(self.snapshot, without_nul=self.options.for_postgresql)
         plan, schema = self._plan(extractor)
         people = self._loaded()
         if people is None:
@@ -155,7 +136,7 @@ class Migration:
         if "load" not in self.facts.phases:
             return None
         if self.facts.machine == this_machine() and self._are_intact():
-            people = resume_state.restore(self.staging, self.counts, self.clock)
+            people = resume_state.restore(self.directory.path, self.counts, self.clock)
             if people is not None:
                 self.clock.progress(Note("taken over: the snapshot and every row"))
                 return people
@@ -164,9 +145,13 @@ class Migration:
 
     def _are_intact(self) -> bool:
         try:
-            return all(_is_sound(path) for path in (self._staged_target, self._staged_ledger))
+            for path in (self._staged_target, self._staged_ledger):
+                with Database(path, settled=True) as database:
+                    if database.value("PRAGMA quick_check(1)") != "ok":
+                        return False
         except DatabaseError:
             return False
+        return True
 
     def _load(self, extractor: Extractor, plan: Plan, schema: Schema) -> dict[str, int]:
         """Fill new staged files, in one transaction."""
@@ -176,29 +161,35 @@ class Migration:
         self.directory.write(self.facts)
         for path in (self._staged_target, self._staged_ledger):
             for suffix in ("", *SIDE_FILES):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-        before = self._before if self.in_place else None
-        loader = Loader(self._staged_target, self._staged_ledger, self.snapshot.path, before)
+                beside(path, suffix).unlink(missing_ok=True)
+        before = self._before if self.facts.in_place else None
+        loader = Loader(self._staged_target, self._staged_ledger, self.snapshot, before)
         try:
             filling = self._filling(loader, extractor, plan)
             people = filling.carry_out(schema, self.options.relax_unique)
         finally:
             loader.close()
-        resume_state.save(self.staging, people, self.counts, self.clock)
+        resume_state.save(self.directory.path, people, self.counts, self.clock)
         self.facts = self.directory.done(self.facts, "load")
         return people
 
     def _verify(self, plan: Plan, people: Mapping[str, int]) -> Report:
         """Prove the closed staged files, and record in the ledger what they are."""
-        paths = (self.snapshot.path, self._staged_target, self._staged_ledger)
+        paths = (self.snapshot, self._staged_target, self._staged_ledger)
         part = budget_of(self.options.memory).part
         files = Files(*paths, earlier=self.earlier.ledger, part=part)
+        options = VerifyOptions(
+            self.options.timezone,
+            self.options.implied_grants,
+            self.facts.run_time,
+            for_postgresql=self.options.for_postgresql,
+        )
         digest = Background(partial(locks.sha256, self._staged_target))
         with self.clock.phase("verify"), digest:
-            checks = run_checks(files, plan, self._verify_options(), self.clock.progress)
+            checks = run_checks(files, plan, options, self.clock.progress)
         self.earlier.require_unchanged()
         with self._opened() as database:
-            report = self._report(database, plan, people, checks)
+            report = self._report(database, people, checks)
             require_sound(report)
         self._look_at_source(digest.result())
         self._record(report)
@@ -207,7 +198,7 @@ class Migration:
 
     def _opened(self) -> AbstractContextManager[Database]:
         """The closed staged files with the snapshot, as often as one likes."""
-        files = (self._staged_target, self._staged_ledger, self.snapshot.path)
+        files = (self._staged_target, self._staged_ledger, self.snapshot)
         return opened_to_verify(*files, settled=True)
 
     def _record(self, report: Report) -> None:
@@ -229,9 +220,9 @@ class Migration:
         self.facts = self.directory.done(self.facts, "verify")
 
     def _filling(self, loader: Loader, extractor: Extractor, plan: Plan) -> Filling:
-        options = Options(self.run_time, self.options.timezone, self.options.implied_grants)
+        options = Options(self.facts.run_time, self.options.timezone, self.options.implied_grants)
         registry = Registry(
-            FreshIds(self.run_time, bytes.fromhex(self.facts.seed), self.earlier.maps)
+            FreshIds(self.facts.run_time, bytes.fromhex(self.facts.seed), self.earlier.maps)
         )
         budget = budget_of(self.options.memory)
         stream = Stream(extractor, plan, options, self.clock, registry, self.decisions, budget)
@@ -240,15 +231,15 @@ class Migration:
 
     @property
     def _staged_target(self) -> Path:
-        return self.staging / staged.TARGET
+        return self.directory.path / staged.TARGET
 
     @property
     def _staged_ledger(self) -> Path:
-        return self.staging / staged.LEDGER
+        return self.directory.path / staged.LEDGER
 
     @property
     def _before(self) -> Path:
-        return self.staging / staged.BEFORE
+        return self.directory.path / staged.BEFORE
 
     @property
     def _target_backup(self) -> Path:
@@ -257,15 +248,11 @@ class Migration:
     def _artefacts(self) -> Iterator[Artefact]:
         """The files of the run: what it began with, and what it leaves."""
         source = str(self.options.source.absolute())
-        snapshot, target = self.snapshot, self._staged_target.stat().st_size
-        yield Artefact("source", source, snapshot.source_sha256, snapshot.source_bytes)
-        yield Artefact(
-            "snapshot",
-            str(snapshot.path.absolute()),
-            self.facts.snapshot_sha256,
-            snapshot.path.stat().st_size,
-        )
-        if self.in_place:
+        copy, target = self.snapshot, self._staged_target.stat().st_size
+        yield Artefact("source", source, self.facts.source_sha256, self.facts.source_bytes)
+        copied, size = self.facts.snapshot_sha256, copy.stat().st_size
+        yield Artefact("snapshot", str(copy.absolute()), copied, size)
+        if self.facts.in_place:
             size = self._before.stat().st_size
             path = str(self._target_backup.absolute())
             yield Artefact("pre_migration", path, self.facts.target_sha256, size)
@@ -278,13 +265,14 @@ class Migration:
     def _look_at_source(self, target_sha256: str | None) -> None:
         """Note what the source is now that everything is read, beside what the target is."""
         now = sha256_now(self.options.source)
-        changed = changed_since(self.snapshot, self.options.source, now)
+        before = self.facts.source_sha256, self.facts.source_log_sha256
+        changed = has_changed(self.options.source, now, *before)
         self.sealed = Sealed(target_sha256, now, changed)
 
     def _publish(self) -> None:
         """Give the files their names; the target comes last, for it is what others wait for."""
         publish(self._staged_ledger, self.ledger)
-        if not self.in_place:
+        if not self.facts.in_place:
             publish(self._staged_target, self.options.target)
             return
         publish(self._before, self._target_backup)
@@ -293,7 +281,7 @@ class Migration:
 
     def _plan(self, extractor: Extractor) -> tuple[Plan, Schema]:
         self.clock.progress(PhaseStarted("extract"))
-        if not self.in_place:
+        if not self.facts.in_place:
             schema = self.options.schema or UNIFIED
             if self.options.for_postgresql:
                 schema = for_postgresql(schema)
@@ -309,28 +297,20 @@ class Migration:
         self.counts = Counts(plan)
         return plan, schema
 
-    def _verify_options(self) -> VerifyOptions:
-        return VerifyOptions(
-            self.options.timezone,
-            self.options.implied_grants,
-            self.run_time,
-            for_postgresql=self.options.for_postgresql,
-        )
-
     def _report(
-        self, database: Database, plan: Plan, people: Mapping[str, int], checks: list[CheckResult]
+        self, database: Database, people: Mapping[str, int], checks: list[CheckResult]
     ) -> Report:
         actual = {
             table: int(database.value(f"SELECT count(*) FROM {quote(table)}"))
             for table in ("persons", "access_grants")
         }
-        return Report(
+        report = Report(
             tool_version=__version__,
             command="migrate",
-            started_ms=self.run_time,
+            started_ms=self.facts.run_time,
             finished_ms=now_ms(),
             source=FileFacts(
-                str(self.options.source), self.snapshot.source_bytes, self.snapshot.source_sha256
+                str(self.options.source), self.facts.source_bytes, self.facts.source_sha256
             ),
             target=None,
             ledger=str(self.ledger),
@@ -341,17 +321,12 @@ class Migration:
                 **self.earlier.recorded(),
             },
             phases=self.clock.timings(),
-            tables=tuple(self.counts.tables),
-            equations=self.counts.equations(people, actual),
-            discrepancies=self.counts.discrepancies(),
             decisions=count_decisions(recorded_decisions(database)),
-            normalisations=self.counts.normalisations,
-            drift=plan.notes,
             verification=tuple(checks),
-            lineage=lines(plan),
             needs_baseline=needs_baseline(database),
             failed_migrations=failed_migrations(database),
         )
+        return self.counts.told_in(report, people, actual)
 
     def _published(self, report: Report) -> Report:
         """Write the report beside the ledger, and return it with what is only known now."""
@@ -364,8 +339,8 @@ class Migration:
             "checkpoints": str(checkpoints_path(target)),
         }
         if self.options.keep_backup:
-            files["backup"] = str(self.snapshot.path)
-        if self.in_place:
+            files["backup"] = str(self.snapshot)
+        if self.facts.in_place:
             files["target before"] = str(self._target_backup)
         final = replace(
             report,
@@ -377,12 +352,7 @@ class Migration:
             files=files,
             outcome="published",
         )
-        own = self.staging
+        own = self.directory.path
         rewrite(report_path(target), as_json(final.to_json()), own / staged.REPORT, durable=True)
         rewrite(page_path(target), render_page(final).encode(), own / staged.PAGE, durable=True)
         return final
-
-
-def _is_sound(path: Path) -> bool:
-    with Database(path, settled=True) as database:
-        return bool(database.value("PRAGMA quick_check(1)") == "ok")

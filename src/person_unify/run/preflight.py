@@ -11,7 +11,7 @@ from person_unify.evidence.lineage import lineage, without_line
 from person_unify.files.database import Database
 from person_unify.files.target_rules import demands
 from person_unify.mappings import MAPPINGS
-from person_unify.mappings.bind import BoundMapping, Plan, bind, names_in_file
+from person_unify.mappings.bind import Plan, bind, names_in_file
 from person_unify.mappings.known import unified_tables
 from person_unify.report import ASKS
 from person_unify.schema import OLD, UNIFIED, Catalogue, Schema, Table, quote
@@ -36,12 +36,6 @@ def require_two_files(source: Path, target: Path) -> None:
         raise UsageError(
             "source and target are the same file: give the new database a path of its own"
         )
-
-
-def require_directory(target: Path) -> None:
-    """Refuse a target whose directory does not exist."""
-    if not target.parent.is_dir():
-        raise TargetError(f"{target.parent} is not a directory: create it first")
 
 
 def schema_of(target: Path | None) -> Schema:
@@ -183,26 +177,18 @@ def require_key_columns(plan: Plan, extractor: Extractor) -> None:
 def require_unique_columns(plan: Plan, extractor: Extractor) -> None:
     """Refuse a missing column that a UNIQUE of NOT NULL columns needs, where there are rows."""
     for bound in plan.bound:
-        missing = _missing_unique_column(bound)
+        if bound.target is None:
+            continue
+        words = {b.target.name: getattr(b.word, "column", None) for b in bound.columns}
+        not_null = {column.name for column in bound.target.columns if column.not_null}
+        keys = (bound.target.primary_key, *bound.target.uniques)
+        needed = [words.get(name) for key in keys if set(key) <= not_null for name in key]
+        missing = next((name for name in needed if name and not bound.source.column(name)), None)
         if missing is not None and extractor.has_rows(bound.name):
             raise SourceError(
                 f"{bound.name} has rows but no column {missing}, which must be unique in the "
                 "target: add the column first"
             )
-
-
-def _missing_unique_column(bound: BoundMapping) -> str | None:
-    """The source column that a UNIQUE of NOT NULL target columns needs and the file lacks."""
-    if bound.target is None:
-        return None
-    words = {b.target.name: getattr(b.word, "column", None) for b in bound.columns}
-    not_null = {column.name for column in bound.target.columns if column.not_null}
-    for unique in (bound.target.primary_key, *bound.target.uniques):
-        if set(unique) <= not_null:
-            for column in filter(None, map(words.get, unique)):
-                if bound.source.column(column) is None:
-                    return str(column)
-    return None
 
 
 def require_room_to_archive(plan: Plan) -> None:

@@ -20,11 +20,11 @@ from person_unify.errors import TargetError
 from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, recorded_files
 from person_unify.files import locks
-from person_unify.files.copies import is_database
+from person_unify.files.header import is_database
 from person_unify.files.names import STAMP, is_regular, stamped
 from person_unify.files.private import abandoned, remove_abandoned, temporary_root
 from person_unify.run.directory import RunDirectory, run_directory
-from person_unify.run.rollback import ROLLED_BACK, begun
+from person_unify.run.rollback import ROLLED_BACK, begun, kept_as
 from person_unify.run.unfinished import discard, is_over
 from person_unify.stages.publish import (
     PRE_MIGRATION,
@@ -143,10 +143,10 @@ def _of_finished_runs(
             continue  # a file of such a name that is no ledger of ours
         marks = Marks.of(aside)
         for path in (report_path(target), page_path(target), checkpoints_path(target)):
-            kept = path.with_name(f"{path.name}{ROLLED_BACK}{moment}")
+            kept = kept_as(path, moment)
             if marks.are_in(kept):
                 yield kept, "report of a run rolled back"
-        kept = target.with_name(f"{target.name}{ROLLED_BACK}{moment}")
+        kept = kept_as(target, moment)
         if is_regular(kept) and is_database(kept):
             yield kept, "target that was rolled back"
         yield aside, "ledger of a run rolled back"

@@ -17,7 +17,8 @@ from person_unify.errors import TargetError
 from person_unify.evidence.beside import Marks
 from person_unify.evidence.recorded import Artefact, ArtefactKind, recorded_files
 from person_unify.files import locks
-from person_unify.files.copies import HEADER_BYTES, Exclusive
+from person_unify.files.copies import Exclusive
+from person_unify.files.header import HEADER_BYTES
 from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import is_regular, stamp, stamped
 from person_unify.files.new import rename_to_free
@@ -64,7 +65,7 @@ def rollback(target: Path, *, force: bool = False, wait: float = 5.0) -> RolledB
             raise TargetError(_gone(target, backup))
         moment = moment or stamp(datetime.now(UTC))
         kept = _undo(directory, recorded, backup, moment, force, wait)
-        kept += [*_keep_evidence(target, Marks.of(ledger), moment), _aside(ledger, moment)]
+        kept += [*_keep_evidence(target, Marks.of(ledger), moment), kept_as(ledger, moment)]
     finally:
         directory.leave()
     ledger.unlink()
@@ -101,7 +102,10 @@ def _undo(
                     held.remove()
                 else:
                     held.put_back(backup)
-                    _require_equal(held, before)
+                    if held.sha256() != before:
+                        raise TargetError(
+                            f"{target} could not be put back byte for byte: its backup is intact"
+                        )
             if backup is not None:
                 held.remove_spent_journal()
     if backup is None:
@@ -116,7 +120,7 @@ def _undo(
 def _begin(target: Path, moment: str) -> None:
     """Give the ledger the name under which it is kept: from here on a rollback is under way."""
     ledger = ledger_path(target)
-    kept = _aside(ledger, moment)
+    kept = kept_as(ledger, moment)
     if not kept.exists():
         os.link(ledger, kept)
     locks.sync(target.parent)
@@ -178,29 +182,25 @@ def _keep_changed(held: Exclusive, directory: RunDirectory, moment: str, force: 
             f"{path} has changed since the run, or the run could not note what it left: what was "
             "written since would be lost; --force rolls back all the same and keeps a copy"
         )
-    kept, copy = _aside(path, moment), directory.path / staged.CHANGED
+    kept, copy = kept_as(path, moment), directory.path / staged.CHANGED
     copy.unlink(missing_ok=True)
     locks.copy(path, copy, beside=True)
     if kept.exists() and not locks.alike(copy, kept):
-        kept = _aside(path, stamp(datetime.now(UTC)))
+        kept = kept_as(path, stamp(datetime.now(UTC)))
     _rename(copy, kept)
     return kept
-
-
-def _require_equal(held: Exclusive, expected: str | None) -> None:
-    if held.sha256() != expected:
-        raise TargetError(f"{held.path} could not be put back byte for byte: its backup is intact")
 
 
 def _keep_evidence(target: Path, marks: Marks, moment: str) -> Iterator[Path]:
     """Keep aside what tells of the run besides the ledger."""
     for path in filter(marks.are_in, evidence_of(target)):
-        kept = _aside(path, moment)
+        kept = kept_as(path, moment)
         _rename(path, kept)
         yield kept
 
 
-def _aside(path: Path, moment: str) -> Path:
+def kept_as(path: Path, moment: str) -> Path:
+    """Where a rollback of that moment keeps a file."""
     return path.with_name(f"{path.name}{ROLLED_BACK}{moment}")
 
 

@@ -174,25 +174,20 @@ class Stream:
                 make = partial(_represented, outcomes, source)
                 yield from self._made(name, rows, make, thrifty=True)
 
-    @property
-    def _later(self) -> tuple[BoundMapping | Table, ...]:
-        """What follows the persons, in load order."""
-        opened = (*FIRST, *CORE_TABLES)
-        bound = (b for b in self.plan.bound if b.mapping.source not in opened)
-        return (*bound, *self.plan.unmapped)
-
     def rest(self) -> Iterator[PartResult]:
-        """Every other table, one after the other.
+        """Every other table, one after the other, in load order.
 
         May run ahead of who takes them, in another thread: the clock is left to that one.
         """
-        for each in self._later:
-            if isinstance(each, Table):
-                yield from self._archived(each)
-            elif each.target is None:
-                yield from self._archived(each.source)
+        for bound in self.plan.bound:
+            if bound.mapping.source in (*FIRST, *CORE_TABLES):
+                continue
+            if bound.target is None:
+                yield from self._archived(bound.source)
             else:
-                yield from self._transformed(each)
+                yield from self._transformed(bound)
+        for table in self.plan.unmapped:
+            yield from self._archived(table)
 
     def _all_spent(self) -> tuple[Spent, ...]:
         spent, self._spent = self._spent, []

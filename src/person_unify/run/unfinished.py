@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from person_unify import __version__
+from person_unify.background import over_within
 from person_unify.errors import (
     DiskError,
     MigrationError,
@@ -21,7 +22,8 @@ from person_unify.errors import (
 )
 from person_unify.evidence.recorded import recorded_run_id
 from person_unify.files import locks
-from person_unify.files.copies import Exclusive, fingerprint
+from person_unify.files.copies import Exclusive
+from person_unify.files.header import fingerprint
 from person_unify.files.names import stamp
 from person_unify.files.new import is_rewritten
 from person_unify.options import MigrateOptions
@@ -29,11 +31,7 @@ from person_unify.progress import Note, Progress
 from person_unify.run import staged
 from person_unify.run.directory import ENDED, FACTS, Facts, RunDirectory, holder, run_directory
 from person_unify.stages.publish import PRE_MIGRATION, checkpoints_path, is_put_back, ledger_path
-from person_unify.stages.snapshot import (
-    Snapshot,
-    changed_since,
-    sha256_now,
-)
+from person_unify.stages.snapshot import has_changed, sha256_now
 
 _MENDED_BY_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -146,13 +144,6 @@ def target_backup(target: Path, facts: Facts) -> Path:
     return target.with_name(f"{target.name}{PRE_MIGRATION}{stamp(facts.moment)}")
 
 
-def snapshot_of(facts: Facts, options: MigrateOptions) -> Path:
-    """The run's copy of the source, as the operator would name it from where they stand."""
-    absolute = Path(facts.snapshot)
-    named = (options.backup_dir or options.source.parent) / absolute.name
-    return named if named.absolute() == absolute else absolute
-
-
 def copy_target(directory: RunDirectory, facts: Facts, wait: float) -> str:
     """Copy a target that is there into the run directory; returns the copy's SHA-256.
 
@@ -184,7 +175,28 @@ def require_copies(directory: RunDirectory, facts: Facts) -> Path:
     return path
 
 
-def can_be_resumed(error: BaseException) -> bool:
+def stop(directory: RunDirectory, facts: Facts, error: BaseException) -> None:
+    """Leave what can be resumed, and say so in a note of what stopped the run; remove all else."""
+    kept = directory.facts()
+    # A thread that still reads comes before the commit, and what it reads is not to be touched.
+    over = kept is not None and over_within(0) and _may_be_over(directory, kept)
+    if kept is not None and "snapshot" in kept.phases and (over or _can_be_resumed(error)):
+        over = over and not isinstance(error, TargetInUse)
+        done = "the target is filled and verified" if over else "what was done is kept"
+        error.add_note(f"{done}: run again with --resume" + ("" if over else " or --fresh"))
+    else:
+        discard(directory, kept or facts)
+    directory.leave()
+
+
+def _may_be_over(directory: RunDirectory, facts: Facts) -> bool:
+    try:
+        return is_over(directory, facts, wait=0)
+    except TargetInUse:
+        return True  # nobody can tell
+
+
+def _can_be_resumed(error: BaseException) -> bool:
     """Whether what stopped a run may be gone when the operator starts it again.
 
     So it is with an interrupt, with a disk that is full or fails, and with a target that others
@@ -195,7 +207,7 @@ def can_be_resumed(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _MENDED_BY_SPACE:
         return True
     return isinstance(error, MigrationError) and (
-        error.__cause__ is not None and can_be_resumed(error.__cause__)
+        error.__cause__ is not None and _can_be_resumed(error.__cause__)
     )
 
 
@@ -232,8 +244,6 @@ def _require_same(
     taken = facts.target_sha256 is not None and copied.exists()
     if taken and fingerprint(copied) != fingerprint(options.target):
         raise TargetError(f"{options.target} has changed since the unfinished run began{begin}")
-    before = Snapshot(
-        Path(facts.snapshot), facts.source_bytes, facts.source_sha256, facts.source_log_sha256
-    )
-    if facts.source_sha256 and changed_since(before, options.source, sha256_now(options.source)):
+    before = facts.source_sha256, facts.source_log_sha256
+    if before[0] and has_changed(options.source, sha256_now(options.source), *before):
         raise SourceError(f"{options.source} has changed since the unfinished run began{begin}")

@@ -15,8 +15,8 @@ import polars as pl
 
 from person_unify.errors import DatabaseError, TargetError
 from person_unify.files import locks
-from person_unify.files.copies import is_in_wal_mode, set_wal_mode
 from person_unify.files.database import Database
+from person_unify.files.header import is_in_wal_mode, set_wal_mode
 from person_unify.files.target_rules import Demand, demands, put_back, set_aside
 from person_unify.frames.ledger import CATALOG, Ledger
 from person_unify.frames.model import Outcome

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from person_unify.errors import DatabaseError, MigrationError, TargetError
 from person_unify.files import locks
-from person_unify.files.copies import Exclusive, fingerprint, is_database
-from person_unify.files.journal import SIDE_FILES
+from person_unify.files.copies import Exclusive
+from person_unify.files.header import fingerprint, is_database
+from person_unify.files.journal import SIDE_FILES, beside
 from person_unify.files.names import is_regular, require_room_for_names
 
 PRE_MIGRATION = ".pre-migration-"
@@ -94,6 +95,12 @@ def require_room_for_its_files(target: Path) -> None:
     require_room_for_names(target, *(place(target) for place in others))
 
 
+def require_directory(target: Path) -> None:
+    """Refuse a target whose directory does not exist."""
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a directory: create it first")
+
+
 def require_publishable(target: Path, ledger: Path) -> bool:
     """Whether the target exists (to be filled in place); refuse what cannot be published to."""
     if target.exists() and ledger.exists():
@@ -108,8 +115,7 @@ def require_publishable(target: Path, ledger: Path) -> bool:
         )
     if target.is_symlink():
         raise TargetError(f"{target} is a symbolic link: give the path of the file itself")
-    if not target.parent.is_dir():
-        raise TargetError(f"{target.parent} is not a directory: create it first")
+    require_directory(target)
     require_room_for_its_files(target)
     other = _ledger_of_another(target)
     if other is not None:
@@ -133,7 +139,7 @@ def require_publishable(target: Path, ledger: Path) -> bool:
 def _require_no_side_files(path: Path) -> None:
     """SQLite would take what an earlier file of that name left behind for the new one's."""
     for suffix in SIDE_FILES:
-        side = path.with_name(path.name + suffix)
+        side = beside(path, suffix)
         if side.exists() or side.is_symlink():
             raise TargetError(
                 f"{side} is left over from another database of that name: move it away first"

@@ -14,8 +14,9 @@ from pathlib import Path
 from person_unify.background import Background
 from person_unify.errors import DatabaseError, MigrationError, SourceError
 from person_unify.files import locks, private_directory
-from person_unify.files.copies import copy_snapshot, is_in_wal_mode
+from person_unify.files.copies import copy_snapshot
 from person_unify.files.damage import has_unreadable_pages
+from person_unify.files.header import is_in_wal_mode
 from person_unify.files.journal import beside
 from person_unify.files.names import stamp
 from person_unify.files.new import rename_to_free
@@ -55,7 +56,12 @@ def take(
     """
     require_file(source)
     path = snapshot_path(source, directory, moment)
-    size, digest, log = source.stat().st_size, _readable_sha256(source), _log_sha256(source)
+    size = source.stat().st_size
+    try:
+        digest = locks.sha256(source)
+    except OSError as error:
+        raise SourceError(f"{source} cannot be read: {error.strerror}") from error
+    log = _log_sha256(source)
     try:
         with private_directory(directory) as working:
             copy_snapshot(source, working / "copy.db", wait)
@@ -112,16 +118,12 @@ def sha256_now(source: Path) -> str | None:
         return None
 
 
-def changed_since(snapshot: Snapshot, source: Path, now: str | None) -> bool:
-    """Whether the source, its write-ahead log included, is not what it was before the snapshot."""
-    return now != snapshot.source_sha256 or _log_sha256(source) != snapshot.log_sha256
+def has_changed(source: Path, now: str | None, digest: str, log: str | None) -> bool:
+    """Whether the source, its write-ahead log included, is not what it was before the snapshot.
 
-
-def _readable_sha256(source: Path) -> str:
-    try:
-        return locks.sha256(source)
-    except OSError as error:
-        raise SourceError(f"{source} cannot be read: {error.strerror}") from error
+    now: what :func:`sha256_now` says of it.  digest, log: as :class:`Snapshot` found both.
+    """
+    return now != digest or _log_sha256(source) != log
 
 
 def _log_sha256(source: Path) -> str | None:
