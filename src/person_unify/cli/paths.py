@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from person_unify.errors import UsageError
+from person_unify.escaping.text import printable
 from person_unify.files.urls import plain_path
 from person_unify.postgres.address import Address, address, is_address
 
@@ -97,3 +98,8 @@ def shown(text: Path | str) -> str:
         return str(text)
     # At the start of a word only: elsewhere it is the middle of another path.
     return re.sub(rf"(?<![^\s'\"(=]){re.escape(here.rstrip('/'))}/(?=[^\s])", "", str(text))
+
+
+def on_screen(text: Path | str) -> str:
+    """The same for people to read, in which nothing can steer what shows it."""
+    return printable(shown(text))

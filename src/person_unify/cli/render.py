@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from person_unify import __version__
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen, shown
 from person_unify.cli.streams import printable, write_line
 from person_unify.page.advice import Step, Verdict, diff_command, next_steps, verdict
 from person_unify.page.blocks import Block, Cell, Folded, Grid, Section, Tone, brief
@@ -122,7 +122,7 @@ def _unsaid(report: Report) -> Iterator[Text]:
 
 def _file_line(label: str, facts: FileFacts) -> Text:
     line = Text(f"  {label:<8}")
-    line.append(printable(shown(facts.path)), style="bold").append(f"  {sized(facts.bytes)}")
+    line.append(on_screen(facts.path), style="bold").append(f"  {sized(facts.bytes)}")
     if facts.sha256:
         line.append(f"  sha256 {facts.sha256[:16]}", style=DIM)
     return line
@@ -239,14 +239,14 @@ def _files(report: Report, *, everything: bool) -> Iterator[Text]:
         listed = [(label, path) for label, path in listed if label != "checkpoints"]
     width = max((len(label) for label, _ in listed), default=0)
     for label, path in listed:
-        yield Text(f"{printable(label):<{width}}  ").append(printable(shown(path)), style="bold")
+        yield Text(f"{printable(label):<{width}}  ").append(on_screen(path), style="bold")
 
 
 def _next(report: Report) -> Iterator[Text]:
     """The commands of the next steps; the page says why."""
     commands = [command for step in next_steps(report) for command in step.commands]
     for command in commands[:_MOST_COMMANDS]:
-        yield Text(printable(shown(command)))
+        yield Text(on_screen(command))
 
 
 def _closing(report: Report) -> Iterator[Text]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -12,9 +11,9 @@ import typer
 from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_line
+from person_unify.cli.streams import write_line
 from person_unify.errors import UsageError
 from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
 
@@ -46,7 +45,7 @@ def sample(
             rows = sum(written.values())
             progress(PhaseFinished("sample", rows, perf_counter() - started))
         size = sized(old_db.stat().st_size)
-        write_line(f"wrote {printable(shown(old_db))}: {rows:,} rows, {size}", sys.stdout)
+        write_line(f"wrote {on_screen(old_db)}: {rows:,} rows, {size}")
 
 
 def schema(
@@ -65,9 +64,9 @@ def schema(
             raise UsageError("say which schema: --unified or --old")
         chosen = UNIFIED if unified else OLD
         if into is None:
-            write_line(ddl(chosen).rstrip("\n"), sys.stdout)
+            write_line(ddl(chosen).rstrip("\n"))
             return
         from person_unify.cli.empty import create_empty
 
         create_empty(into, chosen)
-        write_line(f"wrote {printable(shown(into))} ({len(chosen)} tables)", sys.stdout)
+        write_line(f"wrote {on_screen(into)} ({len(chosen)} tables)")

@@ -39,7 +39,7 @@ from person_unify.cli.live import watch
 from person_unify.cli.paths import old_database
 from person_unify.cli.render import render
 from person_unify.cli.stopping import stopping_promptly
-from person_unify.cli.streams import screen, write_event
+from person_unify.cli.streams import screen, write_result
 from person_unify.errors import SourceChanged, VerificationFailed
 from person_unify.postgres.address import working_file
 from person_unify.run.budget import parse
@@ -221,7 +221,7 @@ def _show(report: Report, as_json: bool, everything: bool) -> None:
     if as_json:
         code = SourceChanged.exit_code if report.source_changed else 0
         code = VerificationFailed.exit_code if failed else code
-        write_event({"event": "result", "exit_code": code, "report": report.to_json()})
+        write_result(code, report=report.to_json())
     else:
         render(report, screen(sys.stdout), everything=everything)
     if failed:
