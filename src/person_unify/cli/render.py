@@ -255,11 +255,9 @@ def _closing(report: Report) -> Iterator[Text]:
         if report.target is not None:
             files = (shown(report.source.path), shown(report.target.path))
             yield Text(f"see the rows: {printable(diff_command(*files))}")
-        failed, total = len(report.failed_checks), len(report.verification)
         names = dict.fromkeys(f"{c.name} {c.table or ''}".strip() for c in report.failed_checks)
         some = ", ".join([*names][:3]) + (", ..." if len(names) > 3 else "")
-        said = f"NOT VERIFIED: {failed:,} of {total:,} checks failed: {some}"
-        yield Text(printable(said), style=BAD)
+        yield Text(printable(f"{verdict(report).headline}: {some}"), style=BAD)
         return
     colour = "red" if report.unexplained else "green"
     closing = Text(printable(report.outcome), style=f"bold {colour}")

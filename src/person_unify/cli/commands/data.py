@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from person_unify.cli.render import sized
 from person_unify.cli.streams import write_line
 from person_unify.errors import UsageError
 from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
+
+if TYPE_CHECKING:
+    from person_unify.schema import Schema
 
 
 def sample(
@@ -66,7 +70,28 @@ def schema(
         if into is None:
             write_line(ddl(chosen).rstrip("\n"))
             return
-        from person_unify.cli.empty import create_empty
-
-        create_empty(into, chosen)
+        _create_empty(into, chosen)
         write_line(f"wrote {on_screen(into)} ({len(chosen)} tables)")
+
+
+def _create_empty(path: Path, schema: Schema) -> None:
+    """An empty database at ``path``, complete or not there at all; refuses where a file is."""
+    from person_unify.files import private_directory
+    from person_unify.files.database import Database
+    from person_unify.files.new import rename_to_free
+    from person_unify.schema import create_statements
+
+    refusal = UsageError(f"{path} exists already: name a file that does not, or remove it first")
+    if os.path.lexists(path):
+        raise refusal
+    with private_directory(path.parent) as directory:
+        unfinished = directory / "schema.db"
+        with Database(unfinished) as database:
+            database.execute("BEGIN IMMEDIATE")
+            for statement in create_statements(schema):
+                database.execute(statement)
+            database.execute("COMMIT")
+        try:
+            rename_to_free(unfinished, path)
+        except FileExistsError:
+            raise refusal from None

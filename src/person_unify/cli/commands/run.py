@@ -147,8 +147,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             "and writes nothing.",
             param_hint="--dry-run",
         )
-    old, word = words_after(source_env, old_db, new_db)
-    source, new = old_and_new(old, word, source_env, target_env)
+    source, new = old_and_new(old_db, new_db, source_env, target_env)
     known = ledger_of(new, ledger)
     with honest_exit(as_json):
         target = known if isinstance(new, Path) else working_file(known)
@@ -194,8 +193,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
     as_json: Json = False,
 ) -> None:
     """Prove a finished migration again, from the databases alone."""
-    old, word = words_after(source_env, old_db, new_db)
-    source, new = old_and_new(old, word, source_env, target_env)
+    source, new = old_and_new(old_db, new_db, source_env, target_env)
     known = ledger_of(new, ledger)
     with honest_exit(as_json):
         from person_unify import pipeline

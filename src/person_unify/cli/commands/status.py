@@ -15,9 +15,9 @@ from typing import Annotated
 
 import typer
 
-from person_unify.cli.arguments import Json, NewDb, OldDbText, SourceEnv, old_only, words_after
+from person_unify.cli.arguments import Json, NewDb, OldDbText, SourceEnv, words_after
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import on_screen, placed
+from person_unify.cli.paths import existing, on_screen, placed, required
 from person_unify.cli.render import sized
 from person_unify.cli.streams import write_line, write_result
 from person_unify.errors import SourceError
@@ -114,7 +114,7 @@ def doctor(
 ) -> None:
     """Say whether a migration could begin here: disk, locks, versions, memory, time it takes."""
     old, new = words_after(source_env, old_db, new_db)
-    source = old_only(old)
+    source = existing(required(old, "OLD_DB"))
     target = source.with_name("new.db") if new is None else placed(new)
     with honest_exit():
         problems = 0
