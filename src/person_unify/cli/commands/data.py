@@ -75,7 +75,10 @@ def schema(
 
 
 def _create_empty(path: Path, schema: Schema) -> None:
-    """An empty database at ``path``, complete or not there at all; refuses where a file is."""
+    """An empty database, complete or not there at all.
+
+    Raises :class:`UsageError` where there is such a file already.
+    """
     from person_unify.files import private_directory
     from person_unify.files.database import Database
     from person_unify.files.new import rename_to_free

@@ -49,9 +49,9 @@ def export(
         target = target_of(new_db)
         pairs = _suspects(target) if suspects else None
         written = export_review(ledger_path(target), file, pairs, only_open=only_open)
-        total = sum(written.questions.values())
+        total = sum(written.values())
         write_line(f"wrote {on_screen(file)}: {total:,} questions")
-        _print_counts(written.questions)
+        _print_counts(written)
         write_line(
             "it holds names and birth dates, and only you can read it (mode 0600): pass it on "
             "encrypted"
