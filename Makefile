@@ -63,7 +63,7 @@ docs: setup ## print docs/MAPPINGS.md, docs/FINDINGS.md and every page's console
 	mkdir -p build
 	$(RUN) -m person_unify.mappings.document > build/mappings.md
 	mv build/mappings.md docs/MAPPINGS.md
-	$(RUN) -m person_unify.findings > build/findings.md
+	$(RUN) -m person_unify.findings.document > build/findings.md
 	mv build/findings.md docs/FINDINGS.md
 	$(RUN) -m person_unify.explore.document docs/EXPLORE.md
 	$(RUN) -m tests.tour

@@ -16,7 +16,7 @@ from person_unify import errors
 from person_unify.cli.app import app
 from person_unify.cli.ending import EXIT_CODES
 from person_unify.findings import DECISIONS, FINDINGS, QUESTIONS
-from person_unify.findings import render as render_findings
+from person_unify.findings.document import render as render_findings
 from person_unify.frames.ledger import TABLES
 from person_unify.mappings import MAPPINGS
 from person_unify.mappings.document import RULES, render

@@ -233,8 +233,8 @@ def test_a_decision_nobody_needs_any_more_is_reported(reviewed: Reviewed, tmp_pa
 
 
 def test_a_further_export_can_ask_only_what_is_open(reviewed: Reviewed, tmp_path: Path) -> None:
-    whole = export_review(reviewed.second.ledger, tmp_path / "whole.csv").questions
-    still = export_review(reviewed.second.ledger, tmp_path / "open.csv", only_open=True).questions
+    whole = export_review(reviewed.second.ledger, tmp_path / "whole.csv")
+    still = export_review(reviewed.second.ledger, tmp_path / "open.csv", only_open=True)
     applied = query(reviewed.second.ledger, "SELECT * FROM decisions WHERE outcome = 'applied'")
 
     assert sum(still.values()) == sum(whole.values()) - len(applied)

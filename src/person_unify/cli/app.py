@@ -5,7 +5,6 @@ Whatever is heavy is imported inside a command, so that ``--help`` and usage err
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        write_line(f"person-unify {__version__}", sys.stdout)
+        write_line(f"person-unify {__version__}")
         raise typer.Exit
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from person_unify.cli.paths import existing, new_database, old_database, placed
+from person_unify.cli.paths import existing, from_environment, new_database, old_database, placed
 from person_unify.postgres.address import Address
 
 
@@ -109,18 +108,17 @@ def words_after(source_env: str | None, *words: str | None) -> list[str | None]:
     """The words of a command that begins with OLD_DB, which the environment may give instead."""
     if source_env is None:
         return list(words)
-    value = os.environ.get(source_env, "").strip("\"'")
-    if not value:
-        raise typer.BadParameter(f"{source_env} is not set.", param_hint="--source-env")
+    value = from_environment(source_env, "--source-env")
     if words[-1] is not None:
         raise typer.BadParameter("one word too many: it is OLD_DB.", param_hint="--source-env")
     return [value, *words[:-1]]
 
 
 def old_and_new(
-    old: str | None, new: str | None, source_env: str | None = None, target_env: str | None = None
+    old: str | None, new: str | None, source_env: str | None, target_env: str | None
 ) -> tuple[Path | Address, Path | Address]:
     """The two databases of a command that needs both."""
+    old, new = words_after(source_env, old, new)
     return old_database(old, source_env), new_database(new, target_env)
 
 
@@ -129,10 +127,3 @@ def two_files(old: str | None, new: str | None) -> tuple[Path, Path]:
     if old is None or new is None:
         raise typer.BadParameter(f"Missing argument '{'NEW_DB' if old else 'OLD_DB'}'.")
     return existing(old), placed(new)
-
-
-def old_only(old: str | None) -> Path:
-    """The old database of a command that needs it alone."""
-    if old is None:
-        raise typer.BadParameter("Missing argument 'OLD_DB'.")
-    return existing(old)

@@ -12,10 +12,9 @@ from types import FrameType, TracebackType
 import typer
 
 from person_unify.background import over_within
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen
 from person_unify.cli.streams import (
     ReaderGone,
-    printable,
     without_password,
     write_event,
     write_line,
@@ -104,9 +103,9 @@ def honest_exit(as_json: bool = False) -> Iterator[None]:
     if as_json:
         event = {"event": "error", "exit_code": code, "message": message}
         write_event(event | ({"problems": list(problems)} if problems else {}))
-    write_line(f"person-unify: {printable(shown(message))}", sys.stderr)
+    write_line(f"person-unify: {on_screen(message)}", sys.stderr)
     for problem in problems:
-        write_line(f"  {printable(shown(problem))}", sys.stderr)
+        write_line(f"  {on_screen(problem)}", sys.stderr)
     if not over_within(_PATIENCE):
         with suppress(OSError):
             sys.stdout.flush()

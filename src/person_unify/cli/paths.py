@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from person_unify.errors import UsageError
+from person_unify.escaping.text import printable
 from person_unify.files.urls import plain_path
 from person_unify.postgres.address import Address, address, is_address
 
@@ -40,10 +41,24 @@ def placed(text: str) -> Path:
         return path
 
 
+def required(word: str | None, name: str) -> str:
+    """A word that a command needs, although the environment might have given it."""
+    if word is None:
+        raise typer.BadParameter(f"Missing argument '{name}'.")
+    return word
+
+
+def from_environment(variable: str, option: str) -> str:
+    """What a variable holds that an option names, in quotes or not."""
+    value = os.environ.get(variable, "").strip("\"'")
+    if not value:
+        raise typer.BadParameter(f"{variable} is not set.", param_hint=option)
+    return value
+
+
 def old_database(word: str | None, source_env: str | None) -> Path | Address:
     """The old database that a command reads: a file, or one schema of a PostgreSQL database."""
-    if word is None:
-        raise typer.BadParameter("Missing argument 'OLD_DB'.")
+    word = required(word, "OLD_DB")
     return _address(word, source_env is not None) if is_address(word) else existing(word)
 
 
@@ -52,11 +67,8 @@ def new_database(word: str | None, target_env: str | None = None) -> Path | Addr
     if target_env is not None:
         if word is not None:
             raise typer.BadParameter("a URL and --target-env exclude each other: give one of them.")
-        word = os.environ.get(target_env, "").strip("\"'")
-        if not word:
-            raise typer.BadParameter(f"{target_env} is not set.", param_hint="--target-env")
-    if word is None:
-        raise typer.BadParameter("Missing argument 'NEW_DB'.")
+        word = from_environment(target_env, "--target-env")
+    word = required(word, "NEW_DB")
     return _address(word, target_env is not None) if is_address(word) else placed(word)
 
 
@@ -97,3 +109,8 @@ def shown(text: Path | str) -> str:
         return str(text)
     # At the start of a word only: elsewhere it is the middle of another path.
     return re.sub(rf"(?<![^\s'\"(=]){re.escape(here.rstrip('/'))}/(?=[^\s])", "", str(text))
+
+
+def on_screen(text: Path | str) -> str:
+    """The same for people to read, in which nothing can steer what shows it."""
+    return printable(shown(text))

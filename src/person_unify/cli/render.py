@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from person_unify import __version__
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen, shown
 from person_unify.cli.streams import printable, write_line
-from person_unify.page.advice import Step, Verdict, diff_command, next_steps, verdict
+from person_unify.page.advice import Step, Verdict, command, next_steps, verdict
 from person_unify.page.blocks import Block, Cell, Folded, Grid, Section, Tone, brief
 from person_unify.page.sections import files_of, sections
 from person_unify.report import ASKS, Equation, FileFacts, Report
@@ -58,7 +58,7 @@ def render_parts(
     name: str, told: Verdict, parts: list[Section], steps: list[Step], console: Console
 ) -> None:
     """Print a verdict, what it rests on, a section as it is, and the first rows of the others."""
-    lines = [_headline(name, told), *(Text(f"  {printable(line)}") for line in told.lines)]
+    lines = list(_headline(name, told))
     for number, part in enumerate(parts):
         cut = brief(part, 4) if number else part
         lines += _titled(part.title, _blocks(cut, console.width - 2, fit=bool(number)))
@@ -94,18 +94,18 @@ def _titled(title: str, lines: Iterator[Text]) -> Iterator[Text]:
 
 
 def _heading(report: Report) -> Iterator[Text]:
-    said = verdict(report)
-    yield _headline(report.command, said, report.tool_version)
-    for line in said.lines:
-        yield Text(f"  {printable(line)}")
+    yield from _headline(report.command, verdict(report), report.tool_version)
     for label, facts in (("source", report.source), ("target", report.target)):
         if facts is not None:
             yield _file_line(label, facts)
 
 
-def _headline(command: str, said: Verdict, version: str = __version__) -> Text:
-    title = Text(f"person-unify {version}  {command}: ")
-    return title.append(printable(said.headline), style=f"bold {GOOD if said.good else 'red'}")
+def _headline(name: str, said: Verdict, version: str = __version__) -> Iterator[Text]:
+    """The verdict on a command, and what it rests on."""
+    title = Text(f"person-unify {version}  {name}: ")
+    yield title.append(printable(said.headline), style=f"bold {GOOD if said.good else 'red'}")
+    for line in said.lines:
+        yield Text(f"  {printable(line)}")
 
 
 def _unsaid(report: Report) -> Iterator[Text]:
@@ -122,7 +122,7 @@ def _unsaid(report: Report) -> Iterator[Text]:
 
 def _file_line(label: str, facts: FileFacts) -> Text:
     line = Text(f"  {label:<8}")
-    line.append(printable(shown(facts.path)), style="bold").append(f"  {sized(facts.bytes)}")
+    line.append(on_screen(facts.path), style="bold").append(f"  {sized(facts.bytes)}")
     if facts.sha256:
         line.append(f"  sha256 {facts.sha256[:16]}", style=DIM)
     return line
@@ -239,27 +239,25 @@ def _files(report: Report, *, everything: bool) -> Iterator[Text]:
         listed = [(label, path) for label, path in listed if label != "checkpoints"]
     width = max((len(label) for label, _ in listed), default=0)
     for label, path in listed:
-        yield Text(f"{printable(label):<{width}}  ").append(printable(shown(path)), style="bold")
+        yield Text(f"{printable(label):<{width}}  ").append(on_screen(path), style="bold")
 
 
 def _next(report: Report) -> Iterator[Text]:
     """The commands of the next steps; the page says why."""
-    commands = [command for step in next_steps(report) for command in step.commands]
-    for command in commands[:_MOST_COMMANDS]:
-        yield Text(printable(shown(command)))
+    commands = [words for step in next_steps(report) for words in step.commands]
+    for words in commands[:_MOST_COMMANDS]:
+        yield Text(on_screen(words))
 
 
 def _closing(report: Report) -> Iterator[Text]:
     """The verdict, as the last line; what shows the rows before it."""
     if report.failed_checks:
         if report.target is not None:
-            files = (shown(report.source.path), shown(report.target.path))
-            yield Text(f"see the rows: {printable(diff_command(*files))}")
-        failed, total = len(report.failed_checks), len(report.verification)
+            rows = command("diff", shown(report.source.path), shown(report.target.path))
+            yield Text(f"see the rows: {printable(rows)}")
         names = dict.fromkeys(f"{c.name} {c.table or ''}".strip() for c in report.failed_checks)
         some = ", ".join([*names][:3]) + (", ..." if len(names) > 3 else "")
-        said = f"NOT VERIFIED: {failed:,} of {total:,} checks failed: {some}"
-        yield Text(printable(said), style=BAD)
+        yield Text(printable(f"{verdict(report).headline}: {some}"), style=BAD)
         return
     colour = "red" if report.unexplained else "green"
     closing = Text(printable(report.outcome), style=f"bold {colour}")

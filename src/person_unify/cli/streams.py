@@ -69,8 +69,12 @@ def without_password(text: str) -> str:
     return re.sub(r"(://[^\s/:@]*):\S*@", r"\1:…@", text)
 
 
-def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> None:
-    """One line, out at once; raises :class:`ReaderGone` if it ``needs_reader`` and has none."""
+def write_line(text: str, stream: IO[str] | None = None, *, needs_reader: bool = False) -> None:
+    """One line, out at once, on stdout unless another stream is given.
+
+    Raises :class:`ReaderGone` if it ``needs_reader`` and has none.
+    """
+    stream = sys.stdout if stream is None else stream
     try:
         stream.write(f"{text}\n")
         stream.flush()
@@ -82,7 +86,12 @@ def write_line(text: str, stream: IO[str], *, needs_reader: bool = False) -> Non
 
 def write_event(event: Mapping[str, Any], *, needs_reader: bool = False) -> None:
     """One JSON event as one ASCII line on stdout; see :func:`write_line`."""
-    write_line(json.dumps(event), sys.stdout, needs_reader=needs_reader)
+    write_line(json.dumps(event), needs_reader=needs_reader)
+
+
+def write_result(exit_code: int = 0, **found: Any) -> None:
+    """The event of what a command found, with the exit code that it stands for."""
+    write_event({"event": "result", "exit_code": exit_code, **found})
 
 
 def _discard(stream: IO[str], error: OSError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -93,29 +94,23 @@ def _before(report: Report) -> Iterator[Step]:
 
 
 def _judging(report: Report, target: str) -> Iterator[Step]:
-    count = dict.fromkeys(("clinic", "engineer", "nobody"), 0)
+    count: Counter[Acts] = Counter()
     for found in open_findings(report):
         count[FINDINGS[found.kind].acts] += found.count
     if count["clinic"]:
+        findings = "finding" if count["clinic"] == 1 else "findings"
         yield Step(
-            f"{_counted(count['clinic'], 'clinic')}: export them, have them judged, and feed the "
-            "decisions into a further run.",
+            f"{count['clinic']:,} {findings} for the clinic's staff: export them, have them "
+            "judged, and feed the decisions into a further run.",
             (command("review export", target, "review.xlsx"),),
         )
     if count["engineer"]:
+        left = "leftover" if count["engineer"] == 1 else "leftovers"
         yield Step(
-            f"{_counted(count['engineer'], 'engineer')}: look through them by kind, table and "
+            f"{count['engineer']:,} {left} for the engineer: look through them by kind, table and "
             "column.",
             (command("leftovers", target),),
         )
-
-
-def _counted(count: int, who: Acts) -> str:
-    what, whom = {
-        "clinic": ("finding", "the clinic's staff"),
-        "engineer": ("leftover", "the engineer"),
-    }[who]
-    return f"{count:,} {what}{'' if count == 1 else 's'} for {whom}"
 
 
 def _after(report: Report, target: str) -> Iterator[Step]:
@@ -156,16 +151,11 @@ def _after_failure(report: Report, target: str | None) -> Iterator[Step]:
         yield Step(
             "Has the platform written to the new database already? Then rows differ for that "
             "reason. Otherwise look at the rows by key.",
-            (diff_command(report.source.path, target),),
+            (command("diff", report.source.path, target),),
         )
     else:
         yield Step("Nothing was published; the old database is as it was.")
     yield Step("Report the failed checks with their counts; this page holds no personal data.")
-
-
-def diff_command(old: str, new: str) -> str:
-    """The command that shows the rows of the checks that failed."""
-    return command("diff", old, new)
 
 
 def command(name: str, *words: str) -> str:

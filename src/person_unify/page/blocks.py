@@ -86,13 +86,16 @@ def _cut(block: Block, most: int) -> Block:
     return block
 
 
-def grid_of(titles: Iterable[str], rows: tuple[tuple[Cell, ...], ...]) -> tuple[Grid, ...]:
-    """A grid if there are rows; a title that starts with ``>`` is that of a column of numbers."""
+def code(text: str, tone: Tone = "") -> Cell:
+    """A name or path."""
+    return Cell(text, tone, code=True)
+
+
+def grid_of(titles: Iterable[str], rows: Iterable[Iterable[Cell | str]]) -> tuple[Grid, ...]:
+    """A grid if there are rows, whose texts are cells without a tone.
+
+    A title that starts with ``>`` is that of a column of numbers.
+    """
     heads = tuple(Head(t.removeprefix(">"), t.startswith(">")) for t in titles)
-    return (Grid(heads, rows),) if rows else ()
-
-
-def lines_of(lines: Iterable[Cell]) -> tuple[Lines, ...]:
-    """The lines as the blocks of a section: none where there is nothing to say."""
-    listed = tuple(lines)
-    return (Lines(listed),) if listed else ()
+    made = tuple(tuple(Cell(c) if isinstance(c, str) else c for c in row) for row in rows)
+    return (Grid(heads, made),) if made else ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from person_unify import __version__
 from person_unify.page.advice import Step, Verdict, command
-from person_unify.page.blocks import Cell, Grid, Head, Section
+from person_unify.page.blocks import Cell, Section, Tone, code, grid_of
 from person_unify.page.render import page_of
 from person_unify.page.sections import checks_in_words, sections
 from person_unify.report import (
@@ -69,29 +70,20 @@ def fleet_sections(results: Sequence[TenantResult]) -> list[Section]:
     """The databases, those that need somebody first, and what their reports say together."""
     heads = ("database", "state", ">rows", ">persons", ">failed checks", ">errors", "why")
     ordered = sorted(results, key=lambda result: result.good)
-    grid = Grid(
-        tuple(Head(title.removeprefix(">"), title.startswith(">")) for title in heads),
-        tuple(map(_row, ordered)),
-    )
-    databases = Section("databases", "Databases", (grid,), brief=True)
+    databases = Section("databases", "Databases", grid_of(heads, map(_row, ordered)), brief=True)
     return [databases, *(s for s in sections(total(results)) if s.id in _TOGETHER)]
 
 
-def _row(result: TenantResult) -> tuple[Cell, ...]:
+def _row(result: TenantResult) -> tuple[Cell | str, ...]:
     report = result.report
-    tone = "good" if result.good else "bad"
+    tone: Tone = "good" if result.good else "bad"
     numbers = [""] * 4
     if report is not None:
         persons = next((e.left for e in report.equations if e.name == "persons"), 0)
         errors = sum(d.count for d in report.discrepancies if d.severity == "error")
         rows = sum(t.source_rows for t in report.tables)
         numbers = [f"{n:,}" for n in (rows, persons, len(report.failed_checks), errors)]
-    return (
-        Cell(result.target, code=True),
-        Cell(result.state, tone),  # type: ignore[arg-type]
-        *map(Cell, numbers),
-        Cell(result.message),
-    )
+    return (code(result.target), Cell(result.state, tone), *numbers, result.message)
 
 
 def total(results: Iterable[TenantResult]) -> Report:
@@ -135,11 +127,10 @@ def total(results: Iterable[TenantResult]) -> Report:
 def _added(one: Equation | None, other: Equation) -> Equation:
     if one is None:
         return other
-    counts: Counter[tuple[str, str]] = Counter()
-    signs = {(t.sign, t.label): t for t in (*one.terms, *other.terms)}
+    counts: Counter[tuple[Literal["+", "-"], str]] = Counter()
     for term in (*one.terms, *other.terms):
         counts[term.sign, term.label] += term.count
-    terms = tuple(Term(t.sign, t.label, counts[key]) for key, t in signs.items())
+    terms = tuple(Term(*signed, count) for signed, count in counts.items())
     return Equation(one.name, one.left + other.left, terms)
 
 

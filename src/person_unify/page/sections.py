@@ -13,23 +13,29 @@ from itertools import groupby
 from typing import get_args
 
 from person_unify.findings import FINDINGS, Acts
-from person_unify.page.blocks import (
-    Block,
-    Cell,
-    Folded,
-    Lines,
-    Section,
-    Tone,
-    grid_of,
-    lines_of,
-)
+from person_unify.page.blocks import Block, Cell, Folded, Lines, Section, Tone, code, grid_of
 from person_unify.report import DiscrepancyCount, Equation, Outcome, Report, TableCount
 
-WHO: dict[Acts, str] = {
-    "clinic": "For the clinic's staff to judge",
-    "engineer": "For the engineer",
-    "nobody": "Worth knowing, nothing to do",
+_READERS: dict[Acts, tuple[str, str, str]] = {
+    "clinic": (
+        "discrepancies",
+        "For the clinic's staff to judge",
+        "Places where the old records contradict each other. Only people who know the families can "
+        "say what is right; what they decide is fed back into a further run.",
+    ),
+    "engineer": (
+        "leftovers",
+        "For the engineer",
+        "Rows, cells and references that did not make it into the new database as they were, "
+        "mostly leftovers of deletions. The ledger has all of them.",
+    ),
+    "nobody": (
+        "settled",
+        "Worth knowing, nothing to do",
+        "What was settled by rule and needs no one.",
+    ),
 }
+"""Of each who can act, the section's id, its title, and what it says."""
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -60,12 +66,8 @@ def equation_text(equation: Equation) -> str:
 
 
 def _equations(report: Report) -> Section:
-    rows = tuple(
-        (
-            Cell(e.name),
-            Cell(equation_text(e)),
-            Cell(f"{e.residual:,}", "bad" if e.residual else "good"),
-        )
+    rows = (
+        (e.name, equation_text(e), Cell(f"{e.residual:,}", "bad" if e.residual else "good"))
         for e in report.equations
     )
     return Section(
@@ -88,52 +90,30 @@ def open_findings(report: Report) -> list[DiscrepancyCount]:
     return sorted((d for d in left if d.count), key=lambda d: (_RANK[d.severity], -d.count, d.kind))
 
 
-def _findings(report: Report) -> Iterator[Section]:
-    """A section for each of those who can act."""
-    found = open_findings(report)
-    for who, title in WHO.items():
-        own = [d for d in found if FINDINGS[d.kind].acts == who]
-        total = sum(d.count for d in own)
-        rows = tuple(
-            (
-                Cell(d.severity, d.severity),
-                Cell(d.kind, code=True),
-                Cell(f"{d.count:,}"),
-                _places(d),
-                Cell(FINDINGS[d.kind].says),
-                Cell(FINDINGS[d.kind].advice),
-            )
-            for d in own
-        )
-        yield Section(
-            _IDS[who],
-            f"{title}: {total:,}",
-            (
-                *grid_of(
-                    ("severity", "kind", ">count", "where", "what it says", "what to do"), rows
-                ),
-                *(_everywhere(d) for d in own if len(d.places) > _NAMED_PLACES),
-            ),
-            _WHY[who],
-            brief=who != "nobody",
-        )
-
-
 _NAMED_PLACES = 6
 """Tables and columns that a kind of discrepancy names beside its count."""
 
-_IDS: dict[Acts, str] = {
-    "clinic": "discrepancies",
-    "engineer": "leftovers",
-    "nobody": "settled",
-}
-_WHY: dict[Acts, str] = {
-    "clinic": "Places where the old records contradict each other. Only people who know the "
-    "families can say what is right; what they decide is fed back into a further run.",
-    "engineer": "Rows, cells and references that did not make it into the new database as they "
-    "were, mostly leftovers of deletions. The ledger has all of them.",
-    "nobody": "What was settled by rule and needs no one.",
-}
+
+def _findings(report: Report) -> Iterator[Section]:
+    """A section for each of those who can act."""
+    found = open_findings(report)
+    heads = ("severity", "kind", ">count", "where", "what it says", "what to do")
+    for who, (id_, title, says) in _READERS.items():
+        own = [d for d in found if FINDINGS[d.kind].acts == who]
+        rows = [
+            (
+                Cell(d.severity, d.severity),
+                code(d.kind),
+                f"{d.count:,}",
+                _places(d),
+                FINDINGS[d.kind].says,
+                FINDINGS[d.kind].advice,
+            )
+            for d in own
+        ]
+        folded = (_everywhere(d) for d in own if len(d.places) > _NAMED_PLACES)
+        named = f"{title}: {sum(d.count for d in own):,}"
+        yield Section(id_, named, (*grid_of(heads, rows), *folded), says, brief=who != "nobody")
 
 
 def _places(found: DiscrepancyCount) -> Cell:
@@ -146,14 +126,11 @@ def _places(found: DiscrepancyCount) -> Cell:
 
 def _everywhere(found: DiscrepancyCount) -> Folded:
     """All places of a kind that has too many to stand in a cell."""
-    rows = tuple(
-        (Cell(p.table, code=True), Cell(p.column or "", code=True), Cell(f"{p.count:,}"))
-        for p in found.places
-    )
+    rows = ((code(p.table), code(p.column or ""), f"{p.count:,}") for p in found.places)
     tables = len({place.table for place in found.places})
-    comes_to = f"{found.count:,} in {len(rows):,} columns of {tables:,} tables"
+    comes_to = f"{found.count:,} in {len(found.places):,} columns of {tables:,} tables"
     grid = grid_of(("table", "column", ">count"), rows)[0]
-    return Folded(Cell(found.kind, code=True), comes_to, grid)
+    return Folded(code(found.kind), comes_to, grid)
 
 
 _SHOWN_ROWS = 12
@@ -163,17 +140,17 @@ _SHOWN_ROWS = 12
 def _decisions(report: Report) -> Section:
     rows = []
     for entry in report.decisions:
-        tone: Tone = "good" if entry.outcome == "applied" else "warning"
         records = ", ".join(entry.rows[:_SHOWN_ROWS])
         if len(entry.rows) > _SHOWN_ROWS:
             more = len(entry.rows) - _SHOWN_ROWS
             records += f" and more ({more:,}), in the ledger's table decisions"
+        tone: Tone = "good" if entry.outcome == "applied" else "warning"
         outcome = Cell(_words(entry.outcome), tone)
-        rows.append((outcome, Cell(entry.kind, code=True), Cell(f"{entry.count:,}"), Cell(records)))
+        rows.append((outcome, code(entry.kind), f"{entry.count:,}", records))
     return Section(
         "decisions",
         "Decisions",
-        grid_of(("outcome", "kind", ">count", "records without effect"), tuple(rows)),
+        grid_of(("outcome", "kind", ">count", "records without effect"), rows),
         "What people decided in a review. Only what is applied had an effect: stale decisions were "
         "made about values that have changed since, decisions that are not needed answer a "
         "question that nobody asks any more.",
@@ -183,11 +160,10 @@ def _decisions(report: Report) -> Section:
 
 def _kept_ids(report: Report) -> Section:
     """How many new records have the id that an earlier run gave them, as was verified."""
-    checks = [c for c in report.verification if c.name == "kept_ids" and c.table]
-    rows = tuple(
-        (Cell(c.table or "", code=True), Cell(_value(c.actual or 0)), Cell(c.detail))
-        for c in checks
-        if c.outcome != "error"
+    rows = (
+        (code(c.table), _value(c.actual or 0), c.detail)
+        for c in report.verification
+        if c.name == "kept_ids" and c.table and c.outcome != "error"
     )
     return Section(
         "kept_ids",
@@ -200,20 +176,13 @@ def _kept_ids(report: Report) -> Section:
 
 
 def _drift(report: Report) -> Section:
-    return Section(
-        "drift", "Differences from the expected schema", lines_of(map(Cell, report.drift))
-    )
+    blocks = (Lines(tuple(map(Cell, report.drift))),) if report.drift else ()
+    return Section("drift", "Differences from the expected schema", blocks)
 
 
 def _failed(report: Report) -> Section:
-    rows = tuple(
-        (
-            Cell(c.name, "bad", code=True),
-            Cell(c.table or "", code=True),
-            Cell(_value(c.expected)),
-            Cell(_value(c.actual)),
-            Cell(c.detail),
-        )
+    rows = (
+        (code(c.name, "bad"), code(c.table or ""), _value(c.expected), _value(c.actual), c.detail)
         for c in report.failed_checks
     )
     heads = ("failed check", "table", ">expected", ">actual", "detail")
@@ -222,12 +191,12 @@ def _failed(report: Report) -> Section:
 
 def _tables(report: Report) -> Section:
     filled = [t for t in report.tables if t.source_rows or t.residual]
-    rows = tuple(
+    rows = (
         (
-            Cell(t.source, code=True),
-            Cell(f"{t.source_rows:,}"),
-            Cell(f"= {t.loaded:,}"),
-            Cell(f"+ {sum(t.archived.values()):,}"),
+            code(t.source),
+            f"{t.source_rows:,}",
+            f"= {t.loaded:,}",
+            f"+ {sum(t.archived.values()):,}",
             _reasons(t),
             _into(t),
         )
@@ -254,7 +223,7 @@ def _into(table: TableCount) -> Cell:
         return Cell("archive only", "soft")
     if table.target == table.source:
         return Cell("same name", "soft")
-    return Cell(table.target, code=True)
+    return code(table.target)
 
 
 def _reasons(table: TableCount) -> Cell:
@@ -271,8 +240,8 @@ def _normalised(report: Report) -> Section:
     for found in report.normalisations:
         cells[found.rule] += found.cells
         columns[found.rule] += 1
-    rows = tuple(
-        (Cell(rule, code=True), Cell(f"{cells[rule]:,}"), Cell(f"{columns[rule]:,}"))
+    rows = (
+        (code(rule), f"{cells[rule]:,}", f"{columns[rule]:,}")
         for rule in sorted(cells, key=lambda rule: (-cells[rule], rule))
     )
     return Section(
@@ -301,12 +270,12 @@ def _verification(report: Report) -> Section:
     ends: dict[str, Counter[str]] = {}
     for check in report.verification:
         ends.setdefault(check.name, Counter())[check.outcome] += 1
-    rows = tuple(
+    rows = (
         (
-            Cell(name, code=True),
-            Cell(NAMES.get(name, "")),
-            Cell(_count(ended["passed"])),
-            Cell(_count(ended["not_applicable"])),
+            code(name),
+            NAMES.get(name, ""),
+            _count(ended["passed"]),
+            _count(ended["not_applicable"]),
             Cell(_count(ended["failed"] + ended["error"]), "bad"),
         )
         for name, ended in ends.items()
@@ -325,25 +294,24 @@ def _verification(report: Report) -> Section:
 def _time(report: Report) -> Section:
     rows = [
         (
-            Cell(p.phase),
-            Cell(_count(p.rows)),
-            Cell(f"{p.seconds:,.2f}"),
-            Cell(f"{p.rows / p.seconds:,.0f}" if p.rows and p.seconds else ""),
+            p.phase,
+            _count(p.rows),
+            f"{p.seconds:,.2f}",
+            f"{p.rows / p.seconds:,.0f}" if p.rows and p.seconds else "",
         )
         for p in report.phases
     ]
     if rows:
         took = (report.finished_ms - report.started_ms) / 1000
-        rows.append((Cell("all"), Cell(""), Cell(f"{took:,.2f}"), Cell("")))
-    return Section("time", "Time", grid_of(("phase", ">rows", ">seconds", ">rows/s"), tuple(rows)))
+        rows.append(("all", "", f"{took:,.2f}", ""))
+    return Section("time", "Time", grid_of(("phase", ">rows", ">seconds", ">rows/s"), rows))
 
 
 def _files(report: Report) -> Section:
-    rows = [
-        (Cell(label), Cell(path, code=True), Cell(digest or "", "soft", code=True))
-        for label, path, digest in files_of(report)
-    ]
-    return Section("files", "Files", grid_of(("what", "path", "SHA-256"), tuple(rows)), brief=True)
+    rows = (
+        (label, code(path), code(digest or "", "soft")) for label, path, digest in files_of(report)
+    )
+    return Section("files", "Files", grid_of(("what", "path", "SHA-256"), rows), brief=True)
 
 
 def files_of(report: Report) -> Iterator[tuple[str, str, str | None]]:
@@ -359,9 +327,7 @@ def files_of(report: Report) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _options(report: Report) -> Section:
-    rows = tuple(
-        (Cell(_words(name)), Cell(str(value), code=True)) for name, value in report.options.items()
-    )
+    rows = ((_words(name), code(str(value))) for name, value in report.options.items())
     return Section("options", "Options", grid_of(("option", "value"), rows))
 
 
@@ -373,17 +339,17 @@ def _lineage(report: Report) -> Section:
         lines = list(group)
         ends = Counter(line.disposition for line in lines)
         comes_to = ", ".join(f"{count} {_words(end)}" for end, count in sorted(ends.items()))
-        rows = tuple(
+        rows = (
             (
-                Cell(line.source_column, code=True),
-                Cell(_words(line.disposition)),
-                Cell(_place(line.target_table, line.target_column), code=True),
-                Cell(line.rule),
+                code(line.source_column),
+                _words(line.disposition),
+                code(_place(line.target_table, line.target_column)),
+                line.rule,
             )
             for line in lines
         )
         grid = grid_of(("column", "becomes", "target", "rule"), rows)[0]
-        blocks.append(Folded(Cell(name, code=True), comes_to, grid))
+        blocks.append(Folded(code(name), comes_to, grid))
     return Section(
         "lineage",
         "Lineage",

@@ -5,13 +5,12 @@
 """
 
 from person_unify.frames.decisions import Decision, Decisions, read_decisions, write_decisions
-from person_unify.review.exporting import Exported, export_review
+from person_unify.review.exporting import export_review
 from person_unify.review.importing import import_review
 
 __all__ = [
     "Decision",
     "Decisions",
-    "Exported",
     "export_review",
     "import_review",
     "read_decisions",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -15,19 +14,12 @@ from person_unify.review.facts import Books
 from person_unify.review.sheets import alike, sheets
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written: ``questions`` by kind."""
-
-    path: Path
-    questions: dict[str, int]
-
-
 def export_review(
     ledger: Path, path: Path, suspects: pl.DataFrame | None = None, *, only_open: bool = False
-) -> Exported:
+) -> dict[str, int]:
     """Write the questions of a finished run to ``path``, ``.xlsx`` or ``.csv``, for its owner only.
 
+    Returns how many there are of each kind.
     The target must stand beside the ledger.  Answers that the run applied are filled in already, or
     with ``only_open`` left out with their questions: :meth:`Decisions.onto` joins what comes back.
     ``suspects``: pairs of the target's persons (``linkage.PAIRS``), for a sheet of their own on
@@ -54,4 +46,4 @@ def export_review(
 
         content = as_workbook(found, pairs)
     create_private(path, content)
-    return Exported(path, {sheet.kind: sheet.rows.height for sheet in found})
+    return {sheet.kind: sheet.rows.height for sheet in found}

@@ -15,7 +15,7 @@ from person_unify.errors import TargetError
 from person_unify.evidence.finished import run_record
 from person_unify.files.database import Database
 from person_unify.findings import QUESTIONS
-from person_unify.frames.model import QUESTION
+from person_unify.frames.model import QUESTION, QUESTION_KEY
 from person_unify.schema import Catalogue, folded, quote
 
 RECORD = ("first_name", "last_name", "date_of_birth", "gender", "known_to", "udid_number")
@@ -41,8 +41,7 @@ class Books:
         Columns: QUESTION, ``decision``, ``link_to``, ``reviewer``, ``note``, and ``child_value``,
         ``patient_value``, ``message`` of the discrepancy.  Raises :class:`TargetError`.
         """
-        key = ("kind", "source_table", "source_id", "related_id", "field")
-        same = " AND ".join(f"{{0}}.{name} IS q.{name}" for name in key)
+        same = " AND ".join(f"{{0}}.{name} IS q.{name}" for name in QUESTION_KEY)
         columns = {name: f"q.{name}" for name in QUESTION}
         columns |= {name: f"d.{name}" for name in ("decision", "link_to", "reviewer", "note")}
         columns |= {name: f"l.{name}" for name in ("child_value", "patient_value", "message")}
@@ -50,7 +49,7 @@ class Books:
             columns,
             f"FROM ledger.questions AS q LEFT JOIN ledger.decisions AS d ON {same.format('d')} "
             f"AND d.outcome = 'applied' LEFT JOIN ledger.discrepancies AS l ON {same.format('l')} "
-            "ORDER BY q.kind, q.source_table, q.source_id, q.related_id, q.field",
+            f"ORDER BY {', '.join(f'q.{name}' for name in QUESTION_KEY)}",
         )
         possible = [
             kind in QUESTIONS and set(str(options).split(" ")) <= set(QUESTIONS[kind].decisions)

@@ -9,6 +9,7 @@ import polars as pl
 
 from person_unify.escaping.tables import seen
 from person_unify.findings import QUESTIONS
+from person_unify.frames.model import QUESTION
 from person_unify.review.facts import RECORD, Books
 from person_unify.review.keys import Key
 
@@ -237,10 +238,9 @@ def _elsewhere(found: list[tuple[str, pl.DataFrame]]) -> Iterator[list[str | Non
 
 
 def _with_keys(rows: pl.DataFrame, run: str, first: int, total: int) -> pl.DataFrame:
-    names = ("kind", "source_table", "source_id", "related_id", "field", "options", "evidence")
     keys = [
         Key(run, number, total, *values)
-        for number, values in enumerate(rows.select(names).iter_rows(), start=first)
+        for number, values in enumerate(rows.select(*QUESTION).iter_rows(), start=first)
     ]
     return rows.with_columns(
         pl.Series("key", [key.text() for key in keys], dtype=pl.String),

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, Literal
 from xml.parsers import expat
 
 MOST_XML = 256 * 1024 * 1024
@@ -75,6 +75,10 @@ def read_xlsx(file: IO[bytes]) -> list[Page]:
         raise Unreadable("is not a workbook, or is damaged") from error
 
 
+_Event = tuple[Literal["start", "end", "text"], str, dict[str, str]]
+"""An element begins, with its attributes, or ends; or a text.  Names are without namespace."""
+
+
 class _Book:
     """The parts of an open workbook; what is read of all of them together is bounded."""
 
@@ -86,177 +90,130 @@ class _Book:
         names = set(self._parts.namelist())
         if "xl/workbook.bin" in names:
             raise Unreadable("is a binary workbook (.xlsb): save it as .xlsx")
-        targets = self._targets()
-        texts = self._texts() if "xl/sharedStrings.xml" in names else []
-        for title, relation in self._titles():
+        targets = {
+            of["Id"]: str(PurePosixPath("/xl", of["Target"])).lstrip("/")
+            for of in self._elements("xl/_rels/workbook.xml.rels", "Relationship")
+            if of.get("TargetMode") != "External"
+        }
+        texts = list(self._texts()) if "xl/sharedStrings.xml" in names else []
+        sheets = [
+            (next(value for name, value in of.items() if name.endswith(" id")), of["name"])
+            for of in self._elements("xl/workbook.xml", "sheet")
+        ]
+        if len(sheets) > MOST_SHEETS:
+            raise Unreadable(f"has more than {MOST_SHEETS} sheets: it is not read")
+        for relation, title in sheets:
             page = Page(title)
             if relation not in targets:
                 raise Unreadable("is damaged: a sheet has no content")
-            self._parse(targets[relation], _Cells(page, texts))
+            self._fill(page, targets[relation], texts)
             yield page
 
-    def _titles(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+    def _elements(self, part: str, element: str) -> Iterator[dict[str, str]]:
+        """The attributes of every such element of a part."""
+        for event, name, attributes in self._events(part):
+            if event == "start" and name == element:
+                yield attributes
 
-        def begin(name: str, attributes: dict[str, str]) -> None:
-            if name == "sheet":
-                relation = next(v for k, v in attributes.items() if k.endswith(" id"))
-                found.append((attributes["name"], relation))
+    def _texts(self) -> Iterator[str]:
+        """The texts that cells name by their number, without how they are pronounced."""
+        pieces: list[str] = []
+        taken = aside = False
+        for event, name, _ in self._events("xl/sharedStrings.xml"):
+            if event == "text":
+                if taken:
+                    pieces.append(name)
+            elif name == "t":
+                taken = event == "start" and not aside
+            elif name == "rPh":
+                aside = event == "start"
+            elif name == "si" and event == "start":
+                pieces = []
+            elif name == "si":
+                yield _text(pieces)
 
-        self._parse("xl/workbook.xml", _Handlers(begin))
-        if len(found) > MOST_SHEETS:
-            raise Unreadable(f"has more than {MOST_SHEETS} sheets: it is not read")
-        return found
+    def _fill(self, page: Page, part: str, texts: list[str]) -> None:
+        """Put the cells of a sheet into its page."""
+        row, column, kind = 0, -1, "n"
+        value: list[str] = []
+        formula: list[str] | None = None
+        into: list[str] | None = None
+        aside = False
+        for event, name, attributes in self._events(part):
+            if event == "text":
+                if into is not None:
+                    into.append(name)
+            elif name == "rPh":
+                aside = event == "start"
+            elif event == "end":
+                if name == "c":
+                    _keep(page, (row, column), kind, value, formula, texts)
+                elif name in ("v", "t", "f"):
+                    into = None
+            elif name == "c":
+                row, column = _place(attributes["r"]) if "r" in attributes else (row, column + 1)
+                kind, value, formula = attributes.get("t", "n"), [], None
+            elif name == "row":
+                row, column = int(attributes.get("r", row + 1)), -1
+            elif name == "f":
+                formula = into = []
+            elif name == "v" or (name == "t" and not aside):
+                into = value
 
-    def _targets(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-
-        def begin(name: str, attributes: dict[str, str]) -> None:
-            if name == "Relationship" and attributes.get("TargetMode") != "External":
-                path = PurePosixPath("/xl", attributes["Target"])
-                found[attributes["Id"]] = str(path).lstrip("/")
-
-        self._parse("xl/_rels/workbook.xml.rels", _Handlers(begin))
-        return found
-
-    def _texts(self) -> list[str]:
-        """The texts that cells name by their number."""
-        collected = _Texts()
-        self._parse("xl/sharedStrings.xml", collected)
-        return collected.found
-
-    def _parse(self, name: str, handlers: _Handlers) -> None:
+    def _events(self, part: str) -> Iterator[_Event]:
+        """What stands in a part, in its order."""
+        found: list[_Event] = []
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = _no_doctype
-        parser.StartElementHandler = handlers.start
-        parser.EndElementHandler = handlers.end
-        parser.CharacterDataHandler = handlers.text
-        with self._parts.open(name) as part:
-            while chunk := part.read(_CHUNK):
+        parser.StartElementHandler = lambda name, attributes: found.append(
+            ("start", name.rpartition(" ")[2], attributes)
+        )
+        parser.EndElementHandler = lambda name: found.append(("end", name.rpartition(" ")[2], {}))
+        parser.CharacterDataHandler = lambda text: found.append(("text", text, {}))
+        with self._parts.open(part) as file:
+            chunk = None
+            while chunk != b"":
+                chunk = file.read(_CHUNK)
                 self._left -= len(chunk)
                 if self._left < 0:
                     raise Unreadable(f"holds more than {MOST_XML // 1024**2} MB: it is not read")
-                parser.Parse(chunk, False)
-        parser.Parse(b"", True)
+                try:
+                    parser.Parse(chunk, not chunk)
+                finally:  # what is wrong before the place where it breaks off is said first
+                    yield from found
+                    found.clear()
 
 
 def _no_doctype(*_: object) -> None:
     raise Unreadable("declares entities, which no workbook does: it is not read")
 
 
-@dataclass(slots=True)
-class _Handlers:
-    """What is done with an element; names are without their namespace."""
-
-    begin: Callable[[str, dict[str, str]], None]
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self.begin(name.rpartition(" ")[2], attributes)
-
-    def end(self, name: str) -> None:
-        """Nothing, where only attributes count."""
-
-    def text(self, text: str) -> None:
-        """Nothing, where only attributes count."""
-
-
-class _Texts(_Handlers):
-    """Shared texts: the pieces of each, but not how they are pronounced."""
-
-    __slots__ = ("_aside", "_pieces", "_taken", "found")
-
-    def __init__(self) -> None:
-        super().__init__(self._begin)
-        self.found: list[str] = []
-        self._pieces: list[str] = []
-        self._taken = self._aside = False
-
-    def _begin(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "si":
-            self._pieces = []
-        elif name == "rPh":
-            self._aside = True
-        elif name == "t":
-            self._taken = not self._aside
-
-    def end(self, name: str) -> None:
-        match name.rpartition(" ")[2]:
-            case "si":
-                self.found.append(_text(self._pieces))
-            case "rPh":
-                self._aside = False
-            case "t":
-                self._taken = False
-
-    def text(self, text: str) -> None:
-        if self._taken:
-            self._pieces.append(text)
-
-
-class _Cells(_Handlers):
-    """The cells of a sheet, put into a :class:`Page`."""
-
-    __slots__ = (
-        *("_aside", "_column", "_formula", "_into", "_kind", "_page", "_row", "_texts"),
-        "_value",
-    )
-
-    def __init__(self, page: Page, texts: list[str]) -> None:
-        super().__init__(self._begin)
-        self._page, self._texts = page, texts
-        self._row, self._column, self._kind = 0, -1, "n"
-        self._value: list[str] = []
-        self._formula: list[str] | None = None
-        self._into: list[str] | None = None
-        self._aside = False
-
-    def _begin(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "c":
-            self._column += 1
-            if "r" in attributes:
-                self._row, self._column = _place(attributes["r"])
-            self._kind = attributes.get("t", "n")
-            self._value, self._formula = [], None
-        elif name == "row":
-            self._row, self._column = int(attributes.get("r", self._row + 1)), -1
-        elif name == "f":
-            self._formula = self._into = []
-        elif name == "rPh":
-            self._aside = True
-        elif name == "v" or (name == "t" and not self._aside):
-            self._into = self._value
-
-    def end(self, name: str) -> None:
-        match name.rpartition(" ")[2]:
-            case "v" | "t" | "f":
-                self._into = None
-            case "rPh":
-                self._aside = False
-            case "c":
-                self._keep()
-
-    def text(self, text: str) -> None:
-        if self._into is not None:
-            self._into.append(text)
-
-    def _keep(self) -> None:
-        place = (self._row, self._column)
-        if not (0 < self._row <= ROWS and 0 <= self._column < COLUMNS):
-            raise Unreadable("is damaged: a cell stands outside of its sheet")
-        text = _text(self._value)
-        if self._formula is not None:
-            text = f"={_text(self._formula)}"
-            self._page.formulas.add(place)
-        elif self._kind == "s" and text:
-            text = self._texts[_number(text)]
-        elif self._kind == "b":
-            text = {"0": "FALSE", "1": "TRUE"}.get(text, text)
-        if text:
-            self._page.rows.setdefault(self._row, {})[self._column] = text
-            self._page.cells += 1
-            if self._page.cells > MOST_CELLS:
-                raise Unreadable(f"has more than {MOST_CELLS:,} cells in a sheet: it is not read")
+def _keep(
+    page: Page,
+    place: tuple[int, int],
+    kind: str,
+    value: list[str],
+    formula: list[str] | None,
+    texts: list[str],
+) -> None:
+    """Put a cell into its page, if it holds more than blanks."""
+    row, column = place
+    if not (0 < row <= ROWS and 0 <= column < COLUMNS):
+        raise Unreadable("is damaged: a cell stands outside of its sheet")
+    text = _text(value)
+    if formula is not None:
+        text = f"={_text(formula)}"
+        page.formulas.add(place)
+    elif kind == "s" and text:
+        text = texts[_number(text)]
+    elif kind == "b":
+        text = {"0": "FALSE", "1": "TRUE"}.get(text, text)
+    if text:
+        page.rows.setdefault(row, {})[column] = text
+        page.cells += 1
+        if page.cells > MOST_CELLS:
+            raise Unreadable(f"has more than {MOST_CELLS:,} cells in a sheet: it is not read")
 
 
 def _place(reference: str) -> tuple[int, int]:

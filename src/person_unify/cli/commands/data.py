@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_line
+from person_unify.cli.streams import write_line
 from person_unify.errors import UsageError
 from person_unify.progress import PhaseFinished, PhaseStarted, TableAdvanced
+
+if TYPE_CHECKING:
+    from person_unify.schema import Schema
 
 
 def sample(
@@ -46,7 +49,7 @@ def sample(
             rows = sum(written.values())
             progress(PhaseFinished("sample", rows, perf_counter() - started))
         size = sized(old_db.stat().st_size)
-        write_line(f"wrote {printable(shown(old_db))}: {rows:,} rows, {size}", sys.stdout)
+        write_line(f"wrote {on_screen(old_db)}: {rows:,} rows, {size}")
 
 
 def schema(
@@ -65,9 +68,33 @@ def schema(
             raise UsageError("say which schema: --unified or --old")
         chosen = UNIFIED if unified else OLD
         if into is None:
-            write_line(ddl(chosen).rstrip("\n"), sys.stdout)
+            write_line(ddl(chosen).rstrip("\n"))
             return
-        from person_unify.cli.empty import create_empty
+        _create_empty(into, chosen)
+        write_line(f"wrote {on_screen(into)} ({len(chosen)} tables)")
 
-        create_empty(into, chosen)
-        write_line(f"wrote {printable(shown(into))} ({len(chosen)} tables)", sys.stdout)
+
+def _create_empty(path: Path, schema: Schema) -> None:
+    """An empty database, complete or not there at all.
+
+    Raises :class:`UsageError` where there is such a file already.
+    """
+    from person_unify.files import private_directory
+    from person_unify.files.database import Database
+    from person_unify.files.new import rename_to_free
+    from person_unify.schema import create_statements
+
+    refusal = UsageError(f"{path} exists already: name a file that does not, or remove it first")
+    if os.path.lexists(path):
+        raise refusal
+    with private_directory(path.parent) as directory:
+        unfinished = directory / "schema.db"
+        with Database(unfinished) as database:
+            database.execute("BEGIN IMMEDIATE")
+            for statement in create_statements(schema):
+                database.execute(statement)
+            database.execute("COMMIT")
+        try:
+            rename_to_free(unfinished, path)
+        except FileExistsError:
+            raise refusal from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +19,7 @@ from person_unify.cli.arguments import (
 )
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.paths import placed
-from person_unify.cli.streams import write_event, write_line
+from person_unify.cli.streams import write_line, write_result
 from person_unify.errors import UsageError, VerificationFailed
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def lineage(
 
         rows = _of(place, _lines(new_db, source).to_dicts())
         if form == "json":
-            write_line(shown.as_json(rows), sys.stdout)
+            write_line(shown.as_json(rows))
             return
         layouts = {
             "text": shown.as_text,
@@ -60,7 +59,7 @@ def lineage(
             "mermaid": shown.as_mermaid,
         }
         for line in layouts[form](rows):
-            write_line(line, sys.stdout)
+            write_line(line)
 
 
 def trace(
@@ -88,7 +87,7 @@ def trace(
         kind, *key = words if len(words) > 1 else ("any", *words)
         found = follow(target_of(new_db), kind, *key)
         if as_json:
-            write_event({"event": "result", "exit_code": 0, "records": shown.as_data(found)})
+            write_result(records=shown.as_data(found))
         else:
             shown.show(found)
 
@@ -127,10 +126,10 @@ def diff(  # noqa: PLR0913  an option is a parameter
         found = compare(source, target_of(new), table, column, limit)
         code = VerificationFailed.exit_code if found.total else 0
         if as_json:
-            write_event({"event": "result", "exit_code": code, **shown.as_data(found)})
+            write_result(code, **shown.as_data(found))
         else:
             for line in shown.as_text(found, KINDS, column):
-                write_line(line, sys.stdout)
+                write_line(line)
         if found.total:
             of = f" of {table}" if table else ""
             raise VerificationFailed(f"{shown.closing(found, column)}{of}")

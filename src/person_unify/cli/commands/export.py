@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +9,9 @@ import typer
 
 from person_unify.cli.arguments import NewDb, file_argument
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_line
+from person_unify.cli.streams import write_line
 
 
 def export(
@@ -40,11 +39,9 @@ def export(
         files = "1 file" if len(written.files) == 1 else f"{len(written.files)} files"
         tables = "1 table" if written.tables == 1 else f"{written.tables} tables"
         write_line(
-            f"wrote {files} into {printable(shown(directory))}: {tables}, {written.rows:,} rows, "
-            f"{sized(written.bytes)}",
-            sys.stdout,
+            f"wrote {files} into {on_screen(directory)}: {tables}, {written.rows:,} rows, "
+            f"{sized(written.bytes)}"
         )
         write_line(
-            "they hold personal data (names, dates, notes): keep them as you keep the databases",
-            sys.stdout,
+            "they hold personal data (names, dates, notes): keep them as you keep the databases"
         )

@@ -23,8 +23,8 @@ from person_unify.cli.arguments import (
     file_argument,
 )
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
-from person_unify.cli.streams import printable, screen, write_event, write_line
+from person_unify.cli.paths import on_screen, shown
+from person_unify.cli.streams import printable, screen, write_event, write_line, write_result
 from person_unify.files import NewFiles
 from person_unify.run.budget import parse
 
@@ -105,14 +105,13 @@ def _told(result: TenantResult, *, as_json: bool, quiet: bool) -> None:
         write_event({"event": "tenant", "target": result.target, **said})
     elif not quiet:
         why = f": {result.message}" if result.message else ""
-        write_line(printable(shown(f"{result.target} {result.state}{why}")), sys.stderr)
+        write_line(on_screen(f"{result.target} {result.state}{why}"), sys.stderr)
 
 
 def _show(results: list[TenantResult], tenants: str, code: int, as_json: bool) -> None:
     """The summary."""
     if as_json:
-        states = {result.target: result.state for result in results}
-        write_event({"event": "result", "exit_code": code, "tenants": states})
+        write_result(code, tenants={result.target: result.state for result in results})
         return
     from person_unify.cli.render import render_parts
     from person_unify.page.fleet import fleet_sections, fleet_steps, fleet_verdict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,8 @@ import typer
 
 from person_unify.cli.arguments import Json, NewDb, file_option
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.paths import on_screen
+from person_unify.cli.streams import printable, write_line, write_result
 from person_unify.errors import UsageError
 from person_unify.findings import FINDINGS
 
@@ -49,11 +48,11 @@ def leftovers(
             if file is not None:
                 write_csv(found, file)
         if as_json:
-            write_event({"event": "result", "exit_code": 0, "leftovers": found.to_dicts()})
+            write_result(leftovers=found.to_dicts())
             return
         _print(found, kind, limit)
         if output is not None:
-            write_line(f"wrote {printable(shown(output))}: {found.height:,} rows", sys.stdout)
+            write_line(f"wrote {on_screen(output)}: {found.height:,} rows")
 
 
 def _found(target: Path, kind: str | None) -> pl.DataFrame:
@@ -78,15 +77,15 @@ def _print(found: pl.DataFrame, kind: str | None, limit: int) -> None:
     width = max((len(k) for k in grouped["kind"]), default=0)
     for name, table, column, count in grouped.iter_rows():
         place = printable(f"{table}.{column}" if column else table)
-        write_line(f"{name:<{width}}  {count:>7,}  {place}", sys.stdout)
+        write_line(f"{name:<{width}}  {count:>7,}  {place}")
     if kind is not None:
         for row in found.head(limit).iter_rows(named=True):
             place = ".".join(filter(None, (row["source_table"], row["field"])))
             line = f"  {place}  {row['source_id']}: {row['message']}"
-            write_line(printable(line), sys.stdout)
+            write_line(printable(line))
         if found.height > limit:
-            write_line(f"  and {found.height - limit:,} more (--limit, --output)", sys.stdout)
+            write_line(f"  and {found.height - limit:,} more (--limit, --output)")
     elif not found.is_empty():
-        write_line("rows: leftovers NEW_DB --kind KIND, or all of them with --output", sys.stdout)
+        write_line("rows: leftovers NEW_DB --kind KIND, or all of them with --output")
     if found.is_empty():
-        write_line("nothing is left over", sys.stdout)
+        write_line("nothing is left over")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from person_unify.cli.arguments import NewDb, file_argument
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
-from person_unify.cli.streams import printable, write_line
+from person_unify.cli.paths import on_screen
+from person_unify.cli.streams import write_line
 from person_unify.files import NewFiles
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def report(
 
         with page_at(page) as write:
             write(finished_report(target_of(new_db)))
-        write_line(f"wrote {printable(shown(page))}", sys.stdout)
+        write_line(f"wrote {on_screen(page)}")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from person_unify.cli.arguments import BusyTimeout, Json, MemorySize, NewDb, Qui
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
 from person_unify.cli.paths import new_database
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.streams import printable, write_line, write_result
 from person_unify.postgres.address import Address
 from person_unify.run.budget import parse
 
@@ -64,15 +63,12 @@ def ledger_of(new: Path | Address, ledger: Path | None) -> Path:
 def say_delivered(done: Delivered, as_json: bool) -> None:
     """Print what was delivered."""
     if as_json:
-        tables = dict(done.rows)
-        result = {"event": "result", "exit_code": 0, "target": str(done.address), "rows": tables}
-        write_event(result)
+        write_result(target=str(done.address), rows=dict(done.rows))
         return
     filled = sum(1 for rows in done.rows.values() if rows)
     write_line(
         f"delivered {sum(done.rows.values()):,} rows of {filled} tables into "
-        f"{printable(str(done.address))}; every cell was read back and is equal",
-        sys.stdout,
+        f"{printable(str(done.address))}; every cell was read back and is equal"
     )
 
 
@@ -84,7 +80,7 @@ def roll_back_delivery(
 
     rows = rollback(ledger, place, force=force, wait=wait)
     if as_json:
-        write_event({"event": "result", "exit_code": 0, "target": str(place), "rows": rows})
+        write_result(target=str(place), rows=rows)
     else:
-        said = f"{printable(str(place))} is empty again: {rows:,} rows are gone from its tables"
-        write_line(said, sys.stdout)
+        name = printable(str(place))
+        write_line(f"{name} is empty again: {rows:,} rows are gone from its tables")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from person_unify.cli.arguments import Json, NewDb, Quiet, file_argument, file_option
 from person_unify.cli.ending import honest_exit
 from person_unify.cli.live import watch
-from person_unify.cli.paths import shown
+from person_unify.cli.paths import on_screen
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.streams import printable, write_line, write_result
 
 if TYPE_CHECKING:
     from person_unify.evidence.rebuilding import RebuildReport
@@ -35,10 +34,10 @@ def rebuild(
         with watch(quiet=quiet, as_json=as_json) as progress:
             report = rebuilding.rebuild(target_of(new_db), rebuilt_db, compare, progress)
         if as_json:
-            write_event({"event": "result", "exit_code": 0, "report": report.to_json()})
+            write_result(report=report.to_json())
             return
         for line in _lines(report, new_db, compare):
-            write_line(line, sys.stdout)
+            write_line(line)
 
 
 def _lines(report: RebuildReport, new_db: Path, old_db: Path | None) -> Iterator[str]:
@@ -46,7 +45,7 @@ def _lines(report: RebuildReport, new_db: Path, old_db: Path | None) -> Iterator
 
     yield f"person-unify {__version__}  rebuild"
     for label, path in (("target", new_db), ("rebuilt", report.path)):
-        yield f"  {label:<8}{printable(shown(path))}  {sized(path.stat().st_size)}"
+        yield f"  {label:<8}{on_screen(path)}  {sized(path.stat().st_size)}"
     yield ""
     yield "Tables"
     width = max(5, *(len(printable(table.name)) for table in report.tables))
@@ -70,7 +69,7 @@ def _lines(report: RebuildReport, new_db: Path, old_db: Path | None) -> Iterator
     yield ""
     if old_db is not None:
         yield (
-            f"every table equals {printable(shown(old_db))}: {report.compared} compared, "
+            f"every table equals {on_screen(old_db)}: {report.compared} compared, "
             f"{len(report.comparison) - report.compared} without a row"
         )
     empty = sum(not table.rows for table in report.tables)

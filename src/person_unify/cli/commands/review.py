@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ import typer
 from person_unify.cli.arguments import NewDb, file_argument, file_option
 from person_unify.cli.ending import EXIT_CODES, honest_exit
 from person_unify.cli.help import Command, Commands, epilog
-from person_unify.cli.paths import shown
-from person_unify.cli.streams import printable, write_line
+from person_unify.cli.paths import on_screen
+from person_unify.cli.streams import write_line
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,13 +49,12 @@ def export(
         target = target_of(new_db)
         pairs = _suspects(target) if suspects else None
         written = export_review(ledger_path(target), file, pairs, only_open=only_open)
-        total = sum(written.questions.values())
-        write_line(f"wrote {printable(shown(file))}: {total:,} questions", sys.stdout)
-        _print_counts(written.questions)
+        total = sum(written.values())
+        write_line(f"wrote {on_screen(file)}: {total:,} questions")
+        _print_counts(written)
         write_line(
             "it holds names and birth dates, and only you can read it (mode 0600): pass it on "
-            "encrypted",
-            sys.stdout,
+            "encrypted"
         )
 
 
@@ -87,17 +85,15 @@ def import_(
         count = len(found.decisions)
         whole = found if onto is None else found.onto(read_decisions(onto))
         write_decisions(whole, output)
-        write_line(
-            f"wrote {printable(shown(output))}: {len(whole.decisions):,} decisions", sys.stdout
-        )
+        write_line(f"wrote {on_screen(output)}: {len(whole.decisions):,} decisions")
         _print_counts(Counter(sorted(decision.kind for decision in whole.decisions)))
         if found.asked is not None:
-            write_line(f"{count:,} of {found.asked:,} questions are answered", sys.stdout)
+            write_line(f"{count:,} of {found.asked:,} questions are answered")
         if whole.decisions:
-            write_line("next: person-unify check OLD_DB --decisions FILE", sys.stdout)
+            write_line("next: person-unify check OLD_DB --decisions FILE")
 
 
 def _print_counts(counts: Mapping[str, int]) -> None:
     width = max(map(len, counts), default=0)
     for kind, count in counts.items():
-        write_line(f"  {kind:<{width}}  {count:>6,}", sys.stdout)
+        write_line(f"  {kind:<{width}}  {count:>6,}")

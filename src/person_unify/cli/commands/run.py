@@ -39,7 +39,7 @@ from person_unify.cli.live import watch
 from person_unify.cli.paths import old_database
 from person_unify.cli.render import render
 from person_unify.cli.stopping import stopping_promptly
-from person_unify.cli.streams import screen, write_event
+from person_unify.cli.streams import screen, write_result
 from person_unify.errors import SourceChanged, VerificationFailed
 from person_unify.postgres.address import working_file
 from person_unify.run.budget import parse
@@ -147,8 +147,7 @@ def migrate(  # noqa: PLR0913  an option is a parameter
             "and writes nothing.",
             param_hint="--dry-run",
         )
-    old, word = words_after(source_env, old_db, new_db)
-    source, new = old_and_new(old, word, source_env, target_env)
+    source, new = old_and_new(old_db, new_db, source_env, target_env)
     known = ledger_of(new, ledger)
     with honest_exit(as_json):
         target = known if isinstance(new, Path) else working_file(known)
@@ -194,8 +193,7 @@ def verify(  # noqa: PLR0913  an option is a parameter
     as_json: Json = False,
 ) -> None:
     """Prove a finished migration again, from the databases alone."""
-    old, word = words_after(source_env, old_db, new_db)
-    source, new = old_and_new(old, word, source_env, target_env)
+    source, new = old_and_new(old_db, new_db, source_env, target_env)
     known = ledger_of(new, ledger)
     with honest_exit(as_json):
         from person_unify import pipeline
@@ -221,7 +219,7 @@ def _show(report: Report, as_json: bool, everything: bool) -> None:
     if as_json:
         code = SourceChanged.exit_code if report.source_changed else 0
         code = VerificationFailed.exit_code if failed else code
-        write_event({"event": "result", "exit_code": code, "report": report.to_json()})
+        write_result(code, report=report.to_json())
     else:
         render(report, screen(sys.stdout), everything=everything)
     if failed:

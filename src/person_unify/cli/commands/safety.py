@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +18,9 @@ from person_unify.cli.arguments import (
 )
 from person_unify.cli.commands.postgres import ledger_of, roll_back_delivery
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import new_database, shown
+from person_unify.cli.paths import new_database, on_screen
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.streams import write_event, write_line, write_result
 
 if TYPE_CHECKING:
     from person_unify.run.purge import Leftover
@@ -50,25 +49,20 @@ def rollback(
 
         done = roll_back(target_of(new), force=force, wait=busy_timeout)
         if as_json:
-            write_event(
-                {
-                    "event": "result",
-                    "exit_code": 0,
-                    "target": str(done.target),
-                    "restored": done.restored,
-                    "kept": [str(path) for path in done.kept],
-                    "left": [str(path) for path in done.left],
-                }
+            write_result(
+                target=str(done.target),
+                restored=done.restored,
+                kept=[str(path) for path in done.kept],
+                left=[str(path) for path in done.left],
             )
             return
-        name = printable(shown(done.target))
+        name = on_screen(done.target)
         said = f"{name} is as it was before the run" if done.restored else f"{name} is removed"
-        write_line(said, sys.stdout)
+        write_line(said)
         for path in done.kept:
-            write_line(f"  kept  {printable(shown(path))}", sys.stdout)
+            write_line(f"  kept  {on_screen(path)}")
         for path in done.left:
-            said = "is not provably of the run, and stays"
-            write_line(f"  {printable(shown(path))} {said}", sys.stdout)
+            write_line(f"  {on_screen(path)} is not provably of the run, and stays")
 
 
 def purge(
@@ -114,26 +108,26 @@ def purge(
             _list(here)
             for leftover in found:
                 if leftover.state != "here":
-                    write_line(_told(leftover), sys.stdout)
+                    write_line(_told(leftover))
         if yes:
             remove(target, found)
         if as_json:
-            write_event({"event": "result", "exit_code": 0, "removed": len(here) if yes else 0})
+            write_result(removed=len(here) if yes else 0)
         else:
-            write_line(_closing(here, yes), sys.stdout)
+            write_line(_closing(here, yes))
 
 
 def _list(found: list[Leftover]) -> None:
     width = max((len(f.kind) for f in found), default=0)
     for leftover in found:
         size, age = sized(leftover.bytes), _age(time.time() - leftover.modified)
-        path = printable(shown(leftover.path))
-        write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}", sys.stdout)
+        path = on_screen(leftover.path)
+        write_line(f"  {leftover.kind:<{width}}  {size:>8}  {age:>7}  {path}")
 
 
 def _told(leftover: Leftover) -> str:
     """Why a file stays, and where to look for a copy that only the ledger knows of."""
-    path, place = (printable(shown(p)) for p in (leftover.path, leftover.path.parent))
+    path, place = (on_screen(p) for p in (leftover.path, leftover.path.parent))
     if leftover.state == "unproven":
         return f"  {leftover.kind} that is not provably of a run stays: {path}"
     return f"  {leftover.kind} in another directory: {path}; --in {place} lists it"

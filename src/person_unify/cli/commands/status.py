@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,11 +15,11 @@ from typing import Annotated
 
 import typer
 
-from person_unify.cli.arguments import Json, NewDb, OldDbText, SourceEnv, old_only, words_after
+from person_unify.cli.arguments import Json, NewDb, OldDbText, SourceEnv, words_after
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import placed, shown
+from person_unify.cli.paths import existing, on_screen, placed, required
 from person_unify.cli.render import sized
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.streams import write_line, write_result
 from person_unify.errors import SourceError
 from person_unify.files import read_bounded
 from person_unify.report import shaped
@@ -47,19 +46,18 @@ def status(new_db: NewDb, as_json: Json = False) -> None:
         points = _Points.of(checkpoints_path(target))
         state, pid = state_of(target), holder(target)
         if as_json:
-            event = {"event": "result", "exit_code": 0, "target": str(target), "state": state}
-            write_event({**event, "pid": pid, **asdict(points)})
+            write_result(target=str(target), state=state, pid=pid, **asdict(points))
             return
-        name = printable(shown(target))
+        name = on_screen(target)
         said = {
             "under way": f"a run into {name} is under way (pid {pid})",
             "stopped": f"a run into {name} was stopped: --resume goes on, --fresh starts anew",
             "finished": f"{name} is migrated and published: verify proves it again",
             "none": f"no run into {name} has begun",
         }
-        write_line(said[state], sys.stdout)
+        write_line(said[state])
         for line in points.told(PHASES):
-            write_line(line, sys.stdout)
+            write_line(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +114,13 @@ def doctor(
 ) -> None:
     """Say whether a migration could begin here: disk, locks, versions, memory, time it takes."""
     old, new = words_after(source_env, old_db, new_db)
-    source = old_only(old)
+    source = existing(required(old, "OLD_DB"))
     target = source.with_name("new.db") if new is None else placed(new)
     with honest_exit():
         problems = 0
         for good, line in _examined(source, target):
             problems += not good
-            write_line(f"{'ok ' if good else 'NO '} {printable(shown(line))}", sys.stdout)
+            write_line(f"{'ok ' if good else 'NO '} {on_screen(line)}")
         if problems:
             raise SourceError(f"{problems} of these must be settled before a migration can begin")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,8 @@ import typer
 
 from person_unify.cli.arguments import file_argument, file_option
 from person_unify.cli.ending import honest_exit
-from person_unify.cli.paths import shown
-from person_unify.cli.streams import printable, write_event, write_line
+from person_unify.cli.paths import on_screen
+from person_unify.cli.streams import printable, write_line, write_result
 from person_unify.files import create_private
 
 if TYPE_CHECKING:
@@ -48,37 +47,35 @@ def suspects(
         if output is not None:
             create_private(output, as_csv(found.pairs))
         if as_json:
-            pairs = found.pairs.to_dicts()
-            write_event({"event": "result", "exit_code": 0, "pairs": pairs, **_facts(found)})
+            write_result(
+                pairs=found.pairs.to_dicts(),
+                people=found.people,
+                compared=found.compared,
+                crowded=found.crowded,
+            )
             return
         _print(found, limit, output)
-
-
-def _facts(found: Suspects) -> dict[str, int]:
-    return {"people": found.people, "compared": found.compared, "crowded": found.crowded}
 
 
 def _print(found: Suspects, limit: int, output: Path | None) -> None:
     write_line(
         f"{found.people:,} people, {found.compared:,} pairs compared, "
-        f"{found.pairs.height:,} suspected",
-        sys.stdout,
+        f"{found.pairs.height:,} suspected"
     )
     if found.crowded:
         write_line(
             f"{found.crowded:,} keys were left out because too many people share them "
-            "(a placeholder date, perhaps)",
-            sys.stdout,
+            "(a placeholder date, perhaps)"
         )
     first = found.pairs.head(limit)
     for score, *records, reasons in first.iter_rows():
         left, right = records[:2], records[2:]
-        write_line(f"\n{score:.3f}  {reasons}", sys.stdout)
+        write_line(f"\n{score:.3f}  {reasons}")
         for table, id_ in (left, right):
-            write_line(f"       {printable(table)} {printable(id_)}", sys.stdout)
+            write_line(f"       {printable(table)} {printable(id_)}")
     if first.height:
-        write_line("", sys.stdout)
+        write_line("")
     if first.height < found.pairs.height and output is None:
-        write_line(f"{found.pairs.height - first.height:,} more with --output", sys.stdout)
+        write_line(f"{found.pairs.height - first.height:,} more with --output")
     if output is not None:
-        write_line(f"wrote {printable(shown(output))}", sys.stdout)
+        write_line(f"wrote {on_screen(output)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from person_unify.cli.streams import printable
@@ -87,9 +88,7 @@ def as_data(found: Comparison) -> dict[str, Any]:
                 "column": f.column,
                 "detail": f.detail,
                 "count": f.count,
-                "rows": [
-                    {"source_key": row.source_key, "target_key": row.target_key} for row in f.rows
-                ],
+                "rows": [asdict(row) for row in f.rows],
             }
             for f in found.found
         ],

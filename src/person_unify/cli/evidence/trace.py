@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from person_unify.cli.streams import printable, screen, write_line
 from person_unify.findings import DECISIONS
 
 if TYPE_CHECKING:
-    from person_unify.evidence.trace import Decided, Logged, Record, Related, Trace, Way
+    from person_unify.evidence.trace import Logged, Record, Related, Trace, Way
 
 MOST = 20
 """How many discrepancies a tree shows; ``--json`` has all."""
@@ -30,12 +30,12 @@ def show(traces: list[Trace]) -> None:
     options.encoding = "ascii" if plain else options.encoding
     for position, trace in enumerate(traces):
         if position:
-            write_line("", sys.stdout)
+            write_line("")
         if not plain:
             console.print(_tree(trace))
             continue
         for line in console.render_lines(_tree(trace), options, pad=False):
-            write_line("".join(segment.text for segment in line).rstrip(), sys.stdout)
+            write_line("".join(segment.text for segment in line).rstrip())
 
 
 def _tree(trace: Trace) -> Tree:
@@ -149,9 +149,9 @@ def as_data(traces: list[Trace]) -> list[dict[str, Any]]:
                 {**_data(entry.record), "why": entry.why, "columns": list(entry.columns)}
                 for entry in trace.archived
             ],
-            "discrepancies": [dict(_fields(entry)) for entry in trace.logged],
-            "decisions": [dict(_fields(entry)) for entry in trace.decided],
-            "related": [dict(_fields(entry)) for entry in trace.related],
+            "discrepancies": [asdict(entry) for entry in trace.logged],
+            "decisions": [asdict(entry) for entry in trace.decided],
+            "related": [asdict(entry) for entry in trace.related],
         }
         for trace in traces
     ]
@@ -160,7 +160,3 @@ def as_data(traces: list[Trace]) -> list[dict[str, Any]]:
 def _data(record: Record) -> dict[str, Any]:
     key = dict(zip(record.columns, record.key, strict=True))
     return {"side": record.side, "table": record.table, "key": key}
-
-
-def _fields(entry: Logged | Decided | Related) -> Iterator[tuple[str, Any]]:
-    return ((name, getattr(entry, name)) for name in entry.__dataclass_fields__)

@@ -1,80 +1,10 @@
-"""Every kind of discrepancy, once: how grave, what it means, who acts, what may be decided.
-
-Contract section 8 defines the kinds.  The stages log by them; ledger, report, page, review and
-docs/FINDINGS.md read them here.
-"""
+"""The kinds of contract section 8, one after the other."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
-Severity = Literal["error", "warning", "info"]
-Acts = Literal["clinic", "engineer", "nobody"]
-
-ORDINARY = ""
-"""The variant of a message where nothing special holds."""
-
-DECISIONS: Mapping[str, str] = {
-    "child": "take the child's value",
-    "patient": "keep the patient's value",
-    "unlink": "two humans: unlink the child",
-    "same": "one human: keep the link",
-    "standalone": "keep as a person of its own",
-    "link": "one human: link to the patient",
-    "separate": "two humans: keep apart",
-    "merge": "one human: merge",
-    "primary": "this is the primary caregiver",
-    "earlier": "the earlier record keeps it",
-    "this": "this record gets it",
-    "active": "make it active",
-    "pending": "keep it pending",
-    "none": "make no grant",
-}
-"""Every decision as a reviewer reads it."""
-
-MISMATCH_HINTS: Mapping[str, str] = {
-    "zone": "; the two instants are less than 24 hours apart: a time zone may be the cause",
-    "form": "; the two differ only in their Unicode form (composed or decomposed)",
-    "invisible": "; the two differ only in invisible characters",
-    "width": "; the two differ only in the width of characters",
-    "several": "; the two differ only in Unicode form, invisible characters and width",
-    "none": "",
-}
-"""What a ``demographic_mismatch`` may come from, as its message ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a reviewer may decide: the name of its sheet, what it asks, the possible answers."""
-
-    title: str
-    asks: str
-    decisions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One kind of discrepancy.
-
-    says: what was found.  advice: what somebody does about it, and ``acts`` who.  row, related,
-    column: what one row of the log is about, and what its ``related_id`` and ``field`` name.
-    messages: variant -> sentence, whose ``{…}`` are columns of the log, or what else is given by
-    whoever logs it.
-    """
-
-    severity: Severity
-    says: str
-    advice: str
-    acts: Acts
-    row: str
-    related: str = ""
-    column: str = ""
-    messages: Mapping[str, str]
-    question: Question | None = None
-
+from person_unify.findings.model import ORDINARY, Finding, Question
 
 FINDINGS: Mapping[str, Finding] = {
     "orphaned_record": Finding(
@@ -438,37 +368,3 @@ QUESTIONS: Mapping[str, Question] = {
     kind: finding.question for kind, finding in FINDINGS.items() if finding.question is not None
 }
 """The kinds that a reviewer may decide about."""
-
-
-def render() -> str:
-    """The kinds as Markdown: what stands in ``docs/FINDINGS.md``."""
-    return "\n".join(_page()) + "\n"
-
-
-def _page() -> Iterator[str]:
-    yield "# Findings\n"
-    yield "<!-- printed by make docs from src/person_unify/findings.py -->\n"
-    yield (
-        "What a run logs in `discrepancies`, in the order in which a person should look at it. An\n"
-        "*error* means that a row, a cell or a link of the old database did not make it into the\n"
-        "new one as it was; nothing is lost, the ledger has it. A *warning* is a decision that\n"
-        "somebody should confirm. *Info* is worth knowing.\n"
-    )
-    yield "| kind | severity | what it says | what to do | who |"
-    yield "| --- | --- | --- | --- | --- |"
-    for kind, one in FINDINGS.items():
-        yield f"| `{kind}` | {one.severity} | {one.says} | {one.advice} | {one.acts} |"
-    yield (
-        "\nMessages name ids, never personal values; `child_value`, `patient_value` and\n"
-        "`chosen_value` hold what a reviewer must compare. `source_table` and `source_id` name\n"
-        "the record; `person_id` is the person that it became or belongs to.\n"
-    )
-    yield "| kind | one row per | `related_id` | `field` | [what may be decided](REVIEW.md) |"
-    yield "| --- | --- | --- | --- | --- |"
-    for kind, one in FINDINGS.items():
-        words = ", ".join(f"`{word}`" for word in one.question.decisions) if one.question else ""
-        yield f"| `{kind}` | {one.row} | {one.related} | {one.column} | {words} |"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render())
