@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import vl_convert
 from tests.explore.conftest import Sample
@@ -71,6 +72,13 @@ def test_discrepancies_are_counted_in_full(run: Run) -> None:
 
     assert sum(row["count"] for row in rows) == run.discrepancies.height
     assert {row["kind"] for row in rows} == set(run.discrepancies["kind"])
+
+
+def test_what_was_kept_out_flows_in_one_order(run: Run) -> None:
+    kept_out = run.flow.filter(pl.col("reason") != "loaded")
+
+    assert kept_out.height
+    assert kept_out.equals(kept_out.sort("source_table", "reason"))
 
 
 def test_the_flow_carries_every_row(run: Run) -> None:

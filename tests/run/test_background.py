@@ -79,13 +79,15 @@ def test_items_come_in_order_and_end_with_their_error() -> None:
 
 def test_calls_are_made_beside_in_turn() -> None:
     made: list[int] = []
-    beside = Beside()
+    beside, queued = Beside(), Event()
 
     def call(number: int) -> str:
+        assert queued.wait(LONG)  # a thread that runs out of calls ends, and another one begins
         made.append(number)
         return current_thread().name
 
     calls = [beside.call(partial(call, number)) for number in range(9)]
+    queued.set()
     beside.call(partial(call, 9)).result()
 
     assert len({made_by.result() for made_by in calls} - {current_thread().name}) <= 1

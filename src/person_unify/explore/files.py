@@ -188,7 +188,9 @@ class Files:
         if not queries:
             return pl.DataFrame(schema=FATE)
         sentinel = "SELECT '' AS c0, '' AS c1, 0 AS c2 LIMIT 0"
-        return read_frame(self.ledger, sentinel, queries, list(FATE)).cast(FATE)
+        # Several connections answer in any order.
+        found = read_frame(self.ledger, sentinel, queries, list(FATE)).cast(FATE)
+        return found.sort("source_table", "reason")
 
     def timings(self) -> pl.DataFrame:
         """Rows and seconds per phase, from the report beside the ledger where it is of this run."""
