@@ -115,12 +115,12 @@ def test_interrupted_before_there_is_anything_to_keep(tmp_path: Path) -> None:
     program = """
 from person_unify.cli.commands import run
 def watch(real=run.watch, **options):
-    from person_unify import pipeline
+    from person_unify.run import beginning
     def interrupted(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
         while True:
             pass
-    pipeline.take = interrupted
+    beginning.take = interrupted
     return real(**options)
 run.watch = watch
 """
