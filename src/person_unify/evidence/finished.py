@@ -16,9 +16,8 @@ from person_unify.frames.ledger import CATALOG, TABLES
 from person_unify.frames.timezones import zone
 from person_unify.mappings.known import old_table
 from person_unify.report import INSTANTS, CheckResult, FileFacts, LineageLine, Report, Shape, shaped
-from person_unify.schema import Table, folded, quote
+from person_unify.schema import Table, folded, literal, quote
 from person_unify.stages.publish import ledger_path
-from person_unify.stages.rebuild.writing import literal
 
 
 @dataclass(frozen=True, slots=True)

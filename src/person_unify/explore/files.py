@@ -33,10 +33,9 @@ from person_unify.frames.ledger import TABLES
 from person_unify.frames.odd import ODD, Rows, escaped, respelt
 from person_unify.progress import PHASES
 from person_unify.report import Report
-from person_unify.schema import folded, quote
+from person_unify.schema import folded, literal, quote
 from person_unify.stages.extract import Extractor
 from person_unify.stages.publish import ledger_path, report_path
-from person_unify.stages.rebuild.writing import literal
 
 ARCHIVE = "archive_"
 _MOST_BYTES = 64_000_000

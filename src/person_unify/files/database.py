@@ -37,7 +37,7 @@ from person_unify.files import locks
 from person_unify.files.closing import Closing
 from person_unify.files.header import is_in_wal_mode
 from person_unify.files.journal import beside, require_harmless
-from person_unify.schema import Catalogue, Column, ForeignKey, Table, quote
+from person_unify.schema import Catalogue, Column, ForeignKey, Table, literal, quote
 
 _BATCH_ROWS, _ROWS_PER_BATCH = "adbc.sqlite.query.batch_rows", 16_384
 
@@ -110,8 +110,8 @@ class Database(Closing):
         self, path: Path, name: str, *, read_only: bool = False, settled: bool = False
     ) -> None:
         """Attach a further file under ``name``, opened as the main one is."""
-        uri = self._take(path, "ro" if read_only else "rwc", settled).replace("'", "''")
-        self.execute(f"ATTACH '{uri}' AS {name}")
+        uri = self._take(path, "ro" if read_only else "rwc", settled)
+        self.execute(f"ATTACH {literal(uri)} AS {name}")
 
     def _take(self, path: Path, mode: str, settled: bool) -> str:
         """Take account of a file, made first where it may be created; returns its URI."""
@@ -288,7 +288,7 @@ def inspect(database: Database, catalog: str = "main") -> Catalogue[Table]:
     Views, ``sqlite_%`` and virtual tables are left out; UNIQUE indexes that are partial or over
     expressions are not listed.
     """
-    schema = "'" + catalog.replace("'", "''") + "'"
+    schema = literal(catalog)
     tables = (
         f"(SELECT rowid AS n, name FROM {quote(catalog)}.sqlite_master WHERE type = 'table' "
         "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL TABLE%') AS m"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from person_unify.postgres.server import Server, text
-from person_unify.schema import quote
+from person_unify.postgres.server import Server
+from person_unify.schema import literal, quote
 
 _ENABLE = {"O": "ENABLE TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
 
@@ -29,7 +29,7 @@ def aside(server: Server, tables: Iterable[str]) -> list[Aside]:
     It is put back in the opposite order.
     """
     schema = server.address.schema
-    names = ", ".join(text(f"{quote(schema)}.{quote(table)}") + "::regclass" for table in tables)
+    names = ", ".join(literal(f"{quote(schema)}.{quote(table)}") + "::regclass" for table in tables)
     foreign = f"k.contype = 'f' AND (k.conrelid IN ({names}) OR k.confrelid IN ({names}))"
     return [
         *_triggers(server, names),
@@ -76,7 +76,7 @@ def _constraints(server: Server, condition: str) -> Iterator[Aside]:
         alter, named = f"ALTER TABLE {place}", quote(name)
         restore = [f"{alter} ADD CONSTRAINT {named} {definition}"]
         if said is not None:
-            restore.append(f"COMMENT ON CONSTRAINT {named} ON {place} IS {text(said)}")
+            restore.append(f"COMMENT ON CONSTRAINT {named} ON {place} IS {literal(said)}")
         drop = f"{alter} DROP CONSTRAINT {named}"
         yield Aside(drop, tuple(restore))
 

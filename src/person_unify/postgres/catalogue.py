@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from person_unify.errors import SourceError, TargetError
-from person_unify.postgres.server import Server, text
+from person_unify.postgres.server import Server
 from person_unify.run.preflight import HISTORY
-from person_unify.schema import UNIFIED, Catalogue, Column, ForeignKey, Table, quote
+from person_unify.schema import UNIFIED, Catalogue, Column, ForeignKey, Table, literal, quote
 
 Form = tuple[str, str]
 """A type in SQLite's terms, and the expression that reads a column as Prisma keeps it there."""
@@ -87,10 +87,10 @@ def homes(server: Server, forms: Mapping[str, Form]) -> Catalogue[Home]:
     for a schema that is not there, and :class:`SourceError` for a source with tables that are none
     of their own: partitioned or foreign ones, whose rows would be missed.
     """
-    named = text(server.address.schema)
+    named = literal(server.address.schema)
     if not server.value(f"SELECT count(*) FROM pg_namespace WHERE nspname = {named}"):
         raise TargetError(f"{server.address} has no schema of that name: make its tables first")
-    schema = f"{text(quote(server.address.schema))}::regnamespace"
+    schema = f"{literal(quote(server.address.schema))}::regnamespace"
     columns: dict[str, list[Column]] = {}
     reads: dict[str, dict[str, str]] = {}
     demanded: dict[str, list[str]] = {}

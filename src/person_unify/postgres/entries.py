@@ -17,9 +17,9 @@ from person_unify.files.database import Database
 from person_unify.frames.model import Outcome
 from person_unify.mappings.bind import Plan
 from person_unify.postgres.rows import Columns, frames
-from person_unify.postgres.server import Server, text
+from person_unify.postgres.server import Server
 from person_unify.run.budget import Budget
-from person_unify.schema import Table, quote
+from person_unify.schema import Table, literal, quote
 from person_unify.stages.extract import Extractor
 
 ENTRY_BYTES = 2_704
@@ -62,7 +62,7 @@ def require_entries(server: Server, extractor: Extractor, columns: Columns, budg
 
 def _indexed(server: Server, table: str) -> set[str]:
     """The columns that stand in some index of a table, also within expressions."""
-    place = f"{text(table)}::regclass"
+    place = f"{literal(table)}::regclass"
     return {
         name
         for (name,) in server.rows(
@@ -129,8 +129,8 @@ def _name(server: Server, table: str, trial: str) -> str:
     return str(
         server.value(
             "SELECT min(x.relname::text) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid, "
-            f"pg_index t JOIN pg_class y ON y.oid = t.indexrelid AND y.relname = {text(trial)} "
-            f"WHERE i.indrelid = {text(table)}::regclass "
+            f"pg_index t JOIN pg_class y ON y.oid = t.indexrelid AND y.relname = {literal(trial)} "
+            f"WHERE i.indrelid = {literal(table)}::regclass "
             f"AND t.indrelid = 'pg_temp.{_TRIAL}'::regclass "
             f"AND {entries.format('i')} = {entries.format('t')}"
         )

@@ -18,9 +18,9 @@ from person_unify.errors import DatabaseError, ServerError, TargetError
 from person_unify.files.database import Database
 from person_unify.frames.ledger import TABLES
 from person_unify.postgres.address import Address
-from person_unify.postgres.server import Server, text
+from person_unify.postgres.server import Server
 from person_unify.run.clock import now_ms
-from person_unify.schema import quote
+from person_unify.schema import literal, quote
 
 PATIENCE = 30.0
 """Seconds to wait for a server that is gone, and for a transaction that it has not ended yet."""
@@ -100,8 +100,8 @@ def settled(ledger: Path, delivery: Delivery, outcome: str) -> Delivery:
     """Note how a delivery ended."""
     with Database(ledger) as database:
         database.execute(
-            f"UPDATE {_TABLE} SET outcome = {text(outcome)}, finished = {now_ms()} "
-            f"WHERE xid = {text(delivery.xid)} AND server = {text(delivery.server)}"
+            f"UPDATE {_TABLE} SET outcome = {literal(outcome)}, finished = {now_ms()} "
+            f"WHERE xid = {literal(delivery.xid)} AND server = {literal(delivery.server)}"
         )
     return replace(delivery, outcome=outcome)
 
@@ -112,7 +112,9 @@ def latest(ledger: Path, server: Server) -> Delivery | None:
     Raises :class:`TargetError` where the ledger cannot be read.
     """
     try:
-        where = f"server = {text(identity(server))} AND schema = {text(server.address.schema)}"
+        where = (
+            f"server = {literal(identity(server))} AND schema = {literal(server.address.schema)}"
+        )
         row = _last(ledger, "xid, address, server, schema, started, tables, outcome", where)
     except DatabaseError as error:
         raise TargetError(f"{ledger} is no ledger, or is damaged: {error}") from error
@@ -137,7 +139,7 @@ def stands(ledger: Path, address: Address) -> bool:
 
     The server is not asked: what a kill left open is settled by :func:`latest`.
     """
-    where = f"address = {text(address.shown)} AND schema = {text(address.schema)}"
+    where = f"address = {literal(address.shown)} AND schema = {literal(address.schema)}"
     return _last(ledger, "outcome", where) == ("committed",)
 
 
@@ -184,7 +186,7 @@ def how_it_ended(address: Address, delivery: Delivery, patience: float = PATIENC
 
 
 def _state(server: Server, delivery: Delivery) -> str:
-    xid = f"{text(delivery.xid)}::xid8"
+    xid = f"{literal(delivery.xid)}::xid8"
     state = server.value(
         f"SELECT CASE WHEN {xid} < pg_snapshot_xmax(pg_current_snapshot()) "
         f"THEN pg_xact_status({xid}) ELSE 'aborted' END"

@@ -10,8 +10,8 @@ from person_unify.postgres import record
 from person_unify.postgres.address import Address
 from person_unify.postgres.ends import delivered_by
 from person_unify.postgres.record import Delivery
-from person_unify.postgres.server import Server, text
-from person_unify.schema import quote
+from person_unify.postgres.server import Server
+from person_unify.schema import literal, quote
 
 
 def rollback(ledger: Path, address: Address, *, force: bool = False, wait: float = 5.0) -> int:
@@ -54,7 +54,7 @@ def _empty(server: Server, delivery: Delivery, force: bool, wait: float) -> int:
             "was written would be lost; --force empties the tables all the same"
         )
     # An empty table that refers to these keeps TRUNCATE from them unless it is named, too.
-    listed = ", ".join(text(place) + "::regclass" for place in places)
+    listed = ", ".join(literal(place) + "::regclass" for place in places)
     others = [
         str(name)
         for (name,) in server.rows(

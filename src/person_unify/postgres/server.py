@@ -195,12 +195,3 @@ def _unreachable(address: Address, error: adbc_driver_manager.Error) -> Database
     found = _UNREACHED.search(str(error))
     why = _NAMED.sub("of that name", found.group(0)) if found else "the connection was refused"
     return ServerError(f"could not connect to {address}: {why}", error.sqlstate or "")
-
-
-def text(value: str) -> str:
-    """A string as SQL text.
-
-    >>> text("it's")
-    "'it''s'"
-    """
-    return "'" + value.replace("'", "''") + "'"

@@ -16,7 +16,7 @@ from person_unify.evidence.finished import run_record
 from person_unify.files.database import Database
 from person_unify.findings import QUESTIONS
 from person_unify.frames.model import QUESTION, QUESTION_KEY
-from person_unify.schema import Catalogue, folded, quote
+from person_unify.schema import Catalogue, folded, literal, quote
 
 RECORD = ("first_name", "last_name", "date_of_birth", "gender", "known_to", "udid_number")
 """Columns of a record, after ``table`` and ``id``."""
@@ -113,7 +113,7 @@ class Books:
 
     def people(self, ids: pl.Series) -> pl.DataFrame:
         """``id``, ``name``, ``date_of_birth``, ``gender`` of these persons of the target."""
-        listed = ", ".join("'" + str(id_).replace("'", "''") + "'" for id_ in ids)
+        listed = ", ".join(literal(str(id_)) for id_ in ids)
         columns = {
             "id": "t.id",
             "name": "trim(coalesce(t.first_name, '') || ' ' || coalesce(t.last_name, ''))",

@@ -4,7 +4,14 @@
 states a table's columns.  :func:`ddl` writes them the way Prisma does on SQLite.
 """
 
-from person_unify.schema.ddl import create_index, create_statements, create_table, ddl, quote
+from person_unify.schema.ddl import (
+    create_index,
+    create_statements,
+    create_table,
+    ddl,
+    literal,
+    quote,
+)
 from person_unify.schema.identifiers import Catalogue, folded
 from person_unify.schema.model import (
     OLD,
@@ -28,5 +35,6 @@ __all__ = [
     "create_table",
     "ddl",
     "folded",
+    "literal",
     "quote",
 ]

@@ -16,6 +16,15 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text as SQL text.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def create_table(table: Table) -> str:
     """``CREATE TABLE`` with its columns, primary key and foreign keys."""
     key = table.primary_key

@@ -18,7 +18,7 @@ from person_unify.frames.model import SourceFrame
 from person_unify.frames.odd import ODD, ROW, escaped
 from person_unify.frames.ranges import Range, rowid_of, scanned
 from person_unify.mappings.known import readable_tables
-from person_unify.schema import Catalogue, Column, Table, quote
+from person_unify.schema import Catalogue, Column, Table, literal, quote
 
 _LOOKED_AT = 64
 """Rows by which the bytes of a table's rows are estimated."""
@@ -85,9 +85,8 @@ class Extractor:
         """The views of the file and their columns, but for those that this SQLite cannot read."""
         found = {}
         for (name,) in self._rows("SELECT name FROM sqlite_master WHERE type = 'view'"):
-            text = "'" + name.replace("'", "''") + "'"
             with suppress(DatabaseError):
-                columns = self._rows(f"SELECT name FROM pragma_table_info({text})")
+                columns = self._rows(f"SELECT name FROM pragma_table_info({literal(name)})")
                 found[name] = Table(name, tuple(Column(column, "") for (column,) in columns))
         return Catalogue(found)
 

@@ -21,7 +21,7 @@ from person_unify.files.target_rules import Demand, demands, put_back, set_aside
 from person_unify.frames.ledger import CATALOG, Ledger
 from person_unify.frames.model import Outcome
 from person_unify.report import Normalisation
-from person_unify.schema import Table, create_index, create_table, quote
+from person_unify.schema import Table, create_index, create_table, literal, quote
 
 _PRAGMAS = (
     "PRAGMA page_size = 8192",
@@ -150,12 +150,9 @@ class Loader:
     def drop_unique(self, table: str, column: str) -> None:
         """Drop the target's UNIQUE index on one column; refuse a UNIQUE of the table itself."""
         found = self.database.rows(
-            "SELECT l.name, l.origin FROM pragma_index_list('"
-            + table.replace("'", "''")
-            + '\') AS l WHERE l."unique" AND '
-            + "(SELECT group_concat(name) FROM pragma_index_info(l.name)) = '"
-            + column.replace("'", "''")
-            + "'"
+            f"SELECT l.name, l.origin FROM pragma_index_list({literal(table)}) AS l "
+            'WHERE l."unique" AND '
+            f"(SELECT group_concat(name) FROM pragma_index_info(l.name)) = {literal(column)}"
         )
         for name, origin in found:
             if origin != "c":

@@ -14,8 +14,7 @@ from person_unify.frames.ledger import CATALOG
 from person_unify.mappings import COLLISIONS, ID_MAPS, SHORT_NAMES
 from person_unify.mappings.known import old_table
 from person_unify.report import LineageLine
-from person_unify.schema import OLD, Catalogue, Schema, folded, quote
-from person_unify.stages.rebuild.writing import literal
+from person_unify.schema import OLD, Catalogue, Schema, folded, literal, quote
 
 NOT_CARRIED = "not_carried"
 

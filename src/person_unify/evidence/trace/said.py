@@ -10,8 +10,7 @@ from person_unify.evidence.trace.books import NOT_CARRIED, Books, Record, known,
 from person_unify.findings import Severity
 from person_unify.frames.ledger import CATALOG
 from person_unify.report import Kind
-from person_unify.schema import OLD, quote
-from person_unify.stages.rebuild.writing import literal
+from person_unify.schema import OLD, literal, quote
 
 PEOPLE = {"patients": "patient_id", "children": "child_id"}
 """What references to a record of these old tables are called, declared or not."""

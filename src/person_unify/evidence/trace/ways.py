@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from person_unify.evidence.trace.books import Books, Record, matches
 from person_unify.frames.ledger import CATALOG
 from person_unify.mappings import COLLISIONS, ID_MAPS, TAGS
-from person_unify.schema import quote
-from person_unify.stages.rebuild.writing import literal
+from person_unify.schema import literal, quote
 
 MOST = 50
 """How many records of one table a short key may name."""

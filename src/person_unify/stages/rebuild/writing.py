@@ -14,7 +14,7 @@ from person_unify.files.database import Database
 from person_unify.frames.inserting import insert
 from person_unify.frames.odd import INTEGER, ODD, REAL, Rows, has_text_affinity, odd_field
 from person_unify.frames.ranges import rowid_of
-from person_unify.schema import Table, quote
+from person_unify.schema import Table, literal, quote
 from person_unify.stages.rebuild.builder import Rebuilt
 from person_unify.stages.rebuild.columns import NOTHING, Column, Odd
 
@@ -53,11 +53,6 @@ def write(database: Database, rebuilt: Rebuilt, expected: int, rows_at_once: int
     archived = rebuilt.archive.cells(table) if rebuilt.archive is not None else 0
     made = int(database.value(f"SELECT count(*) FROM {quote(table.name)}"))
     return RebuiltTable(table.name, made, expected, made * len(table.columns) - archived, archived)
-
-
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _stored_columns(database: Database, table: Table) -> list[str]:
