@@ -99,9 +99,13 @@ class Rows:
         """Whether some cell of the column is odd."""
         return has_odd(self.odd, column)
 
-    def apart(self, column: str, made: pl.Expr, place: str = ODD) -> pl.Expr:
-        """What an expression makes of a column's odd cells, see :func:`looked_up`."""
-        return looked_up(self.odd, column, made, place)
+    def apart(self, column: str, made: pl.Expr) -> pl.Expr:
+        """What an expression makes of a column's odd cells; NULL for rows without one.
+
+        It is made once, of the odd cells alone.
+        """
+        there = pl.col(odd_field(column, "class")).is_not_null()
+        return beside(self.odd.select(pl.when(there).then(made).alias("made")).to_series())
 
     def either(self, column: str, plain: pl.Expr, odd: pl.Expr) -> pl.Expr:
         """``odd``, an expression over odd cells, where a row has one of the column, else ``plain``.
@@ -114,15 +118,6 @@ class Rows:
 def has_odd(odd: pl.DataFrame, column: str) -> bool:
     """Whether a frame of odd cells has some of a column."""
     return odd_field(column, "class") in odd.columns
-
-
-def looked_up(odd: pl.DataFrame, column: str, made: pl.Expr, place: str = ODD) -> pl.Expr:
-    """What an expression makes of a column's odd cells, for the rows whose ``place`` leads to them.
-
-    It is made once, of the odd cells alone; NULL for rows without one of that column.
-    """
-    there = pl.col(odd_field(column, "class")).is_not_null()
-    return beside(odd.select(pl.when(there).then(made).alias("made")).to_series(), place)
 
 
 def beside(made: pl.Series, place: str = ODD) -> pl.Expr:

@@ -265,8 +265,10 @@ class Migration:
     def _look_at_source(self, target_sha256: str | None) -> None:
         """Note what the source is now that everything is read, beside what the target is."""
         now = sha256_now(self.options.source)
-        before = self.facts.source_sha256, self.facts.source_log_sha256
-        changed = has_changed(self.options.source, now, *before)
+        facts = self.facts
+        changed = has_changed(
+            self.options.source, now, facts.source_sha256, facts.source_log_sha256
+        )
         self.sealed = Sealed(target_sha256, now, changed)
 
     def _publish(self) -> None:

@@ -244,6 +244,6 @@ def _require_same(
     taken = facts.target_sha256 is not None and copied.exists()
     if taken and fingerprint(copied) != fingerprint(options.target):
         raise TargetError(f"{options.target} has changed since the unfinished run began{begin}")
-    before = facts.source_sha256, facts.source_log_sha256
-    if before[0] and has_changed(options.source, sha256_now(options.source), *before):
+    source, digest = options.source, facts.source_sha256
+    if digest and has_changed(source, sha256_now(source), digest, facts.source_log_sha256):
         raise SourceError(f"{options.source} has changed since the unfinished run began{begin}")

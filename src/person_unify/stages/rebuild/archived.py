@@ -33,6 +33,11 @@ class Archived:
     rows: pl.DataFrame
     named: Mapping[str, tuple[str, ...]]
 
+    def takes(self, column: str) -> pl.Expr:
+        """Whether the archive has the cell of a column, for rows with ``whole`` and ``list``."""
+        listed = pl.col("list").is_in(self.named[column]).fill_null(value=False)
+        return pl.col("whole") | listed
+
     def cells(self, table: Table) -> int:
         """How many cells of the table are archived."""
         counts = self.rows.group_by("list", "whole").len()

@@ -70,12 +70,9 @@ class Rebuilt:
         asked = [c for c in wanted if whole or archive.named[c] or c in key or c not in held]
         stored = [c for c in asked if c in archive.columns]
         rows, kept = archive.store.rows(rows, "a", stored, "a.")
-        lists = list(dict.fromkeys(archive.named[c] for c in asked))
-        flags = {some: f"@archived:{n}" for n, some in enumerate(lists)}
-        rows = rows.with_columns(
-            (pl.col("whole") | pl.col("list").is_in(some).fill_null(value=False)).alias(flag)
-            for some, flag in flags.items()
-        )
+        # The same lists name many columns: one speaks for all that are archived in the same rows.
+        speaks = {archive.named[c]: c for c in asked}
+        rows = rows.with_columns(archive.takes(c).alias(f"@archived:{c}") for c in speaks.values())
         cells: dict[str, Column] = {}
         for column in wanted:
             mine, theirs = held.get(column), kept.get(column) or self._nothing(column)
@@ -84,7 +81,8 @@ class Rebuilt:
             elif column in key:
                 cells[column] = theirs.pick(pl.col("whole") | theirs.present(), mine)
             else:
-                cells[column] = theirs.pick(pl.col(flags[archive.named[column]]), mine)
+                taken = pl.col(f"@archived:{speaks[archive.named[column]]}")
+                cells[column] = theirs.pick(taken, mine)
         return rows, cells
 
     def rowids(self) -> pl.Series:

@@ -219,11 +219,8 @@ def _telling(side: Side, rebuilt: rebuild.Rebuilt) -> Tell:
     def tell(column: str, rows: pl.DataFrame) -> None:
         positions = side.rows.cells.row.search_sorted(rows["old"])
         archive = rebuilt.archive
-        named = () if archive is None else archive.named[column]
-        kept = rebuilt.rows[rows["new"]].select(
-            pl.col("whole") | pl.col("list").is_in(named).fill_null(value=False)
-        )
-        archived = kept.to_series()
+        taken = pl.col("whole") if archive is None else archive.takes(column)
+        archived = rebuilt.rows[rows["new"]].select(taken).to_series()
         detail = "the archived cell is not the source's"
         side.tell("archive", (None, column, detail), positions.filter(archived))
         side.tell("lost", (None, column, ""), positions.filter(~archived))
