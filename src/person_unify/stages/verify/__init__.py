@@ -174,7 +174,7 @@ def _check_humans(context: Context) -> None:
     chosen = pl.concat(
         [
             side.select("old", "human").join(decisions.caregivers(usual), on="old")
-            for usual, side in (("patients", people.patients), ("children", people.children))
+            for usual, side in people.sides.items()
         ]
     ).select("human", "parent")
     families = read_families(context, chosen)

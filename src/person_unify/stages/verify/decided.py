@@ -123,7 +123,7 @@ class _Facts:
             )
             for name in (*KNOWN_BY, "udid_number")
         }
-        side = people.patients if usual == "patients" else people.children
+        side = people.sides[usual]
         frame = pl.DataFrame(columns).hstack(side.select("old", pl.col("human").cast(pl.String)))
         if usual == "children":
             named = people.patients["old"].gather(side["named"]).rename("named")

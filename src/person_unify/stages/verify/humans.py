@@ -11,6 +11,7 @@ from person_unify.stages.verify.cells import alike
 from person_unify.stages.verify.collations import as_compared
 from person_unify.stages.verify.context import Context, gathered
 from person_unify.stages.verify.families import Families
+from person_unify.stages.verify.humans_log import owe_families, owe_humans
 from person_unify.stages.verify.people import KNOWN_BY
 from person_unify.stages.verify.reading import DAY_MS, iso
 from person_unify.stages.verify.words import PEOPLE
@@ -47,16 +48,13 @@ def settle_humans(context: Context, families: Families) -> Humans:
         seen = users.has(clinician)
     taken = _taken(context)
     mismatches = _mismatches(context, traits, taken)
-    notes = _notes(context, mismatches)
-    _owe_links(context)
-    _owe_contradictions(context, mismatches)
-    _owe_births(context, traits)
-    _owe_duplicates(context, traits)
-    _owe_families(context, families, seen)
+    notes = _notes(mismatches)
+    owe_humans(context, traits, mismatches)
+    owe_families(context, families, seen)
     told = context.ledger_frame("person_notes", ("person_id", "note")).unique(
         "person_id", keep="first", maintain_order=True
     )
-    sides = {"patients": context.people.patients, "children": context.people.children}
+    sides = context.people.sides
     expected = {
         usual: gathered(notes, frame["human"], "human")["note"].zip_with(
             alike(usual == "patients", frame.height),
@@ -95,7 +93,7 @@ def _folded(texts: pl.Series) -> pl.Series:
 def _traits(context: Context, usual: str) -> pl.DataFrame:
     """Names as people compare them, day of birth, gender, and the cells as reviewers see them."""
     rows = context.people.rows[usual]
-    side = context.people.patients if usual == "patients" else context.people.children
+    side = context.people.sides[usual]
     said = {name: rows.value(name, "TEXT") for name in ("first_name", "last_name", "gender")}
     born = rows.value("date_of_birth", "DATETIME")
     folded = {f"{name}:folded": _folded(text) for name, text in said.items()}
@@ -188,9 +186,8 @@ def _mismatches(
     return frame
 
 
-def _notes(context: Context, mismatches: pl.DataFrame) -> pl.DataFrame:
+def _notes(mismatches: pl.DataFrame) -> pl.DataFrame:
     """``human``, ``note``: one line per differing child that is one with its patient."""
-    del context
     lines = (
         mismatches.filter("together")
         .sort("human", "created", "old", "rank", nulls_last=True)
@@ -230,12 +227,12 @@ def _genders(context: Context) -> dict[str, pl.Series]:
         .agg(pl.col("gender").first())
     )
     found = {}
-    for usual, frame in (("patients", people.patients), ("children", people.children)):
+    for usual, frame in people.sides.items():
         own = people.rows[usual].value("gender", "TEXT")
         own = own.zip_with(own != "", pl.Series([None], dtype=pl.String))
         borrowed = gathered(first, frame["human"], "human")["gender"]
         settled = own.zip_with(own.is_not_null(), borrowed)
-        origin = frame["alone"] if usual == "children" else alike(True, frame.height)
+        origin = people.begins(usual)
         missing = frame.filter(settled.is_null() & origin)
         context.owe(
             missing,
@@ -255,11 +252,9 @@ def _udids(context: Context) -> dict[str, pl.Series]:
     persons = next(target for target in targets if target is not None and target.name == "persons")
     (collation,) = persons.collation(("udid_number",))
     parts = []
-    for rank, (usual, frame) in enumerate(
-        (("patients", people.patients), ("children", people.children))
-    ):
+    for rank, (usual, frame) in enumerate(people.sides.items()):
         rows = people.rows[usual]
-        alone = frame["alone"] if usual == "children" else alike(True, frame.height)
+        alone = people.begins(usual)
         number = rows.value("udid_number", "TEXT").zip_with(
             alone, pl.Series([None], dtype=pl.String)
         )
@@ -293,161 +288,3 @@ def _udids(context: Context) -> dict[str, pl.Series]:
         own = part["udid"].zip_with(part["udid"] != "", pl.Series([None], dtype=pl.String))
         found[usual] = own.scatter(lost["row"], None) if lost.height else own
     return found
-
-
-def _owe_contradictions(context: Context, mismatches: pl.DataFrame) -> None:
-    """Links that nothing else bears out: both names and the day of birth differ."""
-    apart = (
-        mismatches.filter(pl.col("field") != "gender")
-        .group_by("old", "patient_old", "person", maintain_order=True)
-        .len()
-        .filter(pl.col("len") == 3)
-    )
-    context.owe(
-        apart,
-        "contradicting_link",
-        context.file_name("children"),
-        source_id=pl.col("old"),
-        related_id=pl.col("patient_old"),
-        person_id=pl.col("person"),
-        field=pl.lit("linked_patient_id"),
-    )
-
-
-def _owe_births(context: Context, traits: dict[str, pl.DataFrame]) -> None:
-    """Persons whose birth date is a default."""
-    people = context.people
-    for usual, frame in (("patients", people.patients), ("children", people.children)):
-        born = traits[usual]["date_of_birth"]
-        origin = frame["alone"] if usual == "children" else alike(True, frame.height)
-        context.owe(
-            frame.filter(born.is_null() & origin),
-            "missing_birth_date",
-            context.file_name(usual),
-            source_id=pl.col("old"),
-            person_id=pl.col("person"),
-            field=pl.lit("date_of_birth"),
-        )
-
-
-def _owe_links(context: Context) -> None:
-    """Links to nobody or to a deleted patient, and further children of one patient."""
-    people, name = context.people, context.file_name("children")
-    children = people.children
-    of_row = children.with_columns(by=people.person.gather(children["human"]))
-    strays = of_row.filter(pl.col("named").is_null() & (pl.col("link") != ""))
-    common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
-    field = pl.lit("linked_patient_id")
-    context.owe(
-        strays, "missing_linked_patient", name, related_id=pl.col("link"), field=field, **common
-    )
-    beside = (
-        of_row.with_columns(beside=pl.coalesce("named", "patient"))
-        .filter(pl.col("beside").is_not_null())
-        .sort("beside", "created", "old", nulls_last=True)
-        .filter(pl.int_range(pl.len()).over("beside") > 0)
-    )
-    beside = beside.with_columns(patient_old=people.patients["old"].gather(beside["beside"]))
-    context.owe(
-        beside,
-        "shared_linked_patient",
-        name,
-        related_id=pl.col("patient_old"),
-        field=field,
-        **common,
-    )
-
-    hidden = of_row.join(
-        people.patients.filter("deleted").select(patient="human", patient_old="old"), on="patient"
-    )
-    context.owe(
-        hidden,
-        "deleted_patient",
-        name,
-        related_id=pl.col("patient_old"),
-        field=pl.lit("deleted_at"),
-        **common,
-    )
-
-
-def _owe_duplicates(context: Context, traits: dict[str, pl.DataFrame]) -> None:
-    """Further persons of a group with the same names and day of birth name the group's first."""
-    people = context.people
-    parts = []
-    for usual, frame in (("patients", people.patients), ("children", people.children)):
-        unlinked = frame["named"].is_null() if usual == "children" else alike(True, frame.height)
-        person = people.person.gather(frame["human"])
-        parts.append(
-            traits[usual]
-            .select("old", "created", "^.*:folded$")
-            .with_columns(person=person, usual=pl.lit(usual))
-            .filter(unlinked)
-        )
-    names = ["first_name:folded", "last_name:folded", "date_of_birth:folded"]
-    groups = (
-        pl.concat(parts)
-        .filter(pl.all_horizontal(pl.col(n).is_not_null() & (pl.col(n) != "") for n in names))
-        .sort("created", "old", "usual", descending=[False, False, True], nulls_last=True)
-        .with_columns(first=pl.col("old").first().over(names), n=pl.int_range(pl.len()).over(names))
-        .filter(pl.col("n") > 0)
-    )
-    for usual in PEOPLE:
-        context.owe(
-            groups.filter(usual=usual),
-            "suspected_duplicate",
-            context.file_name(usual),
-            source_id=pl.col("old"),
-            related_id=pl.col("first"),
-            person_id=pl.col("person"),
-        )
-
-
-def _owe_families(context: Context, families: Families, seen: pl.Series) -> None:
-    """Views that are not made, children that share one, and who is the primary caregiver."""
-    people, name = context.people, context.file_name("children")
-    children = people.children.with_columns(by=people.person.gather(people.children["human"]))
-    members = families.members.filter(pl.col("link") == 0)
-    without = children.join(
-        members, left_on="at", right_on="row", how="anti", maintain_order="left"
-    )
-    common = {"source_id": pl.col("old"), "person_id": pl.col("by")}
-    context.owe(
-        without,
-        "orphaned_record",
-        name,
-        related_id=pl.col("parent"),
-        field=pl.lit("parent_id"),
-        **common,
-    )
-    merged = members.join(
-        families.pairs.filter(pl.col("children") > 1).select(
-            "human", "parent", "child", "child_old"
-        ),
-        on=["human", "parent"],
-    ).filter(pl.col("row") != pl.col("child"))
-    merged = merged.with_columns(by=people.person.gather(merged["human"]))
-    context.owe(merged, "merged_child_rows", name, related_id=pl.col("child_old"), **common)
-    context.owe(
-        people.patients.filter(~seen),
-        "orphaned_record",
-        context.file_name("patients"),
-        source_id=pl.col("old"),
-        related_id=pl.col("clinician"),
-        person_id=pl.col("person"),
-        field=pl.lit("clinician_id"),
-    )
-    primary = families.pairs.filter("primary").join(people.origins, on="human")
-    for kind, which in (
-        ("multiple_primary_caregivers", pl.col("flags") > 1),
-        ("no_primary_caregiver", (pl.col("flags") == 0) & (pl.col("family") > 1)),
-    ):
-        for usual in PEOPLE:
-            context.owe(
-                primary.filter(which & (pl.col("usual") == usual)),
-                kind,
-                context.file_name(usual),
-                source_id=pl.col("old"),
-                related_id=pl.col("parent"),
-                person_id=pl.col("person"),
-                field=pl.lit("is_primary"),
-            )

@@ -54,6 +54,15 @@ class People:
     patients: pl.DataFrame
     children: pl.DataFrame
 
+    @property
+    def sides(self) -> dict[str, pl.DataFrame]:
+        """Both, by their tables, patients first."""
+        return {"patients": self.patients, "children": self.children}
+
+    def begins(self, usual: str) -> pl.Series:
+        """Whether each row of a table is one with which a human begins."""
+        return self.children["alone"] if usual == "children" else alike(True, self.patients.height)
+
     @cached_property
     def person(self) -> pl.Series:
         """Per human, the person's id by the map of its origin; null for children with another's."""
@@ -68,7 +77,7 @@ class People:
 
     @cached_property
     def _places(self) -> dict[str, Places]:
-        return {"patients": Places(self.patients["old"]), "children": Places(self.children["old"])}
+        return {usual: Places(side["old"]) for usual, side in self.sides.items()}
 
     @cached_property
     def strange_ids(self) -> list[str]:
@@ -90,7 +99,7 @@ class People:
 
         Both are null where an id names nobody.
         """
-        humans = {"patients": self.patients["human"], "children": self.children["human"]}
+        humans = {usual: side["human"] for usual, side in self.sides.items()}
         second = "children" if first == "patients" else "patients"
         at = self._places[first].of(ids)
         human, own = humans[first].gather(at), at.is_not_null()
@@ -245,7 +254,7 @@ def check_people(context: Context, persons: Home) -> None:
 
 def _check_map(context: Context, name: str, usual: str, persons: Home) -> None:
     people = context.people
-    frame = people.patients if usual == "patients" else people.children
+    frame = people.sides[usual]
     table = "patient_to_person" if usual == "patients" else "child_to_person"
     told = context.ledger_frame(table, ("old_id", "new_id"))
     strange = int((~told["old_id"].is_in(frame["old"].implode())).sum())
